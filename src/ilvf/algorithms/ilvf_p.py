@@ -1,0 +1,90 @@
+"""ILVF-P: PPO whose advantages are mixed by a learned, state-dependent influence (paper, Sec. 4)."""
+
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModule, TensorDictSequential
+from torch import Tensor
+from torchrl.objectives.value import MultiAgentGAE
+
+from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
+from ilvf.analysis import auroc, density
+from ilvf.errors import require
+from ilvf.losses import ILVFAdvantage, ILVFLoss
+from ilvf.losses.local_advantage import Discretise
+from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
+
+
+class ILVFP(OnPolicy):
+    """ILVF-P from its parts.
+
+    With an `InfluenceCritic` and `influence=None` the influence is learned. With a `StateCritic` and a fixed graph it
+    is one of the ends of the family: ones is MAPPO (summed advantage), identity is IPPO-C, a known graph the oracle.
+
+    Args:
+        make_env, actor, critic: ready-made.
+        influence: fixed Ŵ `[N, N]`, row = acting agent; None to learn it.
+        discretise, orientation, diagonal, normalize: see `ILVFAdvantage`.
+        gamma, lmbda: of GAE.
+        target: what V and Q regress: `lambda`, the λ-return A_i + V_i (official MAPPO), or `mc`, eq. 9's discounted
+            return (bootstrapped where the rollout cuts an episode).
+        value_norm: normalise the value targets per agent.
+        loss: keyword arguments of `ILVFLoss`.
+        **options: of `OnPolicy`.
+    """
+
+    def __init__(
+        self,
+        make_env: EnvFactory,
+        actor: CategoricalActor,
+        critic: InfluenceCritic | StateCritic,
+        *,
+        influence: Tensor | None = None,
+        discretise: Discretise | None = None,
+        orientation: str = "influence",
+        diagonal: bool = True,
+        normalize: str = "agent",
+        gamma: float = 0.99,
+        lmbda: float = 0.95,
+        target: str = "lambda",
+        value_norm: bool = True,
+        loss: dict[str, Any] | None = None,
+        **options: Any,
+    ):
+        require(0 <= gamma <= 1 and 0 <= lmbda <= 1, f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]")
+        n = actor.arguments["n_agents"]
+        norm = ValueNorm((n, 1)) if value_norm else None
+        advantage = ILVFAdvantage(
+            MultiAgentGAE(gamma=gamma, lmbda=lmbda, value_network=None),
+            real_scale(critic, norm),
+            influence,
+            discretise=discretise,
+            orientation=orientation,
+            diagonal=diagonal,
+            normalize=normalize,
+        )
+        super().__init__(make_env, ILVFLoss(actor, critic, norm, **(loss or {})), advantage, **options)
+        self.attention: Tensor | None = None  # w averaged over the last rollout's states, row = critic
+
+    def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
+        """Adds the density of Ŵ and, where the environment knows the truth, how well the attention finds it."""
+        keys, measures = self.advantage.tensor_keys, super().measure(rollout)
+        measures["influence/density"] = density(rollout[keys.influence])
+        if keys.influence_weight not in rollout.keys(True):
+            return measures
+        self.attention = rollout[keys.influence_weight].flatten(0, -3).mean(0).T
+        measures["attention/mean"] = self.attention.mean()
+        for name, graph in (("reward", "reward_graph"), ("full", "value_graph")):
+            if hasattr(self.env, graph):
+                measures[f"attention/auroc_{name}"] = auroc(self.attention, getattr(self.env, graph))
+        return measures
+
+
+def real_scale(critic: InfluenceCritic | StateCritic, norm: ValueNorm | None) -> TensorDictSequential:
+    """The critic's value module, its output kept as `normalised_value` and written as `state_value` in reward units."""
+    raw, real = ("agents", "normalised_value"), ("agents", "state_value")
+    scale = norm.denormalise if norm is not None else torch.clone
+    return TensorDictSequential(
+        critic.value_module(value_key="normalised_value"), TensorDictModule(scale, in_keys=[raw], out_keys=[real])
+    )

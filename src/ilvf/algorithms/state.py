@@ -1,0 +1,51 @@
+"""What a bit-exact continuation needs and Lightning does not save: generators, environments, the frame counter."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torchrl.envs import EnvBase
+
+from ilvf.distributed import several
+from ilvf.errors import require
+
+
+def save_generators() -> dict[str, Any]:
+    """The states of Python's, numpy's and torch's generators, as what `torch.load(weights_only=True)` accepts."""
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (other libraries draw from it)
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
+    }
+
+
+def load_generators(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and state["cuda"]:
+        torch.cuda.set_rng_state(state["cuda"][0].cpu())
+
+
+def save_run_state(env: EnvBase, frames: int) -> dict[str, Any]:
+    """The frame counter and every process's generators and environments."""
+    mine = {"generators": save_generators(), "env": env.get_state() if hasattr(env, "get_state") else {}}
+    ranks = [mine]
+    if several():
+        ranks = [None] * dist.get_world_size()  # type: ignore[list-item]
+        dist.all_gather_object(ranks, mine)
+    return {"frames": frames, "ranks": ranks}
+
+
+def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) -> None:
+    """Put this process's environments where they were; the next reset returns that state."""
+    found = len(state["ranks"])
+    require(found == world_size, f"the checkpoint is of {found} processes, this run has {world_size}; use the same number")
+    saved = state["ranks"][rank]["env"]
+    if saved:
+        env.set_state(saved)

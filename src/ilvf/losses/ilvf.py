@@ -1,0 +1,112 @@
+"""`ILVFLoss`: PPO's clipped surrogate on local advantages, and Huber regression of V and Q."""
+
+from dataclasses import dataclass
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from tensordict.utils import NestedKey
+from torch import Tensor, nn
+from torchrl.objectives.common import LossModule
+
+from ilvf.errors import require
+from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
+from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
+
+
+class ILVFLoss(LossModule):
+    """The loss of ILVF-P (eq. 9 and 11); with a `StateCritic`, of MAPPO and IPPO-C.
+
+        L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i) + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) ]
+
+    ρ_i = π_i/π_i,old; ℓ = Huber; V (not Q, whose stored value is random) with value clipping. All in normalised values
+    when there is a `value_norm`. Mean over the batch, SUM over agents. Advantages are used as they are.
+
+    Args:
+        actor, critic: own their parameters here.
+        value_norm: statistics of the targets; None regresses them as they are.
+        clip: ε of the surrogate.
+        entropy: β.
+        value: c.
+        huber_delta: δ.
+        value_clip: radius of the value clipping in normalised units; None for none.
+
+    Output: `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q), which sum to L, and the
+    diagnostics `entropy`, `clip_fraction`, `kl`, detached.
+    """
+
+    @dataclass
+    class _AcceptedKeys:
+        action_log_prob: NestedKey = ("agents", "action_log_prob")
+        advantage: NestedKey = ("agents", "advantage")
+        value_target: NestedKey = ("agents", "value_target")
+        old_value: NestedKey = ("agents", "normalised_value")
+        state: NestedKey = ("agents", "state")
+        action: NestedKey = ("agents", "action")
+
+    default_keys = _AcceptedKeys
+    actor: nn.Module
+    critic: nn.Module
+    value_norm: ValueNorm | None
+
+    def __init__(
+        self,
+        actor: CategoricalActor,
+        critic: InfluenceCritic | StateCritic,
+        value_norm: ValueNorm | None = None,
+        *,
+        clip: float = 0.2,
+        entropy: float = 0.01,
+        value: float = 1.0,
+        huber_delta: float = 10.0,
+        value_clip: float | None = 0.2,
+    ):
+        super().__init__()
+        require(clip > 0, f"clip={clip} must be positive; the usual value is 0.2")
+        require(entropy >= 0 and value >= 0, f"entropy={entropy} and value={value} must not be negative")
+        require(huber_delta > 0, f"huber_delta={huber_delta} must be positive; Table 1 has 10")
+        self.actor, self.critic, self.value_norm = actor, critic, value_norm
+        self.clip, self.entropy, self.value = clip, entropy, value
+        self.huber_delta, self.value_clip = huber_delta, value_clip
+        self.in_keys = [*actor.in_keys, *vars(self.tensor_keys).values()]
+
+    @property
+    def functional(self) -> bool:
+        return False
+
+    @property
+    def batch_keys(self) -> list[NestedKey]:
+        """What a minibatch must hold."""
+        return list(dict.fromkeys([*self.actor.in_keys, *vars(self.tensor_keys).values()]))
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        policy, diagnostics = self._policy_terms(tensordict)
+        terms = {**policy, **self._value_terms(tensordict)}
+        return TensorDict({**terms, **{k: v.detach() for k, v in diagnostics.items()}})
+
+    def _policy_terms(self, td: TensorDictBase) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        keys = self.tensor_keys
+        log_prob, entropy = self.actor.evaluate(td)
+        old, advantage = td.get(keys.action_log_prob), td.get(keys.advantage).squeeze(-1)
+        gain, ratio = clipped_surrogate(log_prob, old, advantage, self.clip)
+        terms = {"loss_objective": -team_mean(gain), "loss_entropy": -self.entropy * team_mean(entropy)}
+        with torch.no_grad():
+            outside = ((ratio - 1).abs() > self.clip).float().mean()
+            kl = (ratio - 1 - (log_prob - old)).mean()  # Schulman's k3 estimator, never negative
+        return terms, {"entropy": entropy.mean(), "clip_fraction": outside, "kl": kl}
+
+    def _value_terms(self, td: TensorDictBase) -> dict[str, Tensor]:
+        keys = self.tensor_keys
+        target = td.get(keys.value_target)
+        if self.value_norm is not None:
+            target = self.value_norm.normalise(target)
+        value, action_value = self.critic.predict(td.get(keys.state), td.get(keys.action))
+        if self.value_clip is None:
+            error = huber(value - target, self.huber_delta)
+        else:
+            old = td.get(keys.old_value)
+            error = clipped_value_loss(value, old, target, clip=self.value_clip, delta=self.huber_delta)
+        terms = {"loss_value": self.value * team_mean(error.squeeze(-1))}
+        if action_value is not None:
+            error = huber(action_value - target, self.huber_delta)
+            terms["loss_action_value"] = self.value * team_mean(error.squeeze(-1))
+        return terms

@@ -1,0 +1,143 @@
+"""Critics: one value per agent, from the joint state (paper, Sec. 4.3.1, eq. 7).
+
+A critic is a module with two methods. `forward(state)` gives V and, where it has attention, its weights; `predict(state,
+action)` gives what the loss regresses: V, and Q where there is one. `value_module()` wraps the first for TensorDicts.
+"""
+
+from tensordict.nn import TensorDictModule
+from torch import Tensor, nn
+
+from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.attention import GumbelAttention
+from ilvf.modules.first_layers import OwnFirst, SharedFirst
+
+
+class StateCritic(nn.Module):
+    """V_i(s) = f_V_i(LN(s)): every agent's value from the joint state, without attention and without Q.
+
+    What MAPPO (Ŵ = 1), IPPO-C (Ŵ = I) and known graphs use.
+
+    Args:
+        n_agents, state_dim: N and D of `("agents", "state")`.
+        hidden, depth: hidden layers of V.
+        hidden_norm: LayerNorm after every hidden layer (official MAPPO).
+        share: one network for all agents, whose identity enters as a bias.
+    """
+
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        *,
+        hidden: int = 64,
+        depth: int = 2,
+        activation: str = "relu",
+        hidden_norm: bool = False,
+        share: bool = False,
+    ):
+        super().__init__()
+        options = dict(hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share)
+        self.value = AgentMLP(n_agents, n_agents * state_dim, 1, **options)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """state `[*B, N, D]` → V `[*B, N, 1]`."""
+        flat = state.flatten(0, -3)
+        return agents_last(self.value(normalise(flat.flatten(1))), state)
+
+    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
+        return self(state), None
+
+    def value_module(self, group: str = "agents", value_key: str = "state_value") -> TensorDictModule:
+        """`(group, "state")` → `(group, value_key)`."""
+        return TensorDictModule(self, in_keys=[(group, "state")], out_keys=[(group, value_key)])
+
+
+class InfluenceCritic(nn.Module):
+    """V and Q of every agent, through a Gumbel attention that learns whose states matter to whom (eq. 7-8).
+
+        V_i(s)    = f_V_i(concat_j w_ij s_j)            noise-free weights: accurate
+        Q_i(s, a) = f_Q_i(Σ_j w^g_ij s_j, a)            noisy weights and a sum: makes the weights mean something
+
+    Args:
+        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A of the joint action.
+        hidden: units of every layer.
+        depth, q_depth: hidden layers of V and of Q (f_h has one).
+        tau, initial: of the attention, see `GumbelAttention`.
+        hidden_norm: LayerNorm after every hidden layer of V and Q (official MAPPO).
+        share: one network for all agents, whose identity enters as a bias.
+        shared_first: first layers shared by all critics, see `SharedFirst`: for large teams.
+    """
+
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        n_actions: int,
+        *,
+        hidden: int = 64,
+        depth: int = 2,
+        q_depth: int = 1,
+        tau: float = 1.0,
+        initial: str = "random",
+        activation: str = "relu",
+        hidden_norm: bool = False,
+        share: bool = False,
+        shared_first: bool = False,
+    ):
+        super().__init__()
+        first = SharedFirst if shared_first else OwnFirst
+        self.first = first(n_agents, state_dim, n_actions, hidden, share=share)
+        self.attention = GumbelAttention(
+            n_agents, state_dim, hidden=hidden, tau=tau, initial=initial, activation=activation, share=share, own_first=False
+        )
+        trunk = dict(hidden=hidden, activation=activation, hidden_norm=hidden_norm, share=share, first=False)
+        self.value = AgentMLP(n_agents, hidden, 1, depth=depth, **trunk)
+        self.action_value = AgentMLP(n_agents, hidden, 1, depth=q_depth, **trunk)
+
+    def logits(self, state: Tensor) -> Tensor:
+        """h `[B, N, N]` of state `[B, N, D]`."""
+        return self.attention.logits.after_first(self.first.logits(state)).transpose(0, 1)
+
+    def forward(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """state `[*B, N, D]` → V `[*B, N, 1]`, influence weight wᵀ `[*B, N, N]` (row = acting agent), logits h."""
+        flat = state.flatten(0, -3)
+        h = self.logits(flat)
+        w = self.attention.weight(h)
+        value = agents_last(self.value.after_first(self.first.value(flat, w)), state)
+        pairs = state.shape[:-1] + h.shape[-1:]
+        return value, w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
+
+    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """V(s) and Q(s, a), `[*B, N, 1]` each, over one evaluation of the attention; fresh noise at each call."""
+        flat, joint = state.flatten(0, -3), action.flatten(0, -2)
+        h = self.logits(flat)
+        value = self.value.after_first(self.first.value(flat, self.attention.weight(h)))
+        q = self.action_value.after_first(self.first.action_value(flat, self.attention.sample(h), joint))
+        return agents_last(value, state), agents_last(q, state)
+
+    def value_module(self, group: str = "agents", value_key: str = "state_value") -> TensorDictModule:
+        """`(group, "state")` → `(group, value_key)`, `(group, "influence_weight")`, `(group, "attention_logits")`."""
+        out = [(group, value_key), (group, "influence_weight"), (group, "attention_logits")]
+        return TensorDictModule(self, in_keys=[(group, "state")], out_keys=out)
+
+    def action_value_module(self, group: str = "agents") -> TensorDictModule:
+        """`(group, "state")`, `(group, "action")` → `(group, "action_value")`, over the same parameters."""
+        return TensorDictModule(
+            _ActionValue(self), in_keys=[(group, "state"), (group, "action")], out_keys=[(group, "action_value")]
+        )
+
+
+class _ActionValue(nn.Module):
+    def __init__(self, critic: InfluenceCritic):
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        return self.critic.predict(state, action)[1]
+
+
+def agents_last(y: Tensor, state: Tensor) -> Tensor:
+    """`[N, B, 1]` → `[*B, N, 1]`, with the batch axes of `state`."""
+    return y.transpose(0, 1).reshape(*state.shape[:-1], y.shape[-1])
+
+

@@ -1,0 +1,95 @@
+"""How the joint state enters the critics: the first layers of f_h, V and Q, own or shared.
+
+Both parts answer the same three questions with pre-activations `[N, B, H]` (or `[B, H]`, one answer for all critics):
+`logits(state)`, `value(state, w)` and `action_value(state, w^g, action)`, with `w` `[B, N, N]`, row = critic.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ilvf.modules.agent_nets import EPS, AgentLinear, normalise
+
+
+def weighted_concat(state: Tensor, weight: Tensor) -> Tensor:
+    """LayerNorm's scaling of  x_i = concat_j w_ij s_j,  without its centring:  x_i / std(x_i).
+
+    state `[B, N, D]`, weight `[B, N, N]` → `[B, N, N·D]`. Mean and variance of x_i follow from the sums of s_j and s_j²,
+    so that they cost O(N²) per state instead of O(N²·D), and the scale multiplies w instead of x. The centring is left
+    to the layer that follows: centring its weight's columns is the same (`centred`).
+    """
+    width = state.shape[-2] * state.shape[-1]
+    first = torch.einsum("bij,bj->bi", weight, state.sum(-1)) / width
+    second = torch.einsum("bij,bj->bi", weight.square(), state.square().sum(-1)) / width
+    scale = (second - first.square()).clamp_min(0).add(EPS).rsqrt()
+    return ((weight * scale.unsqueeze(-1)).unsqueeze(-1) * state.unsqueeze(1)).flatten(2)
+
+
+def centred(weight: Tensor) -> Tensor:
+    """W with zero column means, `[N, F, H]`: (x − mean(x)) W = x · centred(W)."""
+    return weight - weight.mean(1, keepdim=True)
+
+
+class OwnFirst(nn.Module):
+    """Every critic has first layers of its own (the paper's critics).
+
+        f_h: C_i LN(s)        V: A_i LN(concat_j w_ij s_j)        Q: B_i LN(Σ_j w^g_ij s_j) + E_i a
+
+    O(N²·D·H) multiplications per state. `a` is the joint action, one-hot per agent, not normalised.
+    """
+
+    def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):
+        super().__init__()
+        self.n_actions = n_actions
+        joint = n_agents * state_dim
+        self.of_logits = AgentLinear(n_agents, joint, hidden, share=share)
+        self.of_value = AgentLinear(n_agents, joint, hidden, share=share)
+        self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share)
+        self.of_action = AgentLinear(n_agents, n_agents * n_actions, hidden, share=share, bias=False)
+
+    def logits(self, state: Tensor) -> Tensor:
+        return self.of_logits(normalise(state.flatten(1)))
+
+    def value(self, state: Tensor, weight: Tensor) -> Tensor:
+        x = weighted_concat(state, weight).transpose(0, 1)
+        return self.of_value.apply_to(x, centred(self.of_value.weight))
+
+    def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
+        mixed = normalise(weight @ state).transpose(0, 1)
+        return self.of_sum(mixed) + self.of_action(one_hot(action, self.n_actions))
+
+
+class SharedFirst(nn.Module):
+    """All critics share, per source agent j, the first layers: for large teams.
+
+        f_h: Σ_j C_j LN(s_j)        V: Σ_j w_ij A_j LN(s_j)        Q: Σ_j w^g_ij B_j LN(s_j) + Σ_j E_j a_j
+
+    The layers are linear, so A_j LN(s_j) is computed once for all critics: O(N·D·H + N²·H) per state. LayerNorm acts on
+    each agent's state before the weighting. Equal to a critic whose own first layers are all this one.
+    """
+
+    def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):
+        super().__init__()
+        self.n_actions = n_actions
+        self.of_logits = AgentLinear(n_agents, state_dim, hidden, share=share)
+        self.of_value = AgentLinear(n_agents, state_dim, hidden, share=share)
+        self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share)
+        self.of_action = AgentLinear(n_agents, n_actions, hidden, share=share, bias=False)
+
+    def _embed(self, layer: AgentLinear, x: Tensor) -> Tensor:
+        return layer(x.transpose(0, 1)).transpose(0, 1)  # [B, N, H]
+
+    def logits(self, state: Tensor) -> Tensor:
+        return self._embed(self.of_logits, normalise(state)).sum(1)  # [B, H]
+
+    def value(self, state: Tensor, weight: Tensor) -> Tensor:
+        return (weight @ self._embed(self.of_value, normalise(state))).transpose(0, 1)
+
+    def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
+        moved = weight @ self._embed(self.of_sum, normalise(state))  # [B, N, H]
+        acted = self._embed(self.of_action, one_hot(action, self.n_actions).unflatten(1, (-1, self.n_actions)))
+        return (moved + acted.sum(1, keepdim=True)).transpose(0, 1)
+
+
+def one_hot(action: Tensor, n_actions: int) -> Tensor:
+    """Joint action `[B, N]` → `[B, N·A]` float."""
+    return nn.functional.one_hot(action, n_actions).flatten(1).to(torch.get_default_dtype())

@@ -1,0 +1,54 @@
+"""Running mean and variance of the value targets, per agent, so that critics regress numbers of order one."""
+
+import torch
+from torch import Tensor, nn
+
+from ilvf.distributed import mean_over_ranks
+
+
+class ValueNorm(nn.Module):
+    """Exponential moving moments with debiasing, as in the official MAPPO code.
+
+        m ← β m + (1 − β) mean(x),   likewise for x²;   mean = m / (1 − β^k) after k updates
+
+    Critics output normalised values; `denormalise` brings them to the reward's scale before GAE. Updated once per
+    rollout; the moments are averaged over all processes.
+
+    Args:
+        shape: of the statistics, `(N, 1)` for one per agent.
+        beta: memory β.
+        min_variance: floor of the variance.
+    """
+
+    def __init__(self, shape: tuple[int, ...], beta: float = 0.98, min_variance: float = 1e-2):
+        super().__init__()
+        self.beta, self.min_variance = beta, min_variance
+        for name, size in (("first", shape), ("second", shape), ("weight", ())):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+
+    first: Tensor
+    second: Tensor
+    weight: Tensor
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, `shape` each."""
+        weight = self.weight.clamp_min(1e-5)
+        mean = self.first / weight
+        variance = (self.second / weight - mean.square()).clamp_min(self.min_variance)
+        return mean.float(), variance.sqrt().float()
+
+    def update(self, x: Tensor) -> None:
+        """x `[*B, *shape]`."""
+        x = x.detach().double().reshape(-1, *self.first.shape)
+        batch = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
+        self.first.lerp_(batch[0], 1 - self.beta)
+        self.second.lerp_(batch[1], 1 - self.beta)
+        self.weight.lerp_(torch.ones_like(self.weight), 1 - self.beta)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        mean, std = self.moments()
+        return (x - mean) / std
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        mean, std = self.moments()
+        return x * std + mean

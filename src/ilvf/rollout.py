@@ -1,0 +1,54 @@
+"""From environments to minibatches: one pass over `RolloutLoader` is one iteration of an on-policy algorithm."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torchrl.collectors import Collector
+from torchrl.envs import EnvBase
+
+
+def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Collector:
+    """A TorchRL collector that yields rollouts `[B, steps]` for ever, with as little overhead per step as it has."""
+    return Collector(
+        env,
+        policy,
+        frames_per_batch=env.batch_size.numel() * steps,
+        total_frames=-1,
+        device=env.device,
+        trust_policy=True,
+        track_traj_ids=False,
+        use_buffers=False,
+        no_cuda_sync=True,
+    )
+
+
+class RolloutLoader:
+    """A sized iterable whose every pass collects afresh and yields `epochs × minibatches` shuffled minibatches.
+
+    Args:
+        collect: returns the flat batch `[frames]` of a new rollout, advantages included.
+        epochs, minibatches: passes over the batch, and pieces of each pass.
+    """
+
+    def __init__(self, collect: Callable[[], TensorDictBase], *, epochs: int, minibatches: int):
+        self.collect, self.epochs, self.minibatches = collect, epochs, minibatches
+
+    def __len__(self) -> int:
+        return self.epochs * self.minibatches
+
+    def __iter__(self) -> Iterator[TensorDictBase]:
+        batch = self.collect()
+        for _ in range(self.epochs):
+            yield from shuffled(batch, self.minibatches)
+
+
+def shuffled(batch: TensorDictBase, pieces: int) -> Iterator[TensorDictBase]:
+    """The rows of a flat batch in random order, in `pieces` parts; the batch itself where order does not matter."""
+    if pieces == 1:
+        yield batch
+        return
+    order = torch.randperm(len(batch), device=batch.device)
+    for rows in order.chunk(pieces):
+        yield batch[rows]
