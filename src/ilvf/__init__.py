@@ -1,0 +1,60 @@
+"""Influence-based credit assignment for cooperative multi-agent reinforcement learning.
+
+The public names, in the order the data meets them; each is imported when it is first used, so that a recipe's `--help`
+does not wait for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ilvf.algorithms import ILVFP
+    from ilvf.checkpoint import load_policy
+    from ilvf.envs import Encircle, make_env
+    from ilvf.errors import UsageError
+    from ilvf.losses import Bernoulli, ILVFAdvantage, ILVFLoss, Soft, Threshold, local_advantage
+    from ilvf.modules import CategoricalActor, GumbelAttention, InfluenceCritic, StateCritic, ValueNorm
+
+_HOME = {
+    "make_env": "envs",
+    "Encircle": "envs",
+    "CategoricalActor": "modules",
+    "GumbelAttention": "modules",
+    "InfluenceCritic": "modules",
+    "StateCritic": "modules",
+    "ValueNorm": "modules",
+    "local_advantage": "losses",
+    "Threshold": "losses",
+    "Bernoulli": "losses",
+    "Soft": "losses",
+    "ILVFAdvantage": "losses",
+    "ILVFLoss": "losses",
+    "ILVFP": "algorithms",
+    "load_policy": "checkpoint",
+    "UsageError": "errors",
+}
+
+__all__ = [  # noqa: RUF022 (in the order the data meets them)
+    "make_env",
+    "Encircle",
+    "CategoricalActor",
+    "GumbelAttention",
+    "InfluenceCritic",
+    "StateCritic",
+    "ValueNorm",
+    "local_advantage",
+    "Threshold",
+    "Bernoulli",
+    "Soft",
+    "ILVFAdvantage",
+    "ILVFLoss",
+    "ILVFP",
+    "load_policy",
+    "UsageError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ilvf' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"ilvf.{_HOME[name]}"), name)

@@ -10,7 +10,7 @@ from torchrl.objectives.value import MultiAgentGAE
 
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
 from ilvf.analysis import auroc, density
-from ilvf.errors import require
+from ilvf.errors import require, require_choice
 from ilvf.losses import ILVFAdvantage, ILVFLoss
 from ilvf.losses.local_advantage import Discretise
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
@@ -64,8 +64,17 @@ class ILVFP(OnPolicy):
             diagonal=diagonal,
             normalize=normalize,
         )
+        require_choice("target", target, ("lambda", "mc"))
         super().__init__(make_env, ILVFLoss(actor, critic, norm, **(loss or {})), advantage, **options)
+        self.returns = MultiAgentGAE(gamma=gamma, lmbda=1.0, value_network=None) if target == "mc" else None
         self.attention: Tensor | None = None  # w averaged over the last rollout's states, row = critic
+
+    def estimate(self, rollout: TensorDictBase) -> None:
+        super().estimate(rollout)
+        if self.returns is not None:  # A(λ=1) + V is the discounted return
+            keys = self.advantage.tensor_keys
+            self.returns.set_keys(value=keys.value, reward=keys.reward, value_target=keys.value_target)
+            rollout[keys.value_target] = self.returns(rollout.copy())[keys.value_target]
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         """Adds the density of Ŵ and, where the environment knows the truth, how well the attention finds it."""

@@ -71,6 +71,7 @@ class OnPolicy(L.LightningModule):
         self.lr, self.adam_eps, self.max_grad_norm = lr, adam_eps, max_grad_norm
         self.eval_every, self.eval_episodes, self.seed = eval_every, eval_episodes, seed
         self.frames = 0  # environment steps of the whole team, over all processes
+        self.wall_s = 0.0  # seconds of training so far
         self.config: dict[str, Any] = {}  # the resolved config of the run, saved in checkpoints
         self.last_metrics: dict[str, float] = {}
         self.stop_requested = False
@@ -118,13 +119,17 @@ class OnPolicy(L.LightningModule):
         with self.trainer.precision_plugin.forward_context():
             rollout = next(self._rollouts)
             self._collected = time.perf_counter()
-            self.advantage(rollout)
+            self.estimate(rollout)
         if self.loss.value_norm is not None:
             self.loss.value_norm.update(rollout[self.loss.tensor_keys.value_target])
         self._sums = episode_sums(rollout)
         self._measures = self.measure(rollout)
         self.frames += rollout.numel() * self.trainer.world_size
         return rollout.select(*self.loss.batch_keys).reshape(-1)
+
+    def estimate(self, rollout: TensorDictBase) -> None:
+        """Write advantages and value targets into a rollout `[B, T]`."""
+        self.advantage(rollout)
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         """Scalars of one rollout that are averaged over processes; algorithms add their own."""
@@ -168,14 +173,18 @@ class OnPolicy(L.LightningModule):
         steps = torch.stack(self._steps)
         self._steps = []
         self._require_finite(steps)
-        names = [f"loss/{n[5:]}" if n.startswith("loss_") else f"ppo/{n}" for n in self._step_names] + ["optim/grad_norm"]
+        names = [f"loss/{n[5:]}" if n.startswith("loss_") else f"ppo/{n}" for n in self._step_names] + [
+            "optim/grad_norm"
+        ]
         means = dict(zip(names, steps.mean(0), strict=True)) | self._measures
         reduce = self.trainer.strategy.reduce
         sums = reduce(torch.stack([v.float() for v in self._sums.values()]), reduce_op="sum").tolist()
         averages = reduce(torch.stack([v.float() for v in means.values()]), reduce_op="mean").tolist()
         now = time.perf_counter()
         frames = self.num_envs * self.rollout_steps * self.trainer.world_size
+        self.wall_s += now - self._started
         clock = {
+            "time/wall_s": self.wall_s,
             "time/frames_per_s": frames / (now - self._started),
             "time/collect_share": (self._collected - self._started) / (now - self._started),
         }
@@ -208,10 +217,12 @@ class OnPolicy(L.LightningModule):
             "config": self.config,
             "actor": self.loss.actor.arguments,
             "run": getattr(self.logger, "run_id", None),
+            "wall_s": self.wall_s,
             "state": save_run_state(self.env, self.frames),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.wall_s = checkpoint["ilvf"]["wall_s"]
         self._pending = checkpoint["ilvf"]["state"]
 
     def _restore_generators(self) -> None:

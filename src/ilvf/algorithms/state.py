@@ -45,7 +45,9 @@ def save_run_state(env: EnvBase, frames: int) -> dict[str, Any]:
 def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) -> None:
     """Put this process's environments where they were; the next reset returns that state."""
     found = len(state["ranks"])
-    require(found == world_size, f"the checkpoint is of {found} processes, this run has {world_size}; use the same number")
+    require(
+        found == world_size, f"the checkpoint is of {found} processes, this run has {world_size}; use the same number"
+    )
     saved = state["ranks"][rank]["env"]
     if saved:
         env.set_state(saved)

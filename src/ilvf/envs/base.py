@@ -104,9 +104,7 @@ class BatchedEnv(EnvBase):
         b, n, dev = self.batch_size[0], self.n_agents, self.device
         agents = Composite(
             observation=Unbounded((b, n, self.observation_dim), device=dev),
-            observation_mask=Binary(
-                self.observation_dim, (b, n, self.observation_dim), device=dev, dtype=torch.bool
-            ),
+            observation_mask=Binary(self.observation_dim, (b, n, self.observation_dim), device=dev, dtype=torch.bool),
             state=Unbounded((b, n, self.state_dim), device=dev),
             shape=(b, n),
             device=dev,

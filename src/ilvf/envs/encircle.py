@@ -215,7 +215,11 @@ class Encircle(BatchedEnv):
     def draw(self, rollout: TensorDictBase | None = None, index: int = 0) -> Any:
         """A matplotlib figure of environment `index`: its present state, or the paths of a rollout `[B, T]`."""
         frames = (self._look().unsqueeze(-1) if rollout is None else rollout)[index]  # [T]
-        state = torch.cat([frames["agents", "state"], frames["next", "agents", "state"][-1:]]) if rollout is not None else frames["agents", "state"]
+        state = (
+            torch.cat([frames["agents", "state"], frames["next", "agents", "state"][-1:]])
+            if rollout is not None
+            else frames["agents", "state"]
+        )
         radius = frames["obstacle_radius"][0].tolist() if self.n_obstacles else []
         return draw_paths(state.cpu(), self.seeing.cpu(), radius)
 
@@ -237,7 +241,10 @@ def draw_paths(state: Tensor, seeing: Tensor, obstacle_radius: list[float]) -> A
     axes.plot(ring[:, 0], ring[:, 1], color="0.8", lw=0.8)
     for i in range(position.shape[1]):
         axes.plot(position[:, i, 0], position[:, i, 1], color="C0" if seeing[i] else "C1", lw=0.7, alpha=0.5)
-    for rows, color, label in ((seeing, "C0", "odd: sees its neighbours"), (~seeing, "C1", "even: rewarded for the ring")):
+    for rows, color, label in (
+        (seeing, "C0", "odd: sees its neighbours"),
+        (~seeing, "C1", "even: rewarded for the ring"),
+    ):
         axes.scatter(*position[-1, rows].T, color=color, s=36, zorder=3, label=label)
     axes.scatter(*target, marker="*", s=120, color="C3", zorder=3, label="target")
     axes.legend(loc="upper right", fontsize=8)

@@ -77,7 +77,9 @@ class ILVFAdvantage(ValueEstimatorBase):
         require_choice("normalize", normalize, ("agent", "global", "none"))
         if influence is not None:
             found = tuple(influence.shape)
-            require(len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}")
+            require(
+                len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}"
+            )
         self.inner = inner
         self.__dict__["critic"] = critic  # not a submodule: the loss owns the networks
         self.register_buffer("graph", influence)

@@ -7,7 +7,7 @@ action)` gives what the loss regresses: V, and Q where there is one. `value_modu
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normalise
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.first_layers import OwnFirst, SharedFirst
 
@@ -22,6 +22,7 @@ class StateCritic(nn.Module):
         hidden, depth: hidden layers of V.
         hidden_norm: LayerNorm after every hidden layer (official MAPPO).
         share: one network for all agents, whose identity enters as a bias.
+        shared_first: a first layer shared by all critics, Σ_j A_j LN(s_j): for large teams.
     """
 
     def __init__(
@@ -34,15 +35,32 @@ class StateCritic(nn.Module):
         activation: str = "relu",
         hidden_norm: bool = False,
         share: bool = False,
+        shared_first: bool = False,
     ):
         super().__init__()
-        options = dict(hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share)
-        self.value = AgentMLP(n_agents, n_agents * state_dim, 1, **options)
+        self.shared_first = shared_first
+        width = state_dim if shared_first else n_agents * state_dim
+        self.first = AgentLinear(n_agents, width, hidden, share=share)
+        self.value = AgentMLP(
+            n_agents,
+            hidden,
+            1,
+            hidden=hidden,
+            depth=depth,
+            activation=activation,
+            hidden_norm=hidden_norm,
+            share=share,
+            first=False,
+        )
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[*B, N, D]` → V `[*B, N, 1]`."""
         flat = state.flatten(0, -3)
-        return agents_last(self.value(normalise(flat.flatten(1))), state)
+        if self.shared_first:
+            y = self.first(normalise(flat).transpose(0, 1)).sum(0)  # [B, H], the same for all critics
+        else:
+            y = self.first(normalise(flat.flatten(1)))
+        return agents_last(self.value.after_first(y), state)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
         return self(state), None
@@ -88,7 +106,14 @@ class InfluenceCritic(nn.Module):
         first = SharedFirst if shared_first else OwnFirst
         self.first = first(n_agents, state_dim, n_actions, hidden, share=share)
         self.attention = GumbelAttention(
-            n_agents, state_dim, hidden=hidden, tau=tau, initial=initial, activation=activation, share=share, own_first=False
+            n_agents,
+            state_dim,
+            hidden=hidden,
+            tau=tau,
+            initial=initial,
+            activation=activation,
+            share=share,
+            own_first=False,
         )
         trunk = dict(hidden=hidden, activation=activation, hidden_norm=hidden_norm, share=share, first=False)
         self.value = AgentMLP(n_agents, hidden, 1, depth=depth, **trunk)
@@ -139,5 +164,3 @@ class _ActionValue(nn.Module):
 def agents_last(y: Tensor, state: Tensor) -> Tensor:
     """`[N, B, 1]` → `[*B, N, 1]`, with the batch axes of `state`."""
     return y.transpose(0, 1).reshape(*state.shape[:-1], y.shape[-1])
-
-

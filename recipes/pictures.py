@@ -1,0 +1,57 @@
+"""Everything that is drawn: learning curves, influence heatmaps, episodes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+from matplotlib.figure import Figure
+
+
+class Pictures(Callback):
+    """At every evaluation: the influence heatmap, the first episode and the learning curve so far, stored with the run."""
+
+    def on_evaluation(self, trainer: Any, module: Any, env: Any, rollout: Any) -> None:
+        if not trainer.is_global_zero or trainer.logger is None:
+            return
+        frames = f"{module.frames:08d}"
+        if module.attention is not None:
+            truths = {
+                k: getattr(env, g).cpu()
+                for k, g in (("reward graph", "reward_graph"), ("all that can matter", "value_graph"))
+                if hasattr(env, g)
+            }
+            trainer.logger.figure(heatmap(module.attention.cpu(), truths, module.frames), f"influence-{frames}.png")
+        if hasattr(env, "draw"):
+            trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
+
+    def on_fit_end(self, trainer: Any, module: Any) -> None:
+        if trainer.is_global_zero and (trainer.logger.run_dir / "metrics.jsonl").exists():
+            trainer.logger.figure(learning_curve(trainer.logger.run_dir / "metrics.jsonl"), "learning-curve.png")
+
+
+def heatmap(attention: Any, truths: dict[str, Any], frames: int) -> Figure:
+    """The attention w `[N, N]`, row = critic, beside the graphs that it should find."""
+    figure = Figure(figsize=(3.6 * (1 + len(truths)), 3.6), layout="constrained")
+    axes = figure.subplots(1, 1 + len(truths), squeeze=False)[0]
+    for axis, (title, matrix) in zip(
+        axes, {f"attention w after {frames} frames": attention, **truths}.items(), strict=True
+    ):
+        image = axis.imshow(matrix.float().numpy(), vmin=0, vmax=1, cmap="viridis")
+        axis.set(title=title, xlabel="state of agent j", ylabel="value of agent i")
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    return figure
+
+
+def learning_curve(path: Path) -> Figure:
+    """Training and evaluation reward of one run against environment frames."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot(xlabel="environment frames", ylabel="reward per agent and step")
+    for key, label, style in (("reward/agent_step", "training", "-"), ("eval/reward/agent_step", "evaluation", "o")):
+        points = [(r["frames"], r[key]) for r in rows if key in r]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,88 @@
+"""Finding, reading and using checkpoints."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ilvf.errors import UsageError, require
+
+ACTOR = "loss.actor."
+
+
+def find_checkpoint(name: str, out: Path) -> Path:
+    """`last` → the newest `last.ckpt` of any run below `out`; a run's folder → its `last.ckpt`; a file → itself."""
+    if name == "last":
+        found = sorted(out.glob("*/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
+        require(bool(found), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER")
+        return found[-1].resolve()
+    path = Path(name)
+    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    require(path.is_file(), f"checkpoint {path} does not exist")
+    return path.resolve()
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of one of our checkpoints, loaded with `weights_only=True` on the CPU."""
+    require(Path(path).is_file(), f"checkpoint {path} does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"checkpoint {path} cannot be read, it is truncated or no checkpoint ({reason})") from error
+    require(
+        isinstance(content, dict) and "ilvf" in content and "state_dict" in content,
+        f"{path} is not a checkpoint of this library: it has no 'ilvf' entry",
+    )
+    return content
+
+
+def require_fit(path: str | Path, content: Mapping[str, Any], module: nn.Module) -> None:
+    """Raise unless the checkpoint's parameters have the names and shapes of `module`'s."""
+    saved, own = content["state_dict"], module.state_dict()
+    for name in sorted({*saved, *own}):
+        found = tuple(saved[name].shape) if name in saved else "missing"
+        need = tuple(own[name].shape) if name in own else "missing"
+        require(
+            found == need,
+            f"checkpoint {path} does not fit this config: {name} is {found} there, {need} here; "
+            "leave out the arguments that change the networks or the environment",
+        )
+
+
+class Policy:
+    """A trained team as a plain callable, with no TensorDict in sight.
+
+        actions = policy(observation)          # [*B, N, Do] → [*B, N]
+
+    Deterministic by default; `deterministic=False` samples. `action_mask` `[*B, N, A]` where actions can be impossible.
+    """
+
+    def __init__(self, actor: Any, config: dict[str, Any]):
+        self.actor, self.config = actor, config
+
+    @torch.no_grad()
+    def __call__(self, observation: Tensor, action_mask: Tensor | None = None, *, deterministic: bool = True) -> Tensor:
+        need = (self.actor.arguments["n_agents"], self.actor.arguments["observation_dim"])
+        found = tuple(observation.shape[-2:])
+        require(
+            found == need,
+            f"the policy needs observations [..., {need[0]}, {need[1]}], found {tuple(observation.shape)}",
+        )
+        flat = observation.reshape(-1, *need)
+        log_probs = self.actor.log_probs(flat, action_mask)
+        chosen = log_probs.argmax(-1) if deterministic else torch.distributions.Categorical(logits=log_probs).sample()
+        return chosen.reshape(observation.shape[:-1])
+
+
+def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
+    """The policy of a checkpoint."""
+    from ilvf.modules import CategoricalActor
+
+    content = read_checkpoint(path)
+    state = {k.removeprefix(ACTOR): v for k, v in content["state_dict"].items() if k.startswith(ACTOR)}
+    actor = CategoricalActor.rebuild(content["ilvf"]["actor"], state).to(device)
+    return Policy(actor, content["ilvf"]["config"])

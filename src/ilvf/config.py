@@ -1,0 +1,185 @@
+"""The command line of a recipe: yaml, presets, `key=value`, `--help`, `--cfg`. Imports nothing heavy.
+
+A recipe's yaml is its whole truth: every key with its default and, behind `#`, one line of meaning. `env=NAME` puts
+`configs/env/NAME.yaml` under `env`; `preset=NAME` overlays `configs/preset/NAME.yaml`; every other argument is
+`section.key=value`, or one of the bare keys that the yaml has at its top.
+"""
+
+import difflib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ilvf.errors import UsageError, require
+
+Config = dict[str, Any]
+LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(#\s*(?P<help>.*))?$")
+
+
+def command_line(file: str, doc: str, argv: Sequence[str] | None = None) -> Config:
+    """The resolved config of the recipe `file` for the arguments `argv`; answers `--help` and `--cfg` and exits.
+
+    Raises:
+        UsageError: an unknown key (naming the nearest known one), a value of another kind, a missing file.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    recipe = Path(file)
+    flags = {a for a in args if a.startswith("-")}
+    unknown = flags - {"--help", "-h", "--cfg"}
+    require(
+        not unknown, f"unknown flag {' '.join(sorted(unknown))}; the flags are --help and --cfg, all else is key=value"
+    )
+    overrides = _parse([a for a in args if a not in flags])
+    if flags & {"--help", "-h"}:
+        print(_help(recipe, doc, overrides))
+        raise SystemExit(0)
+    cfg = resolve(recipe, overrides)
+    if "--cfg" in flags:
+        print(OmegaConf.to_yaml(OmegaConf.create(cfg)), end="")
+        raise SystemExit(0)
+    return cfg
+
+
+def resolve(recipe: Path, overrides: Mapping[str, Any]) -> Config:
+    """Defaults, then the environment's file, then the preset (or the config of the run to resume), then `overrides`."""
+    overrides = dict(overrides)
+    base = _defaults(recipe, overrides)
+    if overrides.get("resume") is not None or overrides.get("checkpoint") is not None:
+        base = _saved(base, overrides)
+    elif (preset := overrides.get("preset")) is not None:
+        base = OmegaConf.merge(base, _flat_to_config(base, _load(recipe, "preset", preset), f"preset {preset}"))
+    merged = OmegaConf.merge(base, _flat_to_config(base, overrides, "command line"))
+    return OmegaConf.to_container(merged, resolve=True)  # type: ignore[return-value]
+
+
+def run_recipe(main: Callable[[], None]) -> None:
+    """Run `main`; what the user can fix ends in one sentence and exit code 2."""
+    try:
+        main()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+# ---------------------------------------------------------------------- files
+def _path(recipe: Path, *parts: str) -> Path:
+    return recipe.parent.joinpath("configs", *parts).with_suffix(".yaml")
+
+
+def _load(recipe: Path, kind: str, name: str) -> DictConfig:
+    path = _path(recipe, kind, str(name))
+    known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+    require(path.is_file(), f"{kind}={name} is not known; choose one of {', '.join(known)}{_nearest(str(name), known)}")
+    return OmegaConf.load(path)  # type: ignore[return-value]
+
+
+def _defaults(recipe: Path, overrides: dict[str, Any]) -> DictConfig:
+    base: Any = OmegaConf.load(_path(recipe, recipe.stem))
+    if "env" in base and isinstance(base.env, str):
+        name = overrides.pop("env", base.env)
+        base.env = OmegaConf.merge({"name": name}, _load(recipe, "env", name))
+    return base
+
+
+def _saved(base: DictConfig, overrides: dict[str, Any]) -> DictConfig:
+    """The config in a checkpoint, under the present defaults (which may know more keys)."""
+    from ilvf.checkpoint import find_checkpoint, read_checkpoint
+
+    key = "resume" if overrides.get("resume") is not None else "checkpoint"
+    path = find_checkpoint(overrides[key], Path(overrides.get("out", base.get("out", "runs"))))
+    overrides[key] = str(path)
+    saved = OmegaConf.create(read_checkpoint(path)["ilvf"]["config"])
+    saved = OmegaConf.masked_copy(saved, [k for k in saved if k in base or k in ("env", "algorithm", "trainer")])
+    return OmegaConf.merge(base, saved)  # type: ignore[return-value]
+
+
+# ---------------------------------------------------------------------- keys and values
+def _parse(args: Sequence[str]) -> dict[str, Any]:
+    overrides = {}
+    for arg in args:
+        key, eq, text = arg.partition("=")
+        require(bool(eq and key), f"{arg!r} is not of the form key=value; --help lists the keys")
+        overrides[key] = OmegaConf.create({"v": None}) if not text else OmegaConf.from_dotlist([f"v={text}"]).get("v")
+        if not text:
+            overrides[key] = None
+    return overrides
+
+
+def _flat_to_config(base: DictConfig, overrides: Mapping[str, Any], where: str) -> DictConfig:
+    """Check every key and kind against `base` and nest them. Keys may be dotted or nested."""
+    known = _leaves(base)
+    flat: dict[str, Any] = {}
+    for key, value in overrides.items():
+        flat.update(
+            {f"{key}.{k}": v for k, v in _leaves(value).items()} if isinstance(value, DictConfig) else {key: value}
+        )
+    for key, value in flat.items():
+        require(key in known, f"unknown key {key!r} ({where}){_nearest(key, list(known))}; --help lists all keys")
+        flat[key] = _checked(key, value, known[key])
+    out = OmegaConf.create()
+    for key, value in flat.items():
+        OmegaConf.update(out, key, value)
+    return out
+
+
+def _leaves(cfg: Any, prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in cfg.items():
+        leaves.update(_leaves(value, f"{prefix}{key}.") if isinstance(value, DictConfig) else {f"{prefix}{key}": value})
+    return leaves
+
+
+def _checked(key: str, value: Any, default: Any) -> Any:
+    """`value`, if it is of the kind of `default` (a whole number passes for a number, anything for null)."""
+    if default is None or value is None or isinstance(default, str) or isinstance(value, type(default)):
+        kind_ok = not (isinstance(value, bool) and type(default) in (int, float))
+    else:
+        kind_ok = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
+        value = float(value) if kind_ok else value
+    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+    require(
+        kind_ok, f"{key}={value!r} must be {kinds.get(type(default), 'of the same kind')}, like its default {default}"
+    )
+    return value
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    by_tail = [k for k in known if k.rpartition(".")[2] == key]
+    close = by_tail or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+# ---------------------------------------------------------------------- help
+def _help(recipe: Path, doc: str, overrides: dict[str, Any]) -> str:
+    lines = [doc.strip(), "", "Every argument is key=value:", ""]
+    rows = []
+    for prefix, path in [("", _path(recipe, recipe.stem))]:
+        rows += _described(path, prefix)
+    if any(key == "env" for key, *_ in rows):
+        name = overrides.get("env") or next(v for k, v, _ in rows if k == "env")
+        rows += _described(_path(recipe, "env", name), "env.")
+    width = max(len(f"{k}={v}") for k, v, _ in rows)
+    lines += [f"  {f'{k}={v}':<{width}}  {text}" for k, v, text in rows]
+    presets = sorted(p.stem for p in _path(recipe, "preset", "x").parent.glob("*.yaml"))
+    envs = sorted(p.stem for p in _path(recipe, "env", "x").parent.glob("*.yaml"))
+    lines += ["", f"presets: {', '.join(presets)}.  environments: {', '.join(envs)}."]
+    lines += ["--cfg prints the resolved config without running; --help this page."]
+    return "\n".join(lines)
+
+
+def _described(path: Path, prefix: str) -> list[tuple[str, str, str]]:
+    """(key, default, meaning) of every line of a two-level yaml."""
+    rows, section = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not (match := LINE.match(line)):
+            continue
+        indent, key, value = match["indent"], match["key"], match["value"].strip()
+        if not indent:
+            section = f"{key}." if not value else ""
+        if value:
+            rows.append((f"{prefix}{section}{key}", "" if value == "null" else value, match["help"] or ""))
+    return rows

@@ -1,0 +1,208 @@
+"""Runs in MLflow: an embedded sqlite store by default, a server by `MLFLOW_TRACKING_URI`.
+
+A tracking store must never cost a run: what cannot be logged is kept and tried again, training goes on and says so
+once. The metrics of every iteration are also appended to `metrics.jsonl` in the run's folder.
+"""
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from filelock import FileLock
+from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+
+from ilvf.errors import UsageError
+
+PACKAGES = ("ilvf", "torch", "torchrl", "tensordict", "lightning", "mlflow", "pettingzoo", "numpy")
+RETRY_AFTER = 60.0  # [s] between attempts to reach a store that failed
+PROBE = 10.0  # [s] to reach a server before the run starts
+
+
+def tracking_uri(out: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, or a sqlite file in the folder of runs."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out.resolve() / 'mlflow.db'}"
+
+
+def open_store(uri: str, out: Path, experiment: str) -> None:
+    """Create the store and the experiment, one process at a time, or say why that cannot be done.
+
+    A fresh sqlite store is migrated at first use, which two processes must not do at once.
+    """
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
+    if uri.startswith("http"):
+        _probe(uri)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with FileLock(out / "mlflow.lock"):
+            client = MlflowClient(uri)
+            if client.get_experiment_by_name(experiment) is None:
+                local = uri.startswith("sqlite")
+                client.create_experiment(experiment, (out.resolve() / "artifacts").as_uri() if local else None)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise UsageError(f"the MLflow store {uri} cannot be used: {_first_line(error)}") from error
+
+
+def _probe(uri: str) -> None:
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=PROBE).close()
+    except urllib.error.HTTPError:
+        return  # it answered
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the MLflow server {uri} (MLFLOW_TRACKING_URI) cannot be reached: {_first_line(error)}; "
+            "start it, or unset the variable to use the embedded store"
+        ) from error
+
+
+class MLflowTracker(MLFlowLogger):
+    """Lightning's MLflow logger, made to survive its store.
+
+    Args:
+        uri: of the store, opened before by `open_store`.
+        experiment, run_name: where the run appears.
+        run_dir: folder of the run, for `metrics.jsonl`.
+        run_id: continue this run; metrics that it already has are not logged again.
+    """
+
+    def __init__(self, uri: str, experiment: str, run_name: str, run_dir: Path, run_id: str | None = None):
+        super().__init__(experiment_name=experiment, run_name=run_name, tracking_uri=uri, run_id=run_id)
+        self.run_dir = run_dir
+        self._spool: list[Callable[[], None]] = []
+        self._failed_at: float | None = None
+        self._warned = False
+        self._logged_until = -1
+
+    # ------------------------------------------------------------------ what Lightning calls
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        step = step or 0
+        if step <= self._logged_until:
+            return
+        self._logged_until = step
+        with (self.run_dir / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"frames": step, **metrics}) + "\n")
+        send = super().log_metrics
+        self._attempt(lambda: send(metrics, step))
+
+    @rank_zero_only
+    def finalize(self, status: str = "success") -> None:
+        """Called by Lightning at every end of `fit`; the run itself is ended by `close`."""
+
+    # ------------------------------------------------------------------ what recipes call
+    @rank_zero_only
+    def start(self, config: Mapping[str, Any], seed: int) -> None:
+        """Record what the run is: its config, code, versions and hardware; or find out what it has logged so far."""
+        if self._run_id is not None:
+            run = self.experiment.get_run(self._run_id)
+            self._logged_until = int(run.data.metrics.get("frames", -1))
+            self.experiment.update_run(self._run_id, status="RUNNING")
+            return
+        self.log_hyperparams({k: v for k, v in flatten(config).items()})
+        for key, value in {"seed": seed, **code_version(), **machine()}.items():
+            self.experiment.set_tag(self.run_id, key, str(value))
+        self.experiment.log_dict(self.run_id, dict(config), "config.yaml")
+
+    @rank_zero_only
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Store a file with the run."""
+        self._attempt(lambda: self.experiment.log_artifact(self.run_id, str(path), folder or None))
+
+    @rank_zero_only
+    def figure(self, figure: Any, name: str) -> None:
+        """Store a matplotlib figure, in the run's folder and with the run."""
+        path = self.run_dir / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+        self.artifact(path, "pictures")
+
+    @rank_zero_only
+    def close(self, status: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED."""
+        self._failed_at = None  # one last attempt
+        self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
+        if self._spool:
+            rank_zero_warn(
+                f"{len(self._spool)} records did not reach MLflow; the metrics are in {self.run_dir}/metrics.jsonl"
+            )
+
+    def _attempt(self, send: Callable[[], None]) -> None:
+        """Send everything that waits, then `send`; keep it all if the store fails."""
+        self._spool.append(send)
+        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_AFTER:
+            return
+        try:
+            while self._spool:
+                self._spool[0]()
+                self._spool.pop(0)
+            self._failed_at = None
+        except Exception as error:  # whatever a store or a network can raise must not end the training
+            self._failed_at = time.monotonic()
+            if not self._warned:
+                self._warned = True
+                rank_zero_warn(
+                    f"MLflow failed ({_first_line(error)}); training goes on, records are kept and sent later"
+                )
+
+
+# ---------------------------------------------------------------------- facts about the run
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
+
+
+def code_version() -> dict[str, str]:
+    """Git commit and whether the tree has uncommitted changes, of the working directory; package versions."""
+    versions = {f"version.{name}": _version(name) for name in PACKAGES}
+    return {"git.sha": _git("rev-parse", "HEAD"), "git.dirty": str(bool(_git("status", "--porcelain"))), **versions}
+
+
+def machine() -> dict[str, str]:
+    """Processor, memory and accelerators."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "hardware.cpu": platform.processor() or platform.machine(),
+        "hardware.cores": str(psutil.cpu_count()),
+        "hardware.memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
+        "hardware.gpu": ", ".join(gpus) or "none",
+        "hardware.platform": platform.platform(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(*args: str) -> str:
+    try:
+        return subprocess.run(["git", *args], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
