@@ -21,6 +21,7 @@ def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Co
         track_traj_ids=False,
         use_buffers=False,
         no_cuda_sync=True,
+        auto_register_policy_transforms=False,
     )
 
 

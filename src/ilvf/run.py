@@ -20,6 +20,7 @@ from ilvf.callbacks import CleanStop, IterationBar
 from ilvf.checkpoint import read_checkpoint, require_fit
 from ilvf.config import Config
 from ilvf.errors import UsageError, require
+from ilvf.memory import keep_memory
 from ilvf.seeds import run_seeds
 from ilvf.tracking import MLflowTracker, open_store, tracking_uri
 
@@ -39,6 +40,7 @@ def train(
         run_seeds(cfg)
         return None
     _quiet()
+    keep_memory()
     if cfg["trainer"]["threads"]:
         torch.set_num_threads(cfg["trainer"]["threads"])
     L.seed_everything(cfg["seed"], verbose=False)
@@ -76,7 +78,8 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*|.*Checkpoint directory .* exists.*")
+    warnings.filterwarnings("ignore", message=".*logging interval.*|.*Checkpoint directory .* exists.*")
+    warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")
 
 
 def _run_dir(name: str, cfg: Config, resume: Path | None) -> Path:

@@ -40,7 +40,7 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
 
     A fresh sqlite store is migrated at first use, which two processes must not do at once.
     """
-    for name in ("alembic", "mlflow"):
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))

@@ -63,6 +63,7 @@ class ILVFP(OnPolicy):
             orientation=orientation,
             diagonal=diagonal,
             normalize=normalize,
+            shifted=True,
         )
         require_choice("target", target, ("lambda", "mc"))
         super().__init__(make_env, ILVFLoss(actor, critic, norm, **(loss or {})), advantage, **options)

@@ -43,6 +43,7 @@ class AgentLinear(nn.Module):
     ):
         super().__init__()
         require(min(n_agents, fan_in, fan_out) >= 1, f"a layer of {n_agents} agents, {fan_in} → {fan_out}, is empty")
+        self.n_agents = n_agents
         self.weight = nn.Parameter(orthogonal(torch.empty(1 if share else n_agents, fan_in, fan_out), gain))
         self.bias = nn.Parameter(torch.zeros(n_agents, 1, fan_out)) if bias else None
 
@@ -51,17 +52,16 @@ class AgentLinear(nn.Module):
 
     def apply_to(self, x: Tensor, weight: Tensor) -> Tensor:
         """The same map with another W (a transformed `self.weight`, say)."""
-        n, fan_in, fan_out = weight.shape
-        if n == 1:
+        if x.ndim == 2:  # the same rows for every agent: expanded, not copied
+            x = x.expand(self.n_agents, *x.shape)
+        if len(weight) == 1:
             y = x @ weight[0]
-        elif x.ndim == 2:  # one wide product for all agents: [B, F] · [F, N·H]
-            wide = x @ weight.transpose(0, 1).reshape(fan_in, n * fan_out)
-            y = wide.view(-1, n, fan_out).transpose(0, 1)
-        elif self.bias is not None:
-            return torch.baddbmm(self.bias, x, weight)
-        else:
-            y = torch.bmm(x, weight)
-        return y if self.bias is None else y + self.bias
+            return y if self.bias is None else y + self.bias
+        return torch.bmm(x, weight) if self.bias is None else torch.baddbmm(self.bias, x, weight)
+
+    def add_to(self, y: Tensor, x: Tensor) -> Tensor:
+        """y + x_i W_i, in one product."""
+        return y + x @ self.weight[0] if len(self.weight) == 1 else torch.baddbmm(y, x, self.weight)
 
 
 class AgentMLP(nn.Module):
