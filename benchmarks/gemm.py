@@ -1,5 +1,7 @@
 """The floor under an update: the matrix products it cannot do without, timed bare, one after the other."""
 
+import functools
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ def best_ms(run: Callable[[], object], repeats: int = 7, warmup: int = 2) -> flo
 
 @dataclass(frozen=True)
 class Product:
-    """`batch` products of [rows × inner] · [inner × cols]; `joint`: all read the same left side, so one wide product."""
+    """`batch` products [rows × inner] · [inner × cols]; `joint`: the same left side for all, so one wide product."""
 
     batch: int
     rows: int
@@ -31,8 +33,8 @@ class Product:
     def ms(self) -> float:
         n, b, k, m = self.batch, self.rows, self.inner, self.cols
         if self.joint:
-            return best_ms(lambda x=torch.randn(b, k), w=torch.randn(k, n * m): x @ w)
-        return best_ms(lambda x=torch.randn(n, b, k), w=torch.randn(n, k, m): torch.bmm(x, w))
+            return best_ms(functools.partial(torch.mm, torch.randn(b, k), torch.randn(k, n * m)))
+        return best_ms(functools.partial(torch.bmm, torch.randn(n, b, k), torch.randn(n, k, m)))
 
     def training(self, needs_input_grad: bool) -> list["Product"]:
         """Forward, the weight's gradient and, if asked for, the input's."""
@@ -44,7 +46,7 @@ class Product:
 
 def mlp(n: int, b: int, sizes: list[int], joint: bool = False, first_grad: bool = False) -> list[Product]:
     """All products of training N networks with these layer sizes."""
-    layers = zip(sizes, sizes[1:], strict=False)
+    layers = itertools.pairwise(sizes)
     return [
         p
         for k, (fan_in, fan_out) in enumerate(layers)

@@ -16,8 +16,8 @@ import warnings
 
 import lightning as L
 import torch
-from gemm import best_ms, bound_ms, ilvf_products, mappo_products
 
+from gemm import best_ms, bound_ms, ilvf_products, mappo_products
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, StateCritic
 
 FRAMES = 1600

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 
 class Pictures(Callback):
-    """At every evaluation: the influence heatmap, the first episode and the learning curve so far, stored with the run."""
+    """Stored with the run: at every evaluation the influence heatmap and the first episode, at the end the curve."""
 
     def on_evaluation(self, trainer: Any, module: Any, env: Any, rollout: Any) -> None:
         if not trainer.is_global_zero or trainer.logger is None:
@@ -53,5 +53,24 @@ def learning_curve(path: Path) -> Figure:
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label)
     axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def comparison(groups: dict[str, Any], metric: str) -> Figure:
+    """Mean learning curve of every group with its 95 % t interval over seeds."""
+    import pandas as pd
+
+    from ilvf.analysis import t_interval
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="environment frames", ylabel=metric)
+    for label, curves in groups.items():
+        table = pd.concat(curves, axis=1).dropna()
+        (line,) = axes.plot(table.index, table.mean(axis=1), label=f"{label} ({len(curves)} seeds)")
+        if len(curves) > 1:
+            band = [t_interval(row.tolist()) for _, row in table.iterrows()]
+            axes.fill_between(table.index, *zip(*band, strict=True), color=line.get_color(), alpha=0.15, lw=0)
+    axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     return figure

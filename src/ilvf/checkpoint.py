@@ -9,18 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from ilvf.errors import UsageError, require
+from ilvf.modules import CategoricalActor
 
 ACTOR = "loss.actor."
 
 
-def find_checkpoint(name: str, out: Path) -> Path:
-    """`last` → the newest `last.ckpt` of any run below `out`; a run's folder → its `last.ckpt`; a file → itself."""
+def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
+    """`last` → the newest run below `out`; a run's folder → its `prefer` checkpoint, or the other; a file → itself."""
+    path = Path(name)
     if name == "last":
         found = sorted(out.glob("*/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
         require(bool(found), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER")
-        return found[-1].resolve()
-    path = Path(name)
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        path = found[-1].parent.parent
+    if path.is_dir():
+        choices = [path / "checkpoints" / f"{k}.ckpt" for k in (prefer, "last")]
+        path = next((p for p in choices if p.is_file()), choices[0])
     require(path.is_file(), f"checkpoint {path} does not exist")
     return path.resolve()
 
@@ -61,7 +64,7 @@ class Policy:
     Deterministic by default; `deterministic=False` samples. `action_mask` `[*B, N, A]` where actions can be impossible.
     """
 
-    def __init__(self, actor: Any, config: dict[str, Any]):
+    def __init__(self, actor: CategoricalActor, config: dict[str, Any]):
         self.actor, self.config = actor, config
 
     @torch.no_grad()
@@ -78,11 +81,13 @@ class Policy:
         return chosen.reshape(observation.shape[:-1])
 
 
+def actor_of(content: Mapping[str, Any]) -> CategoricalActor:
+    """The actor in the content of a checkpoint."""
+    state = {k.removeprefix(ACTOR): v for k, v in content["state_dict"].items() if k.startswith(ACTOR)}
+    return CategoricalActor.rebuild(content["ilvf"]["actor"], state)
+
+
 def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
     """The policy of a checkpoint."""
-    from ilvf.modules import CategoricalActor
-
     content = read_checkpoint(path)
-    state = {k.removeprefix(ACTOR): v for k, v in content["state_dict"].items() if k.startswith(ACTOR)}
-    actor = CategoricalActor.rebuild(content["ilvf"]["actor"], state).to(device)
-    return Policy(actor, content["ilvf"]["config"])
+    return Policy(actor_of(content).to(device), content["ilvf"]["config"])

@@ -86,15 +86,19 @@ def _defaults(recipe: Path, overrides: dict[str, Any]) -> DictConfig:
 
 
 def _saved(base: DictConfig, overrides: dict[str, Any]) -> DictConfig:
-    """The config in a checkpoint, under the present defaults (which may know more keys)."""
+    """The config in a checkpoint, under the present defaults (which may know more keys); its environment wholly."""
     from ilvf.checkpoint import find_checkpoint, read_checkpoint
 
-    key = "resume" if overrides.get("resume") is not None else "checkpoint"
-    path = find_checkpoint(overrides[key], Path(overrides.get("out", base.get("out", "runs"))))
+    key, prefer = ("resume", "last") if overrides.get("resume") is not None else ("checkpoint", "best")
+    path = find_checkpoint(str(overrides[key]), Path(overrides.get("out", base.out)), prefer)
     overrides[key] = str(path)
-    saved = OmegaConf.create(read_checkpoint(path)["ilvf"]["config"])
-    saved = OmegaConf.masked_copy(saved, [k for k in saved if k in base or k in ("env", "algorithm", "trainer")])
-    return OmegaConf.merge(base, saved)  # type: ignore[return-value]
+    saved: Any = OmegaConf.create(read_checkpoint(path)["ilvf"]["config"])
+    base.env = saved.env
+    base.seed = saved.seed
+    for section in ("algorithm", "trainer"):
+        known = [k for k in saved[section] if section in base and k in base[section]]
+        base = OmegaConf.merge(base, {section: OmegaConf.masked_copy(saved[section], known)}) if known else base
+    return base
 
 
 # ---------------------------------------------------------------------- keys and values

@@ -37,7 +37,7 @@ def episode_sums(rollout: TensorDictBase) -> dict[str, torch.Tensor]:
 
 
 def episode_metrics(sums: Mapping[str, float]) -> dict[str, float]:
-    """`reward/agent_step` = mean over steps and agents; `return/team` = mean over episodes of Σ_t Σ_i r_i; and so on."""
+    """`reward/agent_step`: mean over steps and agents; `return/team`: mean over episodes of Σ_t Σ_i r_i; the rest."""
     metrics = {"reward/agent_step": sums["reward"] / sums["entries"]}
     if sums["episodes"]:
         for name, value in sums.items():

@@ -10,8 +10,8 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 def keep_memory() -> None:
     """Ask glibc not to return freed blocks to the system, and torch for huge pages (Linux; elsewhere nothing happens).
 
-    Without it every tensor above some megabytes is mapped, faulted in page by page and unmapped again at each use, which
-    costs 10-30 % of an update on the CPU. Call it before the first large tensor; `MALLOC_*` variables win.
+    Without it every tensor above some megabytes is mapped, faulted in page by page and unmapped again at each use,
+    which costs 10-30 % of an update on the CPU. Call it before the first large tensor; `MALLOC_*` variables win.
     """
     if not sys.platform.startswith("linux") or any(k.startswith("MALLOC_") for k in os.environ):
         return

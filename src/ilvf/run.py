@@ -1,6 +1,7 @@
 """One training run from a resolved config: folder, store, trainer, checkpoints, ending."""
 
 import datetime
+import functools
 import logging
 import os
 import signal
@@ -113,20 +114,14 @@ def _trainer(cfg: Config, run_dir: Path, tracker: MLflowTracker, callbacks: Sequ
     require(options["max_epochs"] >= 1, f"trainer.max_epochs={options['max_epochs']} must be at least 1")
     if options["strategy"] == "ddp":
         options["strategy"] = DDPStrategy(broadcast_buffers=False)
-    saves = ModelCheckpoint(
-        run_dir / "checkpoints",
-        filename="best",
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
+    keep = functools.partial(ModelCheckpoint, run_dir / "checkpoints", enable_version_counter=False)
+    saves = [keep(filename="best", monitor=MONITOR, mode="max"), keep(filename="last")]  # last knows what is best
     bar = [IterationBar()] if cfg["trainer"]["progress"] else []
     try:
         return L.Trainer(
             **options,
             logger=tracker,
-            callbacks=[*callbacks, saves, *bar],
+            callbacks=[*callbacks, *saves, *bar],
             default_root_dir=run_dir,
             enable_progress_bar=bool(bar),
             enable_model_summary=False,

@@ -12,7 +12,7 @@ from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
 from ilvf.analysis import auroc, density
 from ilvf.errors import require, require_choice
 from ilvf.losses import ILVFAdvantage, ILVFLoss
-from ilvf.losses.local_advantage import Discretise
+from ilvf.losses.advantage import Discretise
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
 
 

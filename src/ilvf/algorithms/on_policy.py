@@ -14,7 +14,7 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 from torchrl.objectives.value import ValueEstimatorBase
 
-from ilvf.algorithms.state import load_env, load_generators, save_run_state
+from ilvf.algorithms.state import checksum, load_env, load_generators, save_run_state
 from ilvf.errors import UsageError, require
 from ilvf.evaluation import EVALUATION_SEED, episode_metrics, episode_sums, evaluate
 from ilvf.losses import ILVFLoss
@@ -218,7 +218,7 @@ class OnPolicy(L.LightningModule):
             "actor": self.loss.actor.arguments,
             "run": getattr(self.logger, "run_id", None),
             "wall_s": self.wall_s,
-            "state": save_run_state(self.env, self.frames),
+            "state": save_run_state(self.env, self.frames, checksum(self)),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """What a bit-exact continuation needs and Lightning does not save: generators, environments, the frame counter."""
 
+import hashlib
 import random
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import nn
 from torchrl.envs import EnvBase
 
 from ilvf.distributed import several
@@ -32,9 +34,18 @@ def load_generators(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"][0].cpu())
 
 
-def save_run_state(env: EnvBase, frames: int) -> dict[str, Any]:
-    """The frame counter and every process's generators and environments."""
-    mine = {"generators": save_generators(), "env": env.get_state() if hasattr(env, "get_state") else {}}
+def checksum(module: nn.Module) -> str:
+    """A hash of all parameters and buffers, bit by bit: equal on all processes, or something has gone wrong."""
+    digest = hashlib.sha256()
+    for value in module.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_run_state(env: EnvBase, frames: int, checksum: str) -> dict[str, Any]:
+    """The frame counter, and every process's generators, environments and checksum."""
+    own = env.get_state() if hasattr(env, "get_state") else {}
+    mine = {"generators": save_generators(), "env": own, "checksum": checksum}
     ranks = [mine]
     if several():
         ranks = [None] * dist.get_world_size()  # type: ignore[list-item]

@@ -23,7 +23,7 @@ class BatchedEnv(EnvBase):
 
     | key | shape | |
     |---|---|---|
-    | `("agents", "observation")` | `[B, N, Do]` | what each policy sees; `("agents", "observation_mask")` marks what is not padding |
+    | `("agents", "observation")` | `[B, N, Do]` | what each policy sees; `observation_mask` beside it marks padding |
     | `("agents", "state")` | `[B, N, D]` | each agent's own state, what critics see |
     | `("agents", "action")` | `[B, N]` int64 | |
     | `("next", "agents", "reward")` | `[B, N, 1]` | r_i; the team's reward is the sum over agents |

@@ -105,7 +105,7 @@ class Encircle(BatchedEnv):
     ):
         require(
             n_agents >= 4 and n_agents % 2 == 0,
-            f"n_agents={n_agents}: MPE Encircle needs an even number of at least 4 agents; try {max(4, n_agents + n_agents % 2)}",
+            f"n_agents={n_agents}: Encircle needs an even number of at least 4; try {max(4, n_agents + n_agents % 2)}",
         )
         require(n_obstacles >= 0, f"n_obstacles={n_obstacles} must not be negative")
         require_choice("angle", angle, ("signed", "unsigned"))
@@ -200,7 +200,7 @@ class Encircle(BatchedEnv):
         return -0.1 * (relative.norm(dim=-1) - RADIUS).square() - ring
 
     def statistics(self, world: World) -> dict[str, Tensor]:
-        """Root mean square of |d − 0.7| [m] and of the ring's angles [rad]; 1 where all are below 0.05 m and 0.1 rad."""
+        """RMS of |d − 0.7| [m] and of the ring's angle errors [rad]; success: all below 0.05 m and 0.1 rad."""
         relative = world["position"] - world["target"].unsqueeze(1)
         radius = (relative.norm(dim=-1) - RADIUS).abs()
         angle = gap_errors(relative, self.angle).abs()

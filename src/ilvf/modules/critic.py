@@ -1,7 +1,8 @@
 """Critics: one value per agent, from the joint state (paper, Sec. 4.3.1, eq. 7).
 
-A critic is a module with two methods. `forward(state)` gives V and, where it has attention, its weights; `predict(state,
-action)` gives what the loss regresses: V, and Q where there is one. `value_module()` wraps the first for TensorDicts.
+A critic is a module with two methods. `forward(state)` gives V and, where it has attention, its weights;
+`predict(state, action)` gives what the loss regresses: V, and Q where there is one. `value_module()` wraps the first
+for TensorDicts.
 """
 
 from tensordict.nn import TensorDictModule

@@ -27,8 +27,8 @@ class ILVFAdvantage(ValueEstimatorBase):
     `loss.make_value_estimator(...)`.
 
     Args:
-        inner: any value estimator (`GAE`, `MultiAgentGAE`, `TDLambdaEstimator`, ...). With `value_network=None` it reads
-            the values that `critic` writes.
+        inner: any value estimator (`GAE`, `MultiAgentGAE`, `TDLambdaEstimator`, ...). With `value_network=None` it
+            reads the values that `critic` writes.
         critic: module that writes the value key and, unless `influence` is given, the influence weight; run once on
             the states and once on the next states. None if the tensordict has both already.
         influence: a fixed graph `[N, N]`, row = acting agent, column = agent whose return it moves (ones: MAPPO,

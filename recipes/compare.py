@@ -1,0 +1,33 @@
+"""Compare runs: learning curves with confidence bands, and a table, from the MLflow store.
+
+python recipes/compare.py                                             all runs on Encircle, grouped by what differs
+python recipes/compare.py compare.by=algorithm.influence,algorithm.discretise
+python recipes/compare.py "compare.where=params.algorithm.tau = '1.0'" compare.metric=eval/return/team
+"""
+
+from pathlib import Path
+
+from ilvf.config import command_line, run_recipe
+from ilvf.errors import require
+
+
+def main() -> None:
+    cfg = command_line(__file__, __doc__)
+    from ilvf.analysis import summarise
+    from ilvf.tracking import read_runs, tracking_uri
+    from pictures import comparison
+
+    options, out = cfg["compare"], Path(cfg["out"])
+    by = options["by"].split(",") if options["by"] else None
+    groups = read_runs(tracking_uri(out), options["experiment"], options["metric"], options["where"], by)
+    require(bool(groups), f"no finished run with {options['metric']} in experiment {options['experiment']} of {out}")
+    table = summarise(groups, oracle=options["oracle"])
+    print(f"{options['metric']} of {options['experiment']}: mean ± sd over seeds, [95 % t interval]")
+    print(table.to_string())
+    picture = Path(options["picture"] or out / f"compare-{options['experiment']}.png")
+    comparison(groups, options["metric"]).savefig(picture, dpi=120)
+    print(f"picture: {picture}")
+
+
+if __name__ == "__main__":
+    run_recipe(main)
