@@ -19,6 +19,7 @@ import torch
 
 from gemm import best_ms, bound_ms, ilvf_products, mappo_products
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, StateCritic
+from ilvf.memory import keep_memory
 
 FRAMES = 1600
 
@@ -84,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, nargs="*", default=[4, 10, 20, 50, 100])
     args = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -14,7 +14,8 @@ from ilvf.errors import require
 def main() -> None:
     cfg = command_line(__file__, __doc__)
     from ilvf.analysis import summarise
-    from ilvf.tracking import read_runs, tracking_uri
+    from ilvf.history import read_runs
+    from ilvf.tracking import tracking_uri
     from pictures import comparison
 
     options, out = cfg["compare"], Path(cfg["out"])

@@ -58,7 +58,10 @@ def build(cfg: Config):
         discretise=parts[a["discretise"]](),
         loss={k: a[k] for k in ("clip", "entropy", "value", "huber_delta", "value_clip")},
         seed=cfg["seed"],
-        **{k: a[k] for k in ("orientation", "diagonal", "normalize", "gamma", "lmbda", "target", "value_norm")},
+        **{
+            k: a[k]
+            for k in ("orientation", "diagonal", "normalize", "gamma", "lmbda", "target", "value_norm", "min_variance")
+        },
         **{k: a[k] for k in ("lr", "adam_eps", "max_grad_norm", "num_envs", "rollout_steps", "epochs", "minibatches")},
         **{k: a[k] for k in ("eval_every", "eval_episodes")},
     )

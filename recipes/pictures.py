@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 class Pictures(Callback):
@@ -39,6 +40,8 @@ def heatmap(attention: Any, truths: dict[str, Any], frames: int) -> Figure:
     ):
         image = axis.imshow(matrix.float().numpy(), vmin=0, vmax=1, cmap="viridis")
         axis.set(title=title, xlabel="state of agent j", ylabel="value of agent i")
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axis.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     figure.colorbar(image, ax=axes, shrink=0.8)
     return figure
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from ilvf.config import command_line
 
 RECIPE = str(ROOT / "recipes" / "ilvf_p.py")

@@ -95,6 +95,7 @@ def test_fixed_ends_are_exact_in_the_running_algorithm(kind):
         dict(lmbda=0.5),
         dict(target="mc"),
         dict(value_norm=False),
+        dict(min_variance=100.0),
         dict(loss={"clip": 0.01}),
         dict(max_grad_norm=0.01),
         dict(epochs=1),

@@ -10,10 +10,10 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, TINY
 from mlflow.tracking import MlflowClient
 
 import ilvf
+from conftest import ROOT, TINY
 from ilvf.envs import Encircle
 
 RECIPE = str(ROOT / "recipes" / "ilvf_p.py")
@@ -242,6 +242,22 @@ def test_bad_checkpoints(out, recipe, capsys):
     torch.save({"something": 1}, out / "other.ckpt")
     assert recipe("evaluate", f"checkpoint={out / 'other.ckpt'}") == 2
     assert "not a checkpoint of this library" in capsys.readouterr().err
+
+
+def test_a_nan_ends_the_run_and_keeps_the_last_good_checkpoint(out, recipe, capsys, monkeypatch):
+    reward, calls = Encircle.reward, []
+
+    def poisoned(self, world):
+        calls.append(1)
+        return reward(self, world) * (float("nan") if len(calls) > 25 else 1.0)
+
+    monkeypatch.setattr(Encircle, "reward", poisoned)
+    assert recipe("ilvf_p", *TINY, f"out={out}", "trainer.max_epochs=5", "algorithm.eval_every=100") == 2
+    assert re.search(r"error: loss_\w+ became nan at optimiser step 9 \(iteration 3", capsys.readouterr().err)
+    saved = torch.load(only_run(out) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["ilvf"]["state"]["frames"] == 80  # two iterations of 40 frames were good
+    assert all(torch.isfinite(v).all() for v in saved["state_dict"].values())
+    assert mlflow_runs(out)[1][0].info.status == "FAILED"
 
 
 def test_an_output_folder_below_a_file(out, recipe, capsys):

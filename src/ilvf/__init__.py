@@ -4,8 +4,9 @@ The public names, in the order the data meets them; each is imported when it is 
 does not wait for torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ilvf.lazy import lazily
 
 if TYPE_CHECKING:
     from ilvf.algorithms import ILVFP
@@ -54,7 +55,4 @@ __all__ = [  # noqa: RUF022 (in the order the data meets them)
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'ilvf' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ilvf.{_HOME[name]}"), name)
+__getattr__ = lazily(__name__, _HOME)

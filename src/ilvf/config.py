@@ -47,7 +47,7 @@ def command_line(file: str, doc: str, argv: Sequence[str] | None = None) -> Conf
 def resolve(recipe: Path, overrides: Mapping[str, Any]) -> Config:
     """Defaults, then the environment's file, then the preset (or the config of the run to resume), then `overrides`."""
     overrides = dict(overrides)
-    base = _defaults(recipe, overrides)
+    base: Any = _defaults(recipe, overrides)
     if overrides.get("resume") is not None or overrides.get("checkpoint") is not None:
         base = _saved(base, overrides)
     elif (preset := overrides.get("preset")) is not None:
@@ -63,6 +63,8 @@ def run_recipe(main: Callable[[], None]) -> None:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 # ---------------------------------------------------------------------- files
@@ -85,7 +87,7 @@ def _defaults(recipe: Path, overrides: dict[str, Any]) -> DictConfig:
     return base
 
 
-def _saved(base: DictConfig, overrides: dict[str, Any]) -> DictConfig:
+def _saved(base: Any, overrides: dict[str, Any]) -> Any:
     """The config in a checkpoint, under the present defaults (which may know more keys); its environment wholly."""
     from ilvf.checkpoint import find_checkpoint, read_checkpoint
 

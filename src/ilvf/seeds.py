@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,41 +31,50 @@ def parse_seeds(text: str | int) -> list[int]:
 def run_seeds(cfg: Config) -> None:
     """One process per seed, as many at a time as there are cores; every run's output goes to `out/logs`."""
     require(cfg["resume"] is None, "seeds and resume cannot be combined; resume each run by itself")
-    waiting = parse_seeds(cfg["seeds"])
-    logs = Path(cfg["out"]) / "logs"
+    seeds, logs = parse_seeds(cfg["seeds"]), Path(cfg["out"]) / "logs"
     try:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"out={cfg['out']}: the folder {logs} cannot be made ({error.strerror})") from error
-    args = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    running: dict[int, subprocess.Popen[bytes]] = {}
-    failed = []
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    with tqdm(total=len(waiting), unit="run") as bar:
-        try:
-            while waiting or running:
-                while waiting and len(running) < cores:
-                    seed = waiting.pop(0)
-                    running[seed] = _start(args, seed, logs / f"{stamp}-s{seed}.log")
-                done = [s for s, p in running.items() if p.poll() is not None]
-                for seed in done:
-                    if code := running.pop(seed).returncode:
-                        failed.append(seed)
-                        tqdm.write(f"seed {seed} ended with exit code {code}: {logs / f'{stamp}-s{seed}.log'}")
-                    bar.update()
-                if not done:
-                    time.sleep(0.2)
-        except KeyboardInterrupt:  # the signal has reached the runs too: let them save
-            for process in running.values():
-                process.wait()
-            raise SystemExit(130) from None
-    require(not failed, f"{len(failed)} of the runs failed (seeds {failed}); see {logs}")
+    args = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    running: dict[Path, subprocess.Popen[bytes]] = {}
+    try:
+        failed = _run_all([(args, seed, logs / f"{stamp}-s{seed}.log") for seed in seeds], running)
+    except KeyboardInterrupt:
+        for process in running.values():
+            process.send_signal(signal.SIGINT)  # they finish their iteration and save
+        for process in running.values():
+            process.wait()
+        raise SystemExit(130) from None
+    require(not failed, f"{len(failed)} of {len(seeds)} runs failed; see {', '.join(map(str, failed))}")
     print(f"compare them by   python {Path(sys.argv[0]).parent / 'compare.py'} out={cfg['out']}")
 
 
+def _run_all(
+    waiting: list[tuple[Sequence[str], int, Path]], running: dict[Path, "subprocess.Popen[bytes]"]
+) -> list[Path]:
+    """Keep every core busy until all are done; the logs of those that failed."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    failed = []
+    with tqdm(total=len(waiting), unit="run") as bar:
+        while waiting or running:
+            while waiting and len(running) < cores:
+                job = waiting.pop(0)
+                running[job[2]] = _start(*job)
+            time.sleep(0.2)
+            for log in [k for k, p in running.items() if p.poll() is not None]:
+                if code := running.pop(log).returncode:
+                    failed.append(log)
+                    tqdm.write(f"a run ended with exit code {code}: {log}")
+                bar.update()
+    return failed
+
+
 def _start(args: Sequence[str], seed: int, log: Path) -> "subprocess.Popen[bytes]":
+    """One run, on one thread, in a session of its own: signals reach it through us."""
+    command = [sys.executable, sys.argv[0], *args, f"seed={seed}", "trainer.progress=false"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("wb") as file:
-        command = [sys.executable, sys.argv[0], *args, f"seed={seed}", "trainer.progress=false"]
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True)

@@ -29,7 +29,7 @@ class ILVFP(OnPolicy):
         gamma, lmbda: of GAE.
         target: what V and Q regress: `lambda`, the λ-return A_i + V_i (official MAPPO), or `mc`, eq. 9's discounted
             return (bootstrapped where the rollout cuts an episode).
-        value_norm: normalise the value targets per agent.
+        value_norm, min_variance: normalise the value targets per agent, with this floor of their variance.
         loss: keyword arguments of `ILVFLoss`.
         **options: of `OnPolicy`.
     """
@@ -49,12 +49,13 @@ class ILVFP(OnPolicy):
         lmbda: float = 0.95,
         target: str = "lambda",
         value_norm: bool = True,
+        min_variance: float = 1e-6,
         loss: dict[str, Any] | None = None,
         **options: Any,
     ):
         require(0 <= gamma <= 1 and 0 <= lmbda <= 1, f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]")
         n = actor.arguments["n_agents"]
-        norm = ValueNorm((n, 1)) if value_norm else None
+        norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
         advantage = ILVFAdvantage(
             MultiAgentGAE(gamma=gamma, lmbda=lmbda, value_network=None),
             real_scale(critic, norm),

@@ -206,7 +206,8 @@ class OnPolicy(L.LightningModule):
     def _evaluate(self) -> dict[str, float]:
         env = self.make_env(num_envs=self.eval_episodes, seed=EVALUATION_SEED + self.seed, device=self.env.device)
         metrics, rollout = evaluate(env, self.loss.actor, max_steps=env.horizon)
-        for callback in self.trainer.callbacks:
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks:
             if hasattr(callback, "on_evaluation"):
                 callback.on_evaluation(self.trainer, self, env, rollout)
         return {f"eval/{k}": v for k, v in metrics.items()}

@@ -16,7 +16,8 @@ from ilvf.errors import require
 
 def save_generators() -> dict[str, Any]:
     """The states of Python's, numpy's and torch's generators, as what `torch.load(weights_only=True)` accepts."""
-    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (other libraries draw from it)
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002 (other libraries draw from it)
+    name, keys, *rest = state
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),

@@ -215,11 +215,8 @@ class Encircle(BatchedEnv):
     def draw(self, rollout: TensorDictBase | None = None, index: int = 0) -> Any:
         """A matplotlib figure of environment `index`: its present state, or the paths of a rollout `[B, T]`."""
         frames = (self._look().unsqueeze(-1) if rollout is None else rollout)[index]  # [T]
-        state = (
-            torch.cat([frames["agents", "state"], frames["next", "agents", "state"][-1:]])
-            if rollout is not None
-            else frames["agents", "state"]
-        )
+        last = frames["next"] if rollout is not None else frames
+        state = torch.cat([frames["agents", "state"], last["agents", "state"][-1:]])
         radius = frames["obstacle_radius"][0].tolist() if self.n_obstacles else []
         return draw_paths(state.cpu(), self.seeing.cpu(), radius)
 
@@ -245,19 +242,14 @@ def draw_paths(state: Tensor, seeing: Tensor, obstacle_radius: list[float]) -> A
         (seeing, "C0", "odd: sees its neighbours"),
         (~seeing, "C1", "even: rewarded for the ring"),
     ):
-        axes.scatter(*position[-1, rows].T, color=color, s=36, zorder=3, label=label)
-    axes.scatter(*target, marker="*", s=120, color="C3", zorder=3, label="target")
+        axes.scatter(position[-1, rows, 0], position[-1, rows, 1], color=color, s=36, zorder=3, label=label)
+    axes.scatter(target[0], target[1], marker="*", s=120, color="C3", zorder=3, label="target")
     axes.legend(loc="upper right", fontsize=8)
     return figure
 
 
 if __name__ == "__main__":
-    from pathlib import Path
-
-    from ilvf.envs import Encircle as _Encircle
-
-    env = _Encircle(n_agents=10, n_obstacles=3, seed=0)
     print(__doc__)
-    print(env.rollout(50)["episode", "return"][0, -1].item(), "team return of 50 random steps; picture: encircle.png")
-    Path("encircle.png").unlink(missing_ok=True)
-    env.draw(env.rollout(50)).savefig("encircle.png", dpi=120)
+    scene = Encircle(n_agents=10, n_obstacles=3, seed=0)
+    scene.draw(scene.rollout(50)).savefig("encircle.png", dpi=120)
+    print("encircle.png shows 50 random steps of ten agents among three obstacles")

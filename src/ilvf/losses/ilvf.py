@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
-from torch import Tensor, nn
+from torch import Tensor
 from torchrl.objectives.common import LossModule
 
 from ilvf.errors import require
@@ -44,8 +44,8 @@ class ILVFLoss(LossModule):
         action: NestedKey = ("agents", "action")
 
     default_keys = _AcceptedKeys
-    actor: nn.Module
-    critic: nn.Module
+    actor: CategoricalActor
+    critic: InfluenceCritic | StateCritic
     value_norm: ValueNorm | None
 
     def __init__(
@@ -67,7 +67,7 @@ class ILVFLoss(LossModule):
         self.actor, self.critic, self.value_norm = actor, critic, value_norm
         self.clip, self.entropy, self.value = clip, entropy, value
         self.huber_delta, self.value_clip = huber_delta, value_clip
-        self.in_keys = [*actor.in_keys, *vars(self.tensor_keys).values()]
+        self.in_keys = self.batch_keys
 
     @property
     def functional(self) -> bool:

@@ -45,7 +45,9 @@ class CategoricalActor(TensorDictModuleBase):
     ):
         super().__init__()
         sizes = dict(n_agents=n_agents, observation_dim=observation_dim, n_actions=n_actions)
-        options = dict(hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share)
+        options: dict[str, Any] = dict(
+            hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share
+        )
         self.arguments: dict[str, Any] = {**sizes, **options, "gain": gain, "masked": masked, "group": group}
         self.group, self.masked = group, masked
         self.in_keys = [(group, "observation")] + ([(group, "action_mask")] if masked else [])

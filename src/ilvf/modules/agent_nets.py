@@ -59,6 +59,11 @@ class AgentLinear(nn.Module):
             return y if self.bias is None else y + self.bias
         return torch.bmm(x, weight) if self.bias is None else torch.baddbmm(self.bias, x, weight)
 
+    def total(self, x: Tensor) -> Tensor:
+        """Σ_i (x_i W_i + b_i), with x `[B, N·F]`, in one product `[B, H]`."""
+        y = x @ self.weight.expand(self.n_agents, -1, -1).flatten(0, 1)
+        return y if self.bias is None else y + self.bias.sum(0)
+
     def add_to(self, y: Tensor, x: Tensor) -> Tensor:
         """y + x_i W_i, in one product."""
         return y + x @ self.weight[0] if len(self.weight) == 1 else torch.baddbmm(y, x, self.weight)

@@ -63,6 +63,7 @@ class GumbelAttention(nn.Module):
         )
         on, off = INITIAL_BIAS[initial]
         eye = torch.eye(n_agents).unsqueeze(1)
+        assert self.logits.head.bias is not None
         with torch.no_grad():
             self.logits.head.bias.copy_(on * eye + off * (1 - eye))
 

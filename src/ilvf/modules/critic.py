@@ -5,6 +5,8 @@ A critic is a module with two methods. `forward(state)` gives V and, where it ha
 for TensorDicts.
 """
 
+from typing import Any
+
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
@@ -58,7 +60,7 @@ class StateCritic(nn.Module):
         """state `[*B, N, D]` → V `[*B, N, 1]`."""
         flat = state.flatten(0, -3)
         if self.shared_first:
-            y = self.first(normalise(flat).transpose(0, 1)).sum(0)  # [B, H], the same for all critics
+            y = self.first.total(normalise(flat).flatten(1))  # [B, H], the same for all critics
         else:
             y = self.first(normalise(flat.flatten(1)))
         return agents_last(self.value.after_first(y), state)
@@ -116,17 +118,19 @@ class InfluenceCritic(nn.Module):
             share=share,
             own_first=False,
         )
-        trunk = dict(hidden=hidden, activation=activation, hidden_norm=hidden_norm, share=share, first=False)
+        trunk: dict[str, Any] = dict(
+            hidden=hidden, activation=activation, hidden_norm=hidden_norm, share=share, first=False
+        )
         self.value = AgentMLP(n_agents, hidden, 1, depth=depth, **trunk)
         self.action_value = AgentMLP(n_agents, hidden, 1, depth=q_depth, **trunk)
 
     def logits(self, state: Tensor) -> Tensor:
-        """h `[B, N, N]` of state `[B, N, D]`."""
+        """h `[B, N, N]` of the prepared state `[B, N, D]`."""
         return self.attention.logits.after_first(self.first.logits(state)).transpose(0, 1)
 
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """state `[*B, N, D]` → V `[*B, N, 1]`, influence weight wᵀ `[*B, N, N]` (row = acting agent), logits h."""
-        flat = state.flatten(0, -3)
+        flat = self.first.prepare(state.flatten(0, -3))
         h = self.logits(flat)
         w = self.attention.weight(h)
         value = agents_last(self.value.after_first(self.first.value(flat, w)), state)
@@ -135,7 +139,7 @@ class InfluenceCritic(nn.Module):
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, over one evaluation of the attention; fresh noise at each call."""
-        flat, joint = state.flatten(0, -3), action.flatten(0, -2)
+        flat, joint = self.first.prepare(state.flatten(0, -3)), action.flatten(0, -2)
         h = self.logits(flat)
         value = self.value.after_first(self.first.value(flat, self.attention.weight(h)))
         q = self.action_value.after_first(self.first.action_value(flat, self.attention.sample(h), joint))

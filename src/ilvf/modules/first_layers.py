@@ -1,13 +1,16 @@
 """How the joint state enters the critics: the first layers of f_h, V and Q, own or shared.
 
 Both parts answer the same three questions with pre-activations `[N, B, H]` (or `[B, H]`, one answer for all critics):
-`logits(state)`, `value(state, w)` and `action_value(state, w^g, action)`, with `w` `[B, N, N]`, row = critic.
+`logits(state)`, `value(state, w)` and `action_value(state, w^g, action)`, with `w` `[B, N, N]`, row = critic, and with
+`state` what their `prepare` has made of `[B, N, D]`, once for all three.
 """
 
 import torch
 from torch import Tensor, nn
 
 from ilvf.modules.agent_nets import EPS, AgentLinear, normalise
+
+CHUNK = 2**24  # numbers in a temporary tensor of weighted states
 
 
 def weighted_concat(state: Tensor, weight: Tensor) -> Tensor:
@@ -48,12 +51,18 @@ class OwnFirst(nn.Module):
         self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)
         self.of_action = AgentLinear(n_agents, n_agents * n_actions, hidden, share=share)
 
+    def prepare(self, state: Tensor) -> Tensor:
+        return state
+
     def logits(self, state: Tensor) -> Tensor:
         return self.of_logits(normalise(state.flatten(1)))
 
     def value(self, state: Tensor, weight: Tensor) -> Tensor:
-        x = weighted_concat(state, weight).transpose(0, 1)
-        return self.of_value.apply_to(x, centred(self.of_value.weight))
+        matrix = centred(self.of_value.weight)
+        rows = max(1, CHUNK // (state.shape[-2] ** 2 * state.shape[-1]))  # large teams: piece by piece
+        pieces = zip(state.split(rows), weight.split(rows), strict=True)
+        y = [self.of_value.apply_to(weighted_concat(s, w).transpose(0, 1), matrix) for s, w in pieces]
+        return y[0] if len(y) == 1 else torch.cat(y, 1)
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
         mixed = normalise(weight @ state).transpose(0, 1)
@@ -75,22 +84,30 @@ class SharedFirst(nn.Module):
         self.n_actions = n_actions
         self.of_logits = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_value = AgentLinear(n_agents, state_dim, hidden, share=share)
-        self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share)
-        self.of_action = AgentLinear(n_agents, n_actions, hidden, share=share, bias=False)
+        self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)
+        self.of_action = AgentLinear(n_agents, n_actions, hidden, share=share)
 
-    def _embed(self, layer: AgentLinear, x: Tensor) -> Tensor:
-        return layer(x.transpose(0, 1)).transpose(0, 1).contiguous()  # [B, N, H]
+    def prepare(self, state: Tensor) -> Tensor:
+        return normalise(state)
 
     def logits(self, state: Tensor) -> Tensor:
-        return self._embed(self.of_logits, normalise(state)).sum(1)  # [B, H]
+        return self.of_logits.total(state.flatten(1))  # [B, H]
 
     def value(self, state: Tensor, weight: Tensor) -> Tensor:
-        return (weight @ self._embed(self.of_value, normalise(state))).transpose(0, 1).contiguous()
+        return agents_first(weight @ agents_second(self.of_value(agents_first(state))))
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
-        moved = weight @ self._embed(self.of_sum, normalise(state))  # [B, N, H]
-        acted = self._embed(self.of_action, one_hot(action, self.n_actions).unflatten(1, (-1, self.n_actions)))
-        return (moved + acted.sum(1, keepdim=True)).transpose(0, 1).contiguous()
+        acted = self.of_action.total(one_hot(action, self.n_actions))
+        moved = weight @ agents_second(self.of_sum(agents_first(state)))
+        return agents_first(moved + acted.unsqueeze(1))
+
+
+def agents_first(x: Tensor) -> Tensor:
+    """`[B, N, ·]` → `[N, B, ·]`, copied: what follows is faster on contiguous memory."""
+    return x.transpose(0, 1).contiguous()
+
+
+agents_second = agents_first  # and back
 
 
 def one_hot(action: Tensor, n_actions: int) -> Tensor:

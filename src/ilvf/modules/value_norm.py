@@ -17,10 +17,11 @@ class ValueNorm(nn.Module):
     Args:
         shape: of the statistics, `(N, 1)` for one per agent.
         beta: memory β.
-        min_variance: floor of the variance.
+        min_variance: floor of the variance. The official MAPPO code has 1e-2, which leaves agents with small rewards
+            with targets far below one, and their critics with nothing to learn from.
     """
 
-    def __init__(self, shape: tuple[int, ...], beta: float = 0.98, min_variance: float = 1e-2):
+    def __init__(self, shape: tuple[int, ...], beta: float = 0.98, min_variance: float = 1e-6):
         super().__init__()
         self.beta, self.min_variance = beta, min_variance
         for name, size in (("first", shape), ("second", shape), ("weight", ())):

@@ -1,0 +1,42 @@
+"""Reading runs back from the MLflow store, to compare them."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from mlflow.tracking import MlflowClient
+
+from ilvf.errors import UsageError, require
+
+RUN_ONLY = ("seed", "seeds", "out", "preset", "trainer.threads", "trainer.progress", "trainer.accelerator")
+
+
+def read_runs(
+    uri: str, experiment: str, metric: str, where: str | None = None, by: Sequence[str] | None = None
+) -> dict[str, list[pd.Series]]:
+    """Learning curves of all finished runs: label → one series (frames → value) per run, ordered by seed.
+
+    A label is made of the config keys in `by`, or of all that differ between the runs. Of several runs with the same
+    label and seed the newest counts.
+    """
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(experiment)
+    known = ", ".join(e.name for e in client.search_experiments())
+    if found is None:
+        raise UsageError(f"no experiment {experiment!r} in {uri}; it has {known}")
+    query = " and ".join(["attributes.status = 'FINISHED'", *([where] if where else [])])
+    runs = client.search_runs([found.experiment_id], query, max_results=5000, order_by=["attributes.start_time ASC"])
+    params = pd.DataFrame([r.data.params for r in runs])
+    keys = list(by) if by else [c for c in params if c not in RUN_ONLY and params[c].nunique(dropna=False) > 1]
+    unknown = [k for k in keys if k not in params]
+    require(not unknown, f"compare.by: {unknown} are not config keys of these runs")
+    curves: dict[tuple[str, str], pd.Series] = {}
+    for run in runs:
+        label = ", ".join(f"{k.rpartition('.')[2]}={run.data.params.get(k, '-')}" for k in keys) or experiment
+        history = client.get_metric_history(run.info.run_id, metric)
+        if history:
+            points = pd.Series({m.step: m.value for m in history}).sort_index()
+            curves[label, run.data.params["seed"]] = points
+    groups: dict[str, list[pd.Series]] = {}
+    for label, seed in sorted(curves, key=lambda k: (k[0], int(k[1]))):
+        groups.setdefault(label, []).append(curves[label, seed])
+    return groups
