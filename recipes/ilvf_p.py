@@ -14,7 +14,7 @@ from ilvf.config import Config, command_line, run_recipe
 
 
 def build(cfg: Config):
-    """The algorithm from its parts."""
+    """The algorithm from its parts; what no part takes goes to `ILVFP` as it is."""
     import torch
 
     from ilvf.algorithms import ILVFP
@@ -23,10 +23,18 @@ def build(cfg: Config):
     from ilvf.losses import Bernoulli, Soft, Threshold
     from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 
-    a, factory = cfg["algorithm"], functools.partial(make_env, **cfg["env"])
+    a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
     env = factory(num_envs=1, seed=cfg["seed"])
     n, eye = env.n_agents, torch.eye(env.n_agents, dtype=torch.bool)
 
+    def take(*keys: str) -> dict:
+        return {k: a.pop(k) for k in keys}
+
+    tau, initial, gain = a.pop("tau"), a.pop("initial_influence"), a.pop("gain")
+    net, shared = take("hidden", "depth", "hidden_norm", "share"), take("shared_first")
+    loss = take("clip", "entropy", "value", "huber_delta", "value_clip")
+
+    influence = a.pop("influence")
     graphs = {
         "learned": lambda: None,
         "ones": lambda: torch.ones(n, n),
@@ -34,37 +42,22 @@ def build(cfg: Config):
         "reward_graph": lambda: (env.reward_graph.T | eye).float(),
         "full_graph": lambda: (env.value_graph.T | eye).float(),
     }
-    require_choice("algorithm.influence", a["influence"], tuple(graphs))
-    noise = {"bernoulli": True}.get(a["discretise"], False) if a["noise"] == "auto" else a["noise"]
+    require_choice("algorithm.influence", influence, tuple(graphs))
+    discretise, c, noise = a.pop("discretise"), a.pop("threshold"), a.pop("noise")
     parts = {
-        "threshold": lambda: Threshold(a["threshold"], noise=noise, tau=a["tau"]),
-        "bernoulli": lambda: Bernoulli(noise=noise, tau=a["tau"]),
+        "threshold": lambda: Threshold(c, noise=noise is True, tau=tau),
+        "bernoulli": lambda: Bernoulli(noise=noise is not False, tau=tau),
         "soft": Soft,
     }
-    require_choice("algorithm.discretise", a["discretise"], tuple(parts))
+    require_choice("algorithm.discretise", discretise, tuple(parts))
 
-    net = {k: a[k] for k in ("hidden", "depth", "hidden_norm", "share")}
-    actor = CategoricalActor(n, env.observation_dim, env.n_actions, gain=a["gain"], **net)
-    if a["influence"] == "learned":
-        attention = dict(tau=a["tau"], initial=a["initial_influence"], shared_first=a["shared_first"])
-        critic = InfluenceCritic(n, env.state_dim, env.n_actions, **attention, **net)
+    actor = CategoricalActor(n, env.observation_dim, env.n_actions, gain=gain, **net)
+    if influence == "learned":
+        critic = InfluenceCritic(n, env.state_dim, env.n_actions, tau=tau, initial=initial, **shared, **net)
     else:
-        critic = StateCritic(n, env.state_dim, shared_first=a["shared_first"], **net)
-    return ILVFP(
-        factory,
-        actor,
-        critic,
-        influence=graphs[a["influence"]](),
-        discretise=parts[a["discretise"]](),
-        loss={k: a[k] for k in ("clip", "entropy", "value", "huber_delta", "value_clip")},
-        seed=cfg["seed"],
-        **{
-            k: a[k]
-            for k in ("orientation", "diagonal", "normalize", "gamma", "lmbda", "target", "value_norm", "min_variance")
-        },
-        **{k: a[k] for k in ("lr", "adam_eps", "max_grad_norm", "num_envs", "rollout_steps", "epochs", "minibatches")},
-        **{k: a[k] for k in ("eval_every", "eval_episodes")},
-    )
+        critic = StateCritic(n, env.state_dim, **shared, **net)
+    parts_of = dict(influence=graphs[influence](), discretise=parts[discretise](), loss=loss)
+    return ILVFP(factory, actor, critic, **parts_of, seed=cfg["seed"], **a)
 
 
 def main() -> None:
