@@ -1,12 +1,13 @@
 """Everything that is drawn: learning curves, influence heatmaps, episodes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from ilvf.tracking import METRICS, read_rows
 
 
 class Pictures(Callback):
@@ -27,8 +28,8 @@ class Pictures(Callback):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
 
     def on_fit_end(self, trainer: Any, module: Any) -> None:
-        if trainer.is_global_zero and (trainer.logger.run_dir / "metrics.jsonl").exists():
-            trainer.logger.figure(learning_curve(trainer.logger.run_dir / "metrics.jsonl"), "learning-curve.png")
+        if trainer.is_global_zero and trainer.logger is not None:
+            trainer.logger.figure(learning_curve(trainer.logger.run_dir / METRICS), "learning-curve.png")
 
 
 def heatmap(attention: Any, truths: dict[str, Any], frames: int) -> Figure:
@@ -48,7 +49,7 @@ def heatmap(attention: Any, truths: dict[str, Any], frames: int) -> Figure:
 
 def learning_curve(path: Path) -> Figure:
     """Training and evaluation reward of one run against environment frames."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = read_rows(path)
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="environment frames", ylabel="reward per agent and step")
     for key, label, style in (("reward/agent_step", "training", "-"), ("eval/reward/agent_step", "evaluation", "o")):

@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 import ilvf
 from conftest import ROOT, TINY
 from ilvf.envs import Encircle
+from ilvf.tracking import METRICS, read_rows
 
 RECIPE = str(ROOT / "recipes" / "ilvf_p.py")
 
@@ -130,12 +131,14 @@ def test_kill_9_and_resume(out, recipe):
     process.kill()
     process.wait()
     run_dir = only_run(out)
-    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    before = len(rows)
+    before = len(read_rows(run_dir / METRICS))
+    with (run_dir / METRICS).open("a") as file:
+        file.write('{"frames": 99999, "rew')  # the kill has cut a line
     assert recipe("ilvf_p", "resume=last", f"out={out}", f"trainer.max_epochs={before + 3}") == 0
     steps = [s for s, _ in curve(out)]
     assert steps == [40 * (k + 1) for k in range(before + 3)]  # nothing lost, nothing twice, one run
     assert mlflow_runs(out)[1][0].info.status == "FINISHED"
+    assert len(read_rows(run_dir / METRICS)) == before + 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -298,6 +301,9 @@ def test_a_store_that_fails_in_mid_run(out, recipe, capsys, monkeypatch, recwarn
     (out / "mlflow.db").rmdir()
     (out / "gone.db").rename(out / "mlflow.db")
     assert [s for s, _ in curve(out)] == [40]  # what was logged is still there
+    monkeypatch.setattr(MLflowTracker, "log_metrics", log)
+    assert recipe("ilvf_p", f"resume={only_run(out)}", f"out={out}", "trainer.max_epochs=5") == 0
+    assert [s for s, _ in curve(out)] == [40, 80, 120, 160, 200]  # and the rest comes with the next start
 
 
 def test_records_wait_for_a_store_that_comes_back(out, recipe, monkeypatch):

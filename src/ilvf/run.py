@@ -23,7 +23,7 @@ from ilvf.config import Config
 from ilvf.errors import UsageError, require
 from ilvf.memory import keep_memory
 from ilvf.seeds import run_seeds
-from ilvf.tracking import MLflowTracker, open_store, tracking_uri
+from ilvf.tracking import METRICS, MLflowTracker, open_store, tracking_uri
 
 RUN_DIR = "ILVF_RUN_DIR"  # tells the other processes of a run where it lives
 MONITOR = "eval/return/team"
@@ -143,8 +143,8 @@ def _store_checkpoints(tracker: MLflowTracker, run_dir: Path) -> None:
         path = run_dir / "checkpoints" / f"{name}.ckpt"
         if path.exists():
             tracker.artifact(path, "checkpoints")
-    if (run_dir / "metrics.jsonl").exists():
-        tracker.artifact(run_dir / "metrics.jsonl")
+    if (run_dir / METRICS).exists():
+        tracker.artifact(run_dir / METRICS)
 
 
 def _report(module: OnPolicy, tracker: MLflowTracker, run_dir: Path, signal_number: int | None) -> None:
@@ -159,4 +159,8 @@ def _report(module: OnPolicy, tracker: MLflowTracker, run_dir: Path, signal_numb
     print(f"checkpoint   {last}")
     print(f"continue     python {sys.argv[0]} resume={last} trainer.max_epochs=...")
     print(f"MLflow run   {tracker.run_id}")
-    print(f"open it by   mlflow ui --backend-store-uri {tracker._tracking_uri}", flush=True)
+    uri = tracker._tracking_uri
+    print(
+        f"open it at   {uri}" if uri.startswith("http") else f"open it by   mlflow ui --backend-store-uri {uri}",
+        flush=True,
+    )

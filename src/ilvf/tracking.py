@@ -4,6 +4,7 @@ A tracking store must never cost a run: what cannot be logged is kept and tried 
 once. The metrics of every iteration are also appended to `metrics.jsonl` in the run's folder.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import logging
@@ -26,6 +27,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 from ilvf.errors import UsageError
 
 PACKAGES = ("ilvf", "torch", "torchrl", "tensordict", "lightning", "mlflow", "pettingzoo", "numpy")
+METRICS = "metrics.jsonl"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RETRY_AFTER = 60.0  # [s] between attempts to reach a store that failed
 PROBE = 10.0  # [s] to reach a server before the run starts
@@ -98,8 +100,11 @@ class MLflowTracker(MLFlowLogger):
         if step <= self._logged_until:
             return
         self._logged_until = step
-        with (self.run_dir / "metrics.jsonl").open("a") as file:
+        with (self.run_dir / METRICS).open("a") as file:
             file.write(json.dumps({"frames": step, **metrics}) + "\n")
+        self._send_metrics(metrics, step)
+
+    def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         send = super().log_metrics
         self._attempt(lambda: send(metrics, step))
 
@@ -110,22 +115,27 @@ class MLflowTracker(MLFlowLogger):
     # ------------------------------------------------------------------ what recipes call
     @rank_zero_only
     def start(self, config: Mapping[str, Any], seed: int) -> None:
-        """Record what the run is: its config, code, versions and hardware; or find out what it has logged so far."""
-        resumed = self._run_id is not None
-        before = os.environ.get(URI_VARIABLE)
-        assert (
-            self.experiment
-        )  # creates the run; mlflow then leaves its store in the environment, where we do not want it
+        """Record what the run is: its config, code, versions and hardware; or go on with what it has logged so far."""
+        resumed, before = self._run_id is not None, os.environ.get(URI_VARIABLE)
+        client = self.experiment  # creates the run, and leaves the store's address in the environment
         os.environ.pop(URI_VARIABLE, None) if before is None else os.environ.update({URI_VARIABLE: before})
         if resumed:
-            run = self.experiment.get_run(self._run_id)
-            self._logged_until = int(run.data.metrics.get("frames", -1))
-            self.experiment.update_run(self._run_id, status="RUNNING")
+            self._catch_up(int(client.get_run(self._run_id).data.metrics.get("frames", -1)))
+            client.update_run(self._run_id, status="RUNNING")
             return
         self.log_hyperparams(flatten(config))
         for key, value in {"seed": seed, **code_version(), **machine()}.items():
             self.experiment.set_tag(self.run_id, key, str(value))
         self.experiment.log_dict(self.run_id, dict(config), "config.yaml")
+
+    def _catch_up(self, logged_until: int) -> None:
+        """Send what the run's folder knows and the store does not, and mend a line that a kill has cut."""
+        rows = read_rows(self.run_dir / METRICS)
+        (self.run_dir / METRICS).write_text("".join(json.dumps(r) + "\n" for r in rows))
+        for row in rows:
+            if row["frames"] > logged_until:
+                self._send_metrics(row, int(row["frames"]))
+        self._logged_until = max([logged_until, *(int(r["frames"]) for r in rows)])
 
     @rank_zero_only
     def artifact(self, path: Path, folder: str = "") -> None:
@@ -147,7 +157,7 @@ class MLflowTracker(MLFlowLogger):
         self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
         if self._spool:
             rank_zero_warn(
-                f"{len(self._spool)} records did not reach MLflow; the metrics are in {self.run_dir}/metrics.jsonl"
+                f"{len(self._spool)} records did not reach MLflow; the metrics are in {self.run_dir / METRICS}"
             )
 
     def _attempt(self, send: Callable[[], None]) -> None:
@@ -167,6 +177,15 @@ class MLflowTracker(MLFlowLogger):
                 rank_zero_warn(
                     f"MLflow failed ({_first_line(error)}); training goes on, records are kept and sent later"
                 )
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The metrics of every iteration in a `metrics.jsonl`, without a last line that a kill has cut."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
 
 
 # ---------------------------------------------------------------------- facts about the run
@@ -212,4 +231,4 @@ def _git(*args: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0][:160] if lines else type(error).__name__
