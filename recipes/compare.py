@@ -15,12 +15,15 @@ def main() -> None:
     cfg = command_line(__file__, __doc__)
     from ilvf.analysis import summarise
     from ilvf.history import read_runs
-    from ilvf.tracking import tracking_uri
+    from ilvf.tracking import open_store, tracking_uri
     from pictures import comparison
 
     options, out = cfg["compare"], Path(cfg["out"])
+    uri = tracking_uri(out)
+    require(not uri.startswith("sqlite") or (out / "mlflow.db").is_file(), f"out={out} has no MLflow store (mlflow.db)")
+    open_store(uri, out, options["experiment"])
     by = options["by"].split(",") if options["by"] else None
-    groups = read_runs(tracking_uri(out), options["experiment"], options["metric"], options["where"], by)
+    groups = read_runs(uri, options["experiment"], options["metric"], options["where"], by)
     require(bool(groups), f"no finished run with {options['metric']} in experiment {options['experiment']} of {out}")
     table = summarise(groups, oracle=options["oracle"])
     print(f"{options['metric']} of {options['experiment']}: mean ± sd over seeds, [95 % t interval]")

@@ -45,11 +45,12 @@ def build(cfg: Config):
     require_choice("algorithm.influence", influence, tuple(graphs))
     discretise, c, noise = a.pop("discretise"), a.pop("threshold"), a.pop("noise")
     parts = {
-        "threshold": lambda: Threshold(c, noise=noise is True, tau=tau),
-        "bernoulli": lambda: Bernoulli(noise=noise is not False, tau=tau),
+        "threshold": lambda: Threshold(c, noise=noise == "true", tau=tau),
+        "bernoulli": lambda: Bernoulli(noise=noise != "false", tau=tau),
         "soft": Soft,
     }
     require_choice("algorithm.discretise", discretise, tuple(parts))
+    require_choice("algorithm.noise", noise, ("auto", "true", "false"))
 
     actor = CategoricalActor(n, env.observation_dim, env.n_actions, gain=gain, **net)
     if influence == "learned":

@@ -29,6 +29,8 @@ def test_dotted_keys_and_numbers():
     assert isinstance(cfg["algorithm"]["tau"], float)
     assert cfg["algorithm"]["value_clip"] is None
     assert (cfg["trainer"]["max_epochs"], cfg["seed"]) == (50, 3)
+    cfg = resolved("out=2024", "algorithm.noise=true")  # words that look like something else
+    assert (cfg["out"], cfg["algorithm"]["noise"]) == ("2024", "true")
 
 
 def test_the_papers_preset_is_table_1():
@@ -57,6 +59,9 @@ def test_the_papers_preset_is_table_1():
         ("preset=papr", ("preset=papr", "did you mean 'paper'")),
         ("tau", ("'tau'", "key=value")),
         ("--tau=1", ("--tau=1", "--help")),
+        ("algorithm.lr=null", ("algorithm.lr=null", "a number")),
+        ("algorithm.lr=[1", ("algorithm.lr=[1", "cannot be read")),
+        ("out=${x}", ("out=${x}", "cannot be read")),
         ("resume=nowhere.ckpt", ("nowhere.ckpt", "does not exist")),
     ],
 )
@@ -78,6 +83,11 @@ def test_help_lists_every_key_with_its_meaning(capsys):
                 assert len(lines[f"{section}.{key}"].split(None, 1)[1]) >= 8, key  # has words behind it
     assert {"env", "preset", "resume", "seed", "seeds", "out"} <= set(lines)
     assert "The doc." in page
+
+
+def test_help_of_an_unknown_environment(refused):
+    with refused("env=bogus", "encircle"):
+        command_line(RECIPE, "", ["--help", "env=bogus"])
 
 
 def test_cfg_prints_what_would_run(capsys):

@@ -358,6 +358,19 @@ def test_targets_are_normalised():
     assert outs[0] == pytest.approx(outs[1], rel=1e-3)
 
 
+def test_the_readmes_example():
+    """Value clipping works on what `ILVFAdvantage` writes, without the trainer around it."""
+    critic, actor = InfluenceCritic(N, D, A, hidden=8), CategoricalActor(N, D, A, hidden=8)
+    td = rollout()
+    for part in (td, td["next"]):
+        part["agents", "state"], part["agents", "observation"] = torch.randn(B, T, N, D), torch.randn(B, T, N, D)
+    actor(td)
+    advantage = ILVFAdvantage(gae(), critic.value_module())
+    out = ILVFLoss(actor, critic)(advantage(td).reshape(-1).detach())
+    assert all(torch.isfinite(v) for v in out.values())
+    assert out["clip_fraction"] == 0
+
+
 def test_bad_coefficients(refused):
     for option, word in (
         (dict(clip=0.0), "clip=0"),

@@ -125,6 +125,29 @@ def test_three_and_three_are_six(out, recipe, option):
     assert all(torch.equal(moments[0][k]["exp_avg"], moments[1][k]["exp_avg"]) for k in moments[0])
 
 
+def test_a_resumed_run_uses_what_it_is_given(out, recipe):
+    """Another lr and another fixed influence: both count, and are recorded."""
+    assert recipe("ilvf_p", *TINY, f"out={out}", "algorithm.influence=ones") == 0
+    more = ("trainer.max_epochs=3", "algorithm.lr=0.1", "algorithm.influence=identity")
+    assert recipe("ilvf_p", "resume=last", f"out={out}", *more) == 0
+    assert curve(out, "influence/density")[-1][1] == 0
+    saved = torch.load(only_run(out) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert {g["lr"] for g in saved["optimizer_states"][0]["param_groups"]} == {0.1}
+    changes = mlflow_runs(out)[1][0].data.tags["resume.changes"]
+    assert "'algorithm.lr': 0.1" in changes
+    assert "'algorithm.influence': 'identity'" in changes
+
+
+def test_a_checkpoint_from_elsewhere_begins_a_run_of_its_own(out, recipe, store):
+    assert recipe("ilvf_p", *TINY, f"out={out}") == 0
+    other = out / "other"
+    other.mkdir()
+    (other / "mlflow.db").write_bytes(store.read_bytes())
+    (other / "copy.ckpt").write_bytes((only_run(out) / "checkpoints" / "last.ckpt").read_bytes())
+    assert recipe("ilvf_p", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3") == 0
+    assert [s for s, _ in curve(other)] == [120]
+
+
 def test_kill_9_and_resume(out, recipe):
     process = start(out, "trainer.max_epochs=100000")
     wait_for_iterations(out, 4, process)
@@ -187,6 +210,8 @@ def test_seeds_compare_and_evaluate(out, recipe, capfd):
     assert recipe("evaluate", f"checkpoint={run_dir}", "algorithm.eval_episodes=5", "seed=3") == 0
     assert "5 episodes" in capfd.readouterr().out
     assert recipe("compare", f"out={out}", "compare.metric=no/such") == 2
+    assert recipe("compare", f"out={out}", "compare.where=nonsense") == 2
+    assert recipe("compare", f"out={out / 'nowhere'}") == 2
 
 
 def test_two_processes_agree(out):
@@ -236,6 +261,11 @@ def test_bad_checkpoints(out, recipe, capsys):
 
     assert recipe("ilvf_p", f"resume={good}", f"out={out}", "env.n_agents=6") == 2
     assert re.search(r"does not fit.*loss\.actor.*\(4, 1, 8\) there, \(6, 1, 8\) here", capsys.readouterr().err)
+
+    assert recipe("ilvf_p", f"resume={good}", f"out={out}", "algorithm.num_envs=6") == 2
+    assert "4} environments a process, this run 6" in capsys.readouterr().err
+    assert recipe("ilvf_p", f"resume={good}", f"out={out}", "preset=paper") == 2
+    assert mlflow_runs(out)[1][0].info.status == "FINISHED"  # the run itself is untouched
 
     truncated = out / "truncated.ckpt"
     truncated.write_bytes(good.read_bytes()[:5000])

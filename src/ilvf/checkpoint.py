@@ -1,23 +1,38 @@
 """Finding, reading and using checkpoints."""
 
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from ilvf.errors import UsageError, require
 from ilvf.modules import CategoricalActor
 
 ACTOR = "loss.actor."
+RESUMED = "ILVF_RESUMED"  # tells the other processes of a run what `last` was
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes beside the target and renames, so that a kill at any moment leaves a whole checkpoint."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        part = Path(f"{path}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, part)
+        part.replace(path)
 
 
 def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
     """`last` → the newest run below `out`; a run's folder → its `prefer` checkpoint, or the other; a file → itself."""
     path = Path(name)
-    if name == "last":
+    if name == "last" and "LOCAL_RANK" in os.environ and RESUMED in os.environ:
+        path = Path(os.environ[RESUMED])  # what the first process of this run has found
+    elif name == "last":
         found = sorted(out.glob("*/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
         require(bool(found), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER")
         path = found[-1].parent.parent
@@ -75,8 +90,12 @@ class Policy:
             found == need,
             f"the policy needs observations [..., {need[0]}, {need[1]}], found {tuple(observation.shape)}",
         )
-        flat = observation.reshape(-1, *need)
-        log_probs = self.actor.log_probs(flat, action_mask)
+        masked = self.actor.masked
+        require(
+            masked == (action_mask is not None), f"action_mask must {'' if masked else 'not '}be given to this policy"
+        )
+        mask = None if action_mask is None else action_mask.reshape(-1, *action_mask.shape[-2:])
+        log_probs = self.actor.log_probs(observation.reshape(-1, *need), mask)
         chosen = log_probs.argmax(-1) if deterministic else torch.distributions.Categorical(logits=log_probs).sample()
         return chosen.reshape(observation.shape[:-1])
 

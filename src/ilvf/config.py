@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ilvf.errors import UsageError, require
 
 Config = dict[str, Any]
+NULLABLE = ("algorithm.value_clip",)  # keys whose default is a number and which may be null
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(#\s*(?P<help>.*))?$")
 
 
@@ -46,9 +49,13 @@ def command_line(file: str, doc: str, argv: Sequence[str] | None = None) -> Conf
 
 def resolve(recipe: Path, overrides: Mapping[str, Any]) -> Config:
     """Defaults, then the environment's file, then the preset (or the config of the run to resume), then `overrides`."""
-    overrides = dict(overrides)
+    given, overrides = set(overrides), dict(overrides)
     base: Any = _defaults(recipe, overrides)
     if overrides.get("resume") is not None or overrides.get("checkpoint") is not None:
+        refused = [k for k in ("preset", "env") if k in given]
+        require(
+            not refused, f"{' and '.join(refused)} cannot be combined with resume or checkpoint, whose config counts"
+        )
         base = _saved(base, overrides)
     elif (preset := overrides.get("preset")) is not None:
         base = OmegaConf.merge(base, _flat_to_config(base, _load(recipe, "preset", preset), f"preset {preset}"))
@@ -105,13 +112,14 @@ def _saved(base: Any, overrides: dict[str, Any]) -> Any:
 
 # ---------------------------------------------------------------------- keys and values
 def _parse(args: Sequence[str]) -> dict[str, Any]:
-    overrides = {}
+    overrides: dict[str, Any] = {}
     for arg in args:
         key, eq, text = arg.partition("=")
         require(bool(eq and key), f"{arg!r} is not of the form key=value; --help lists the keys")
-        overrides[key] = OmegaConf.create({"v": None}) if not text else OmegaConf.from_dotlist([f"v={text}"]).get("v")
-        if not text:
-            overrides[key] = None
+        try:
+            overrides[key] = OmegaConf.from_dotlist([f"v={text}"]).get("v") if text else None
+        except (yaml.YAMLError, OmegaConfBaseException) as error:
+            raise UsageError(f"{arg!r} has a value that cannot be read; quote it") from error
     return overrides
 
 
@@ -141,15 +149,15 @@ def _leaves(cfg: Any, prefix: str = "") -> dict[str, Any]:
 
 def _checked(key: str, value: Any, default: Any) -> Any:
     """`value`, if it is of the kind of `default` (a whole number passes for a number, anything for null)."""
-    if default is None or value is None or isinstance(default, str) or isinstance(value, type(default)):
-        kind_ok = not (isinstance(value, bool) and type(default) in (int, float))
-    else:
-        kind_ok = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
-        value = float(value) if kind_ok else value
-    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
-    require(
-        kind_ok, f"{key}={value!r} must be {kinds.get(type(default), 'of the same kind')}, like its default {default}"
-    )
+    if default is None or (value is None and key in NULLABLE):
+        return value
+    if isinstance(default, str) and isinstance(value, str | int | float):  # a word that looks like a number or a bool
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    shown = "null" if value is None else repr(value)
+    require(type(value) is type(default), f"{key}={shown} must be {kinds[type(default)]}, like its default {default}")
     return value
 
 
@@ -162,11 +170,10 @@ def _nearest(key: str, known: Sequence[str]) -> str:
 # ---------------------------------------------------------------------- help
 def _help(recipe: Path, doc: str, overrides: dict[str, Any]) -> str:
     lines = [doc.strip(), "", "Every argument is key=value:", ""]
-    rows = []
-    for prefix, path in [("", _path(recipe, recipe.stem))]:
-        rows += _described(path, prefix)
+    rows = _described(_path(recipe, recipe.stem), "")
     if any(key == "env" for key, *_ in rows):
         name = overrides.get("env") or next(v for k, v, _ in rows if k == "env")
+        _load(recipe, "env", name)
         rows += _described(_path(recipe, "env", name), "env.")
     width = max(len(f"{k}={v}") for k, v, _ in rows)
     lines += [f"  {f'{k}={v}':<{width}}  {text}" for k, v, text in rows]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ilvf.errors import UsageError, require
@@ -24,7 +25,13 @@ def read_runs(
     if found is None:
         raise UsageError(f"no experiment {experiment!r} in {uri}; it has {known}")
     query = " and ".join(["attributes.status = 'FINISHED'", *([where] if where else [])])
-    runs = client.search_runs([found.experiment_id], query, max_results=5000, order_by=["attributes.start_time ASC"])
+    try:
+        found_runs = client.search_runs(
+            [found.experiment_id], query, max_results=5000, order_by=["attributes.start_time ASC"]
+        )
+    except MlflowException as error:
+        raise UsageError(f"compare.where={where!r} is no MLflow filter: {str(error).splitlines()[0]}") from error
+    runs = [run for run in found_runs if "seed" in run.data.params]
     params = pd.DataFrame([r.data.params for r in runs])
     keys = list(by) if by else [c for c in params if c not in RUN_ONLY and params[c].nunique(dropna=False) > 1]
     unknown = [k for k in keys if k not in params]

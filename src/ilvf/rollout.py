@@ -51,5 +51,5 @@ def shuffled(batch: TensorDictBase, pieces: int) -> Iterator[TensorDictBase]:
         yield batch
         return
     order = torch.randperm(len(batch), device=batch.device)
-    for rows in order.chunk(pieces):
+    for rows in order.tensor_split(pieces):
         yield batch[rows]

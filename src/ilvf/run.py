@@ -10,6 +10,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -18,12 +19,12 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.callbacks import CleanStop, IterationBar
-from ilvf.checkpoint import read_checkpoint, require_fit
+from ilvf.checkpoint import RESUMED, AtomicCheckpoints, read_checkpoint, require_fit
 from ilvf.config import Config
-from ilvf.errors import UsageError, require
+from ilvf.errors import UsageError, require, require_choice
 from ilvf.memory import keep_memory
 from ilvf.seeds import run_seeds
-from ilvf.tracking import METRICS, MLflowTracker, open_store, tracking_uri
+from ilvf.tracking import METRICS, MLflowTracker, flatten, open_store, tracking_uri
 
 RUN_DIR = "ILVF_RUN_DIR"  # tells the other processes of a run where it lives
 MONITOR = "eval/return/team"
@@ -42,12 +43,16 @@ def train(
         return None
     _quiet()
     keep_memory()
+    require(cfg["trainer"]["threads"] >= 0, f"trainer.threads={cfg['trainer']['threads']} must not be negative")
     if cfg["trainer"]["threads"]:
         torch.set_num_threads(cfg["trainer"]["threads"])
+    require(0 <= cfg["seed"] < 2**32, f"seed={cfg['seed']} must be between 0 and 2^32 - 1")
     L.seed_everything(cfg["seed"], verbose=False)
     module = build(cfg)
     module.config = {k: v for k, v in cfg.items() if k != "resume"}
     resume = Path(cfg["resume"]) if cfg["resume"] else None
+    if resume:
+        os.environ[RESUMED] = str(resume)
     content = read_checkpoint(resume) if resume else None
     if resume and content:
         require_fit(resume, content, module)
@@ -55,17 +60,16 @@ def train(
     tracker = _tracker(name, cfg, run_dir, content["ilvf"]["run"] if content else None)
     stop = CleanStop()
     trainer = _trainer(cfg, run_dir, tracker, [stop, *callbacks])
-    tracker.start(module.config, cfg["seed"])
+    if content:
+        _require_same_size(content, module, trainer)
+    tracker.start(module.config, cfg["seed"], _changes(content, module))
     status = "FAILED"
     try:
         trainer.fit(module, ckpt_path=str(resume) if resume else None)
-        status = "KILLED" if stop.signal else "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
+        status = "FINISHED"
     finally:
         _store_checkpoints(tracker, run_dir)
-        tracker.close(status)
+        tracker.close("KILLED" if stop.signal else status)
     if trainer.is_global_zero:
         _report(module, tracker, run_dir, stop.signal)
     if stop.signal:
@@ -111,6 +115,7 @@ def _tracker(name: str, cfg: Config, run_dir: Path, run_id: str | None) -> MLflo
 
 def _trainer(cfg: Config, run_dir: Path, tracker: MLflowTracker, callbacks: Sequence[Callback]) -> L.Trainer:
     options = {k: v for k, v in cfg["trainer"].items() if k not in ("threads", "progress")}
+    require_choice("trainer.precision", options["precision"], ("32-true", "bf16-mixed"))
     require(options["max_epochs"] >= 1, f"trainer.max_epochs={options['max_epochs']} must be at least 1")
     if options["strategy"] == "ddp":
         options["strategy"] = DDPStrategy(broadcast_buffers=False)
@@ -122,6 +127,7 @@ def _trainer(cfg: Config, run_dir: Path, tracker: MLflowTracker, callbacks: Sequ
             **options,
             logger=tracker,
             callbacks=[*callbacks, *saves, *bar],
+            plugins=[AtomicCheckpoints()],
             default_root_dir=run_dir,
             enable_progress_bar=bool(bar),
             enable_model_summary=False,
@@ -136,6 +142,26 @@ def _trainer(cfg: Config, run_dir: Path, tracker: MLflowTracker, callbacks: Sequ
         if type(error).__name__ == "MisconfigurationException":
             raise UsageError(f"trainer: {error}") from error
         raise
+
+
+def _require_same_size(content: dict[str, Any], module: OnPolicy, trainer: L.Trainer) -> None:
+    """What a checkpoint holds for every process must find its place."""
+    ranks = content["ilvf"]["state"]["ranks"]
+    require(
+        len(ranks) == trainer.world_size,
+        f"the checkpoint is of {len(ranks)} processes, this run has {trainer.world_size}; use the same trainer.devices",
+    )
+    found = {len(v) for k, v in ranks[0]["env"].items() if k != "rng"}
+    require(
+        found <= {module.num_envs},
+        f"the checkpoint has {found} environments a process, this run {module.num_envs}; leave out algorithm.num_envs",
+    )
+
+
+def _changes(content: dict[str, Any] | None, module: OnPolicy) -> dict[str, Any]:
+    """The config keys that a resumed run changes."""
+    old = flatten(content["ilvf"]["config"]) if content else None
+    return {} if old is None else {k: v for k, v in flatten(module.config).items() if old.get(k) != v}
 
 
 def _store_checkpoints(tracker: MLflowTracker, run_dir: Path) -> None:
@@ -157,10 +183,12 @@ def _report(module: OnPolicy, tracker: MLflowTracker, run_dir: Path, signal_numb
         print("\n".join(f"  {k:<24}{v:12.4f}" for k, v in found.items()))
     last = run_dir / "checkpoints" / "last.ckpt"
     print(f"checkpoint   {last}")
-    print(f"continue     python {sys.argv[0]} resume={last} trainer.max_epochs=...")
+    print(f"continue     {sys.executable} {sys.argv[0]} resume={last} trainer.max_epochs=...")
     print(f"MLflow run   {tracker.run_id}")
     uri = tracker._tracking_uri
     print(
-        f"open it at   {uri}" if uri.startswith("http") else f"open it by   mlflow ui --backend-store-uri {uri}",
+        f"open it at   {uri}"
+        if uri.startswith("http")
+        else f"open it by   {Path(sys.executable).with_name('mlflow')} ui --backend-store-uri {uri}",
         flush=True,
     )

@@ -24,7 +24,7 @@ from filelock import FileLock
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
-from ilvf.errors import UsageError
+from ilvf.errors import UsageError, require
 
 PACKAGES = ("ilvf", "torch", "torchrl", "tensordict", "lightning", "mlflow", "pettingzoo", "numpy")
 METRICS = "metrics.jsonl"
@@ -56,7 +56,10 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
     try:
         with FileLock(out / "mlflow.lock"):
             client = MlflowClient(uri)
-            if client.get_experiment_by_name(experiment) is None:
+            found = client.get_experiment_by_name(experiment)
+            deleted = found is not None and found.lifecycle_stage == "deleted"
+            require(not deleted, f"the experiment {experiment} of {uri} is deleted; restore it, or take another out=")
+            if found is None:
                 local = uri.startswith("sqlite")
                 client.create_experiment(experiment, (out.resolve() / "artifacts").as_uri() if local else None)
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -88,8 +91,8 @@ class MLflowTracker(MLFlowLogger):
     def __init__(self, uri: str, experiment: str, run_name: str, run_dir: Path, run_id: str | None = None):
         super().__init__(experiment_name=experiment, run_name=run_name, tracking_uri=uri, run_id=run_id)
         self.run_dir = run_dir
-        self._spool: list[Callable[[], None]] = []
-        self._failed_at: float | None = None
+        self._waiting: dict[str, list[Callable[[], None]]] = {"metrics": [], "files": []}
+        self._failed_at: dict[str, float] = {}
         self._warned = False
         self._logged_until = -1
 
@@ -114,19 +117,32 @@ class MLflowTracker(MLFlowLogger):
 
     # ------------------------------------------------------------------ what recipes call
     @rank_zero_only
-    def start(self, config: Mapping[str, Any], seed: int) -> None:
-        """Record what the run is: its config, code, versions and hardware; or go on with what it has logged so far."""
-        resumed, before = self._run_id is not None, os.environ.get(URI_VARIABLE)
-        client = self.experiment  # creates the run, and leaves the store's address in the environment
-        os.environ.pop(URI_VARIABLE, None) if before is None else os.environ.update({URI_VARIABLE: before})
-        if resumed:
-            self._catch_up(int(client.get_run(self._run_id).data.metrics.get("frames", -1)))
-            client.update_run(self._run_id, status="RUNNING")
-            return
-        self.log_hyperparams(flatten(config))
-        for key, value in {"seed": seed, **code_version(), **machine()}.items():
-            self.experiment.set_tag(self.run_id, key, str(value))
-        self.experiment.log_dict(self.run_id, dict(config), "config.yaml")
+    def start(self, config: Mapping[str, Any], seed: int, changes: Mapping[str, Any]) -> None:
+        """Record what the run is: its config, code, versions and hardware; or go on with what it has logged so far.
+
+        `changes`: config keys that a resumed run changes, kept as a tag. A run unknown to this store begins anew.
+        """
+        from mlflow.exceptions import MlflowException
+
+        before, client = os.environ.get(URI_VARIABLE), self._mlflow_client
+        try:
+            resumed = self._run_id is not None and _has_run(client, self._run_id)
+            if not resumed:
+                self._run_id = None
+            assert self.experiment is client  # creates the run, and leaves the store's address in the environment
+            if resumed:
+                client.update_run(self._run_id, status="RUNNING")
+            else:
+                self.log_hyperparams(flatten(config))
+                client.log_dict(self.run_id, dict(config), "config.yaml")
+            notes = {"seed": seed, **code_version(), **machine()} if not resumed else {}
+            for key, value in {**notes, **({"resume.changes": changes} if changes else {})}.items():
+                client.set_tag(self.run_id, key, str(value))
+            self._catch_up(int(client.get_run(self.run_id).data.metrics.get("frames", -1)))
+        except (MlflowException, OSError) as error:
+            raise UsageError(f"the run cannot be recorded in {self._tracking_uri}: {_first_line(error)}") from error
+        finally:
+            os.environ.pop(URI_VARIABLE, None) if before is None else os.environ.update({URI_VARIABLE: before})
 
     def _catch_up(self, logged_until: int) -> None:
         """Send what the run's folder knows and the store does not, and mend a line that a kill has cut."""
@@ -140,7 +156,7 @@ class MLflowTracker(MLFlowLogger):
     @rank_zero_only
     def artifact(self, path: Path, folder: str = "") -> None:
         """Store a file with the run."""
-        self._attempt(lambda: self.experiment.log_artifact(self.run_id, str(path), folder or None))
+        self._attempt(lambda: self.experiment.log_artifact(self.run_id, str(path), folder or None), "files")
 
     @rank_zero_only
     def figure(self, figure: Any, name: str) -> None:
@@ -153,25 +169,25 @@ class MLflowTracker(MLFlowLogger):
     @rank_zero_only
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
-        self._failed_at = None  # one last attempt
+        self._failed_at = {}  # one last attempt
+        self._attempt(lambda: None, "files")
         self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
-        if self._spool:
-            rank_zero_warn(
-                f"{len(self._spool)} records did not reach MLflow; the metrics are in {self.run_dir / METRICS}"
-            )
+        missing = sum(map(len, self._waiting.values()))
+        if missing:
+            rank_zero_warn(f"{missing} records did not reach MLflow; the metrics are in {self.run_dir / METRICS}")
 
-    def _attempt(self, send: Callable[[], None]) -> None:
-        """Send everything that waits, then `send`; keep it all if the store fails."""
-        self._spool.append(send)
-        if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_AFTER:
+    def _attempt(self, send: Callable[[], None], kind: str = "metrics") -> None:
+        """Send all of this kind that waits, then `send`; keep it if the store fails. Files never hold up metrics."""
+        waiting = self._waiting[kind]
+        waiting.append(send)
+        if time.monotonic() - self._failed_at.get(kind, float("-inf")) < RETRY_AFTER:
             return
         try:
-            while self._spool:
-                self._spool[0]()
-                self._spool.pop(0)
-            self._failed_at = None
+            while waiting:
+                waiting[0]()
+                waiting.pop(0)
         except Exception as error:  # whatever a store or a network can raise must not end the training
-            self._failed_at = time.monotonic()
+            self._failed_at[kind] = time.monotonic()
             if not self._warned:
                 self._warned = True
                 rank_zero_warn(
@@ -213,6 +229,18 @@ def machine() -> dict[str, str]:
         "hardware.gpu": ", ".join(gpus) or "none",
         "hardware.platform": platform.platform(),
     }
+
+
+def _has_run(client: Any, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
 
 
 def _version(name: str) -> str:

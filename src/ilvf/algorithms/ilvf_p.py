@@ -10,6 +10,7 @@ from torchrl.objectives.value import MultiAgentGAE
 
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
 from ilvf.analysis import auroc, density
+from ilvf.distributed import mean_over_ranks
 from ilvf.errors import require, require_choice
 from ilvf.losses import ILVFAdvantage, ILVFLoss
 from ilvf.losses.advantage import Discretise
@@ -33,6 +34,8 @@ class ILVFP(OnPolicy):
         loss: keyword arguments of `ILVFLoss`.
         **options: of `OnPolicy`.
     """
+
+    returns: Any
 
     def __init__(
         self,
@@ -68,7 +71,8 @@ class ILVFP(OnPolicy):
         )
         require_choice("target", target, ("lambda", "mc"))
         super().__init__(make_env, ILVFLoss(actor, critic, norm, **(loss or {})), advantage, **options)
-        self.returns = MultiAgentGAE(gamma=gamma, lmbda=1.0, value_network=None) if target == "mc" else None
+        returns = MultiAgentGAE(gamma=gamma, lmbda=1.0, value_network=None) if target == "mc" else None
+        self.__dict__["returns"] = returns
         self.attention: Tensor | None = None  # w averaged over the last rollout's states, row = critic
 
     def estimate(self, rollout: TensorDictBase) -> None:
@@ -84,7 +88,7 @@ class ILVFP(OnPolicy):
         measures["influence/density"] = density(rollout[keys.influence])
         if keys.influence_weight not in rollout.keys(True):
             return measures
-        self.attention = rollout[keys.influence_weight].flatten(0, -3).mean(0).T
+        self.attention = mean_over_ranks(rollout[keys.influence_weight].flatten(0, -3).mean(0).T)
         measures["attention/mean"] = self.attention.mean()
         for name, graph in (("reward", "reward_graph"), ("full", "value_graph")):
             if hasattr(self.env, graph):

@@ -40,6 +40,9 @@ class OnPolicy(L.LightningModule):
         seed: of the environments (plus 1000 per process) and of everything random.
     """
 
+    advantage: Any
+    loss: ILVFLoss
+
     def __init__(
         self,
         make_env: EnvFactory,
@@ -60,13 +63,14 @@ class OnPolicy(L.LightningModule):
         super().__init__()
         require(lr > 0, f"lr={lr} must be positive; 1e-3 is the practical setting, 8e-5 the paper's")
         require(max_grad_norm > 0, f"max_grad_norm={max_grad_norm} must be positive")
-        for name, value in dict(rollout_steps=rollout_steps, epochs=epochs, minibatches=minibatches).items():
-            require(value >= 1, f"{name}={value} must be at least 1")
-        for name, value in dict(eval_every=eval_every, eval_episodes=eval_episodes).items():
+        sizes = dict(num_envs=num_envs, rollout_steps=rollout_steps, epochs=epochs, minibatches=minibatches)
+        for name, value in {**sizes, "eval_every": eval_every, "eval_episodes": eval_episodes}.items():
             require(value >= 1, f"{name}={value} must be at least 1")
         frames = num_envs * rollout_steps
         require(minibatches <= frames, f"minibatches={minibatches} is more than the {frames} frames of a rollout")
-        self.make_env, self.loss, self.advantage = make_env, loss, advantage
+        require(adam_eps > 0, f"adam_eps={adam_eps} must be positive")
+        self.make_env, self.loss = make_env, loss
+        self.__dict__["advantage"] = advantage  # no submodule: its constants belong to the config, not to checkpoints
         self.num_envs, self.rollout_steps, self.epochs, self.minibatches = num_envs, rollout_steps, epochs, minibatches
         self.lr, self.adam_eps, self.max_grad_norm = lr, adam_eps, max_grad_norm
         self.eval_every, self.eval_episodes, self.seed = eval_every, eval_episodes, seed
@@ -90,6 +94,10 @@ class OnPolicy(L.LightningModule):
             load_env(self._pending, self.env, self.global_rank, self.trainer.world_size)
         self.collector = make_collector(self.env, self.loss.actor, self.rollout_steps)
         self._rollouts = iter(self.collector)
+
+    def on_train_start(self) -> None:
+        for group in self.trainer.optimizers[0].param_groups:  # a resumed run may have been given others
+            group.update(lr=self.lr, eps=self.adam_eps)
 
     def teardown(self, stage: str) -> None:
         if hasattr(self, "collector"):
@@ -138,7 +146,7 @@ class OnPolicy(L.LightningModule):
         unexplained = (target - value).var() / target.var().clamp_min(1e-12)
         return {"value/explained_variance": 1 - unexplained, "value/target_mean": target.mean()}
 
-    def training_step(self, batch: TensorDictBase, index: int) -> Tensor:
+    def training_step(self, batch: TensorDictBase, batch_idx: int) -> Tensor:
         terms = self.loss(batch)
         losses = {k: v for k, v in terms.items() if k.startswith("loss_")}
         total = torch.stack(list(losses.values())).sum()

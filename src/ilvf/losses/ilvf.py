@@ -30,6 +30,9 @@ class ILVFLoss(LossModule):
         huber_delta: δ.
         value_clip: radius of the value clipping in normalised units; None for none.
 
+    The value at collection, for its clipping, is `normalised_value`, the critic's own output, where there is one, and
+    else `state_value`, normalised.
+
     Output: `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q), which sum to L, and the
     diagnostics `entropy`, `clip_fraction`, `kl`, detached.
     """
@@ -39,7 +42,8 @@ class ILVFLoss(LossModule):
         action_log_prob: NestedKey = ("agents", "action_log_prob")
         advantage: NestedKey = ("agents", "advantage")
         value_target: NestedKey = ("agents", "value_target")
-        old_value: NestedKey = ("agents", "normalised_value")
+        normalised_value: NestedKey = ("agents", "normalised_value")
+        value: NestedKey = ("agents", "state_value")
         state: NestedKey = ("agents", "state")
         action: NestedKey = ("agents", "action")
 
@@ -61,6 +65,7 @@ class ILVFLoss(LossModule):
         value_clip: float | None = 0.2,
     ):
         super().__init__()
+        require(value_clip is None or value_clip > 0, f"value_clip={value_clip} must be positive, or null for none")
         require(clip > 0, f"clip={clip} must be positive; the usual value is 0.2")
         require(entropy >= 0 and value >= 0, f"entropy={entropy} and value={value} must not be negative")
         require(huber_delta > 0, f"huber_delta={huber_delta} must be positive; Table 1 has 10")
@@ -103,10 +108,17 @@ class ILVFLoss(LossModule):
         if self.value_clip is None:
             error = huber(value - target, self.huber_delta)
         else:
-            old = td.get(keys.old_value)
+            old = self._old_value(td)
             error = clipped_value_loss(value, old, target, clip=self.value_clip, delta=self.huber_delta)
         terms = {"loss_value": self.value * team_mean(error.squeeze(-1))}
         if action_value is not None:
             error = huber(action_value - target, self.huber_delta)
             terms["loss_action_value"] = self.value * team_mean(error.squeeze(-1))
         return terms
+
+    def _old_value(self, td: TensorDictBase) -> Tensor:
+        old = td.get(self.tensor_keys.normalised_value, None)
+        if old is None:
+            old = td.get(self.tensor_keys.value)
+            old = old if self.value_norm is None else self.value_norm.normalise(old)
+        return old

@@ -98,6 +98,7 @@ class AgentMLP(nn.Module):
     ):
         super().__init__()
         require_choice("activation", activation, tuple(ACTIVATIONS))
+        require(depth >= 1, f"depth={depth}: a network needs at least one hidden layer")
         self.activate = ACTIVATIONS[activation]
         self.hidden_norm = hidden_norm
         self.first = AgentLinear(n_agents, fan_in, hidden, share=share) if first else None

@@ -73,10 +73,12 @@ class OwnFirst(nn.Module):
 class SharedFirst(nn.Module):
     """All critics share, per source agent j, the first layers: for large teams.
 
-        f_h: Σ_j C_j LN(s_j)        V: Σ_j w_ij A_j LN(s_j)        Q: Σ_j w^g_ij B_j LN(s_j) + Σ_j E_j a_j
+        f_h: Σ_j C_j s'_j        V: Σ_j w_ij A_j s'_j        Q: Σ_j w^g_ij B_j s'_j + Σ_j E_j a_j
 
-    The layers are linear, so A_j LN(s_j) is computed once for all critics: O(N·D·H + N²·H) per state. LayerNorm acts on
-    each agent's state before the weighting. Equal to a critic whose own first layers are all this one.
+    with s'_j = LN(s_j), and A_j, C_j, E_j affine: a bias belongs to its source agent and is weighted with it. Linear,
+    so A_j s'_j is computed once for all critics: O(N·D·H + N²·H) per state. Equal to the unfactorised product of the
+    weighted concatenation with the stacked A_j. It differs from `OwnFirst`: all critics have the same A_j, LayerNorm
+    comes before the weighting, and Q sums what B_j makes of the states, not the states themselves.
     """
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ilvf.distributed import mean_over_ranks
+from ilvf.errors import require
 
 
 class ValueNorm(nn.Module):
@@ -23,6 +24,7 @@ class ValueNorm(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], beta: float = 0.98, min_variance: float = 1e-6):
         super().__init__()
+        require(min_variance > 0, f"min_variance={min_variance} must be positive")
         self.beta, self.min_variance = beta, min_variance
         for name, size in (("first", shape), ("second", shape), ("weight", ())):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
