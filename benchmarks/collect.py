@@ -13,6 +13,7 @@ import torch
 from gemm import best_ms
 from ilvf import CategoricalActor, Encircle
 from ilvf.memory import keep_memory
+from ilvf.modules.attention import gumbel_like
 from ilvf.rollout import make_collector
 
 STEPS = 50
@@ -31,7 +32,7 @@ def plain_loop(env: Encircle, actor: CategoricalActor, steps: int = STEPS):
     state, observation = env.observe(world)
     for t in range(steps):
         log_probs = actor.log_probs(observation)
-        action = torch.distributions.Categorical(logits=log_probs).sample()
+        action = (log_probs + gumbel_like(log_probs)).argmax(-1)
         store["observation"][:, t], store["state"][:, t], store["action"][:, t] = observation, state, action
         store["log_prob"][:, t] = log_probs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
         world, clock = env.advance(world, action), clock + 1

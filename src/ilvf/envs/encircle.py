@@ -119,6 +119,8 @@ class Encircle(BatchedEnv):
         index = torch.arange(self.n_agents, device=device)
         self.seeing = index % 2 == 0  # odd numbers, even indices: they see their neighbours
         self.judged = ~self.seeing  # even numbers: rewarded for their neighbours' places
+        self._observation_mask = torch.ones(self.n_agents, self.observation_dim, dtype=torch.bool, device=device)
+        self._observation_mask[self.judged, self.state_dim :] = False
         self._directions = FORCE * DIRECTIONS.to(device)
 
     def _ring_graph(self, rows: Tensor) -> Tensor:
@@ -139,9 +141,7 @@ class Encircle(BatchedEnv):
 
     @property
     def observation_mask(self) -> Tensor:
-        mask = torch.ones(self.n_agents, self.observation_dim, dtype=torch.bool, device=self.device)
-        mask[self.judged, self.state_dim :] = False
-        return mask
+        return self._observation_mask
 
     # ------------------------------------------------------------------ the world
     def _uniform(self, *shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
