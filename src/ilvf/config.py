@@ -74,6 +74,14 @@ def run_recipe(main: Callable[[], None]) -> None:
         raise SystemExit(130) from None
 
 
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
+
+
 # ---------------------------------------------------------------------- files
 def _path(recipe: Path, *parts: str) -> Path:
     return recipe.parent.joinpath("configs", *parts).with_suffix(".yaml")

@@ -20,11 +20,11 @@ from lightning.pytorch.strategies import DDPStrategy
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.callbacks import CleanStop, IterationBar
 from ilvf.checkpoint import RESUMED, AtomicCheckpoints, read_checkpoint, require_fit
-from ilvf.config import Config
+from ilvf.config import Config, flatten
 from ilvf.errors import UsageError, require, require_choice
 from ilvf.memory import keep_memory
 from ilvf.seeds import run_seeds
-from ilvf.tracking import METRICS, MLflowTracker, flatten, open_store, tracking_uri
+from ilvf.tracking import METRICS, MLflowTracker, open_store, tracking_uri
 
 RUN_DIR = "ILVF_RUN_DIR"  # tells the other processes of a run where it lives
 MONITOR = "eval/return/team"

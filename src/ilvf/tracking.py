@@ -5,12 +5,9 @@ once. The metrics of every iteration are also appended to `metrics.jsonl` in the
 """
 
 import contextlib
-import importlib.metadata
 import json
 import logging
 import os
-import platform
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -18,15 +15,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-import torch
 from filelock import FileLock
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
+from ilvf.config import flatten
 from ilvf.errors import UsageError, require
+from ilvf.facts import code_version, machine
 
-PACKAGES = ("ilvf", "torch", "torchrl", "tensordict", "lightning", "mlflow", "pettingzoo", "numpy")
 METRICS = "metrics.jsonl"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 RETRY_AFTER = 60.0  # [s] between attempts to reach a store that failed
@@ -204,33 +200,6 @@ def read_rows(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-# ---------------------------------------------------------------------- facts about the run
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
-    return flat
-
-
-def code_version() -> dict[str, str]:
-    """Git commit and whether the tree has uncommitted changes, of the working directory; package versions."""
-    versions = {f"version.{name}": _version(name) for name in PACKAGES}
-    return {"git.sha": _git("rev-parse", "HEAD"), "git.dirty": str(bool(_git("status", "--porcelain"))), **versions}
-
-
-def machine() -> dict[str, str]:
-    """Processor, memory and accelerators."""
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "hardware.cpu": platform.processor() or platform.machine(),
-        "hardware.cores": str(psutil.cpu_count()),
-        "hardware.memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
-        "hardware.gpu": ", ".join(gpus) or "none",
-        "hardware.platform": platform.platform(),
-    }
-
-
 def _has_run(client: Any, run_id: str) -> bool:
     from mlflow.exceptions import MlflowException
 
@@ -241,20 +210,6 @@ def _has_run(client: Any, run_id: str) -> bool:
             raise
         return False
     return True
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _git(*args: str) -> str:
-    try:
-        return subprocess.run(["git", *args], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def _first_line(error: BaseException) -> str:
