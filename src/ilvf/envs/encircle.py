@@ -225,7 +225,7 @@ def draw_paths(state: Tensor, seeing: Tensor, obstacle_radius: list[float]) -> A
     """Paths of N agents around the target, from their states `[T, N, D]` (last row = where they are)."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 5), layout="constrained")
+    figure = Figure(figsize=(5, 5.3), layout="constrained")
     axes = figure.add_subplot(aspect="equal", xlabel="x [m]", ylabel="y [m]")
     position, last = state[..., 2:4], state[-1]
     target = (last[0, 2:4] + last[0, 4:6]).tolist()
@@ -244,7 +244,7 @@ def draw_paths(state: Tensor, seeing: Tensor, obstacle_radius: list[float]) -> A
     ):
         axes.scatter(position[-1, rows, 0], position[-1, rows, 1], color=color, s=36, zorder=3, label=label)
     axes.scatter(target[0], target[1], marker="*", s=120, color="C3", zorder=3, label="target")
-    axes.legend(loc="upper right", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
