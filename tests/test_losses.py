@@ -7,6 +7,8 @@ import torch
 from tensordict import TensorDict
 from tensordict.nn import TensorDictModule, TensorDictSequential
 from torch import tensor
+from torchrl.modules import ProbabilisticActor
+from torchrl.objectives.multiagent import MAPPOLoss
 from torchrl.objectives.value import GAE, MultiAgentGAE, TDLambdaEstimator
 
 from ilvf.losses import (
@@ -193,6 +195,34 @@ def test_it_is_a_transform_among_others():
     assert torch.allclose(out["agents", "state_value"], critic(td["agents", "state"])[0])
     assert torch.allclose(out["next", "agents", "state_value"], critic(td["next", "agents", "state"])[0])
     assert not list(estimator.parameters())  # the loss owns the networks
+
+
+def test_it_serves_torchrls_own_loss():
+    """`MAPPOLoss.make_value_estimator(ILVFAdvantage(...))`: its `value_estimator` writes the local advantage."""
+    actor, critic = CategoricalActor(N, D, A, hidden=8), InfluenceCritic(N, D, A, hidden=8).value_module()
+    logits = TensorDictModule(actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")])
+    policy = ProbabilisticActor(
+        logits,
+        in_keys=[("agents", "logits")],
+        out_keys=[("agents", "action")],
+        distribution_class=torch.distributions.Categorical,
+        return_log_prob=True,
+    )
+    loss = MAPPOLoss(policy, critic, normalize_advantage=False)
+    loss.make_value_estimator(ILVFAdvantage(gae(), critic))
+    keys = {k: ("agents", k) for k in ("advantage", "value_target", "reward")}
+    loss.set_keys(**keys, value=("agents", "state_value"), done="done", terminated="terminated")
+    td = rollout()
+    for part in (td, td["next"]):
+        part["agents", "state"], part["agents", "observation"] = torch.randn(B, T, N, D), torch.randn(B, T, N, D)
+    actor(td)
+    td = td.detach()
+    expected = ILVFAdvantage(gae(), critic)(td.clone())["agents", "advantage"]
+    loss.value_estimator(td)
+    assert torch.equal(td["agents", "advantage"], expected)
+    sum(v for k, v in loss(td.reshape(-1)).items() if k.startswith("loss_")).backward()
+    for network in (loss.actor_network_params, loss.critic_network_params):
+        assert sum(p.grad.abs().sum() for p in network.parameters() if p.grad is not None) > 0
 
 
 def test_shifted_values_are_the_same_values():

@@ -143,7 +143,9 @@ class MLflowTracker(MLFlowLogger):
     def _catch_up(self, logged_until: int) -> None:
         """Send what the run's folder knows and the store does not, and mend a line that a kill has cut."""
         rows = read_rows(self.run_dir / METRICS)
-        (self.run_dir / METRICS).write_text("".join(json.dumps(r) + "\n" for r in rows))
+        part = self.run_dir / f"{METRICS}.part"
+        part.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        part.replace(self.run_dir / METRICS)
         for row in rows:
             if row["frames"] > logged_until:
                 self._send_metrics(row, int(row["frames"]))

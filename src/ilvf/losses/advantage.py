@@ -57,6 +57,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         done: NestedKey = "done"
         terminated: NestedKey = "terminated"
         steps_to_next_obs: NestedKey = "steps_to_next_obs"
+        sample_log_prob: NestedKey = ("agents", "action_log_prob")
         influence_weight: NestedKey = ("agents", "influence_weight")
         influence: NestedKey = ("agents", "influence")
 
