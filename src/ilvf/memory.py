@@ -11,7 +11,8 @@ def keep_memory() -> None:
     """Ask glibc not to return freed blocks to the system, and torch for huge pages (Linux; elsewhere nothing happens).
 
     Without it every tensor above some megabytes is mapped, faulted in page by page and unmapped again at each use,
-    which costs a quarter or more of an update on the CPU. Call it before the first large tensor; `MALLOC_*` variables win.
+    which costs a quarter or more of an update on the CPU. Call it before the first large tensor; `MALLOC_*` variables
+    win.
     """
     if not sys.platform.startswith("linux") or any(k.startswith("MALLOC_") for k in os.environ):
         return
