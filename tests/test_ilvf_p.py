@@ -126,6 +126,19 @@ def test_every_option_turns_something(option):
     assert not torch.equal(weights(**base), weights(**option))
 
 
+def test_one_draw_per_rollout_or_per_epoch():
+    """Two epochs of one minibatch: the second sees the same Ŵ, or another one."""
+    for draw, same in (("rollout", True), ("epoch", False)):
+        module, seen = algorithm(draw=draw, discretise=Bernoulli(), minibatches=1), []
+        step = module.training_step
+        module.training_step = lambda b, k, step=step, seen=seen: (
+            seen.append(b["agents", "advantage"].clone()),
+            step(b, k),
+        )[1]
+        fit(module, 1)
+        assert torch.equal(seen[0], seen[1]) == same
+
+
 def test_monte_carlo_targets_are_discounted_returns():
     """γ = 0.5, one episode of 10 steps per rollout, bootstrapped at the truncation: G_t = r_t + 0.5 G_{t+1}."""
     module = algorithm(target="mc", gamma=0.5)
@@ -183,6 +196,7 @@ class Poisoned(Encircle):
         (dict(minibatches=1000), ("minibatches=1000", "80 frames")),
         (dict(gamma=1.5), ("gamma=1.5",)),
         (dict(target="td"), ("target='td'", "lambda")),
+        (dict(draw="step"), ("draw='step'", "epoch")),
         (dict(eval_every=0), ("eval_every=0",)),
     ],
 )

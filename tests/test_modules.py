@@ -19,7 +19,7 @@ from ilvf.modules import (
     ValueNorm,
     gumbel_sigmoid,
 )
-from ilvf.modules.first_layers import OwnFirst, SharedFirst, centred, weighted_concat
+from ilvf.modules.first_layers import OwnFirst, SharedFirst, centred, joint_action, weighted_concat
 
 N, D, A, B, H = 5, 6, 4, 7, 16
 
@@ -110,7 +110,7 @@ def test_v_reads_every_state_through_its_own_weight():
 def test_q_is_a_weighted_sum_of_states_and_the_joint_action():
     first = OwnFirst(N, D, A, H)
     state, weight, action = torch.randn(B, N, D), torch.rand(B, N, N), torch.randint(A, (B, N))
-    found = first.action_value(state, weight, action)
+    found = first.action_value(state, weight, joint_action(action, state, A))
     for i in range(N):
         mixed = F.layer_norm(sum(weight[:, i, j, None] * state[:, j] for j in range(N)), (D,))
         acted = F.one_hot(action, A).flatten(1).float()
@@ -138,10 +138,26 @@ def test_shared_first_equals_the_unfactorised_form():
     q = unfactorised(first.of_sum, weight[..., None] * normed[:, None])[0]
     more, bias = unfactorised(first.of_action, acted[:, None].expand(B, N, N, A))
     q = q + more + bias.sum(0)
-    assert torch.allclose(first.action_value(prepared, weight, action), q, atol=1e-4)
+    assert torch.allclose(first.action_value(prepared, weight, joint_action(action, state, A)), q, atol=1e-4)
 
     logits, bias = unfactorised(first.of_logits, normed[:, None].expand(B, N, N, D))
     assert torch.allclose(first.logits(prepared), logits[0] + bias.sum(0), atol=1e-4)
+
+
+def test_actions_may_be_indices_one_hot_or_continuous(refused):
+    critic = InfluenceCritic(N, D, A, hidden=H)
+    state, action = torch.randn(B, 3, N, D), torch.randint(A, (B, 3, N))
+    one_hot = F.one_hot(action, A)
+    values = []
+    for form in (action, one_hot, one_hot.bool(), one_hot.float()):
+        torch.manual_seed(1)
+        values.append(critic.predict(state, form)[1])
+    assert all(torch.equal(values[0], v) for v in values)
+    torch.manual_seed(1)
+    assert not torch.allclose(critic.predict(state, torch.randn(B, 3, N, A))[1], values[0])
+    for bad in (torch.randn(B, 3, N), torch.randint(A, (B, N)), torch.randn(B, 3, N, A + 1)):
+        with refused("action", str(tuple(bad.shape)), f"({B}, 3, {N}, {A})"):
+            critic.predict(state, bad)
 
 
 def test_noise_is_in_q_and_not_in_v():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ilvf.checkpoint import load_policy
     from ilvf.envs import Encircle, make_env
     from ilvf.errors import UsageError
-    from ilvf.losses import Bernoulli, ILVFAdvantage, ILVFLoss, Soft, Threshold, local_advantage
+    from ilvf.losses import ActionValueLoss, Bernoulli, ILVFAdvantage, ILVFLoss, Soft, Threshold, local_advantage
     from ilvf.modules import CategoricalActor, GumbelAttention, InfluenceCritic, StateCritic, ValueNorm
 
 _HOME = {
@@ -30,6 +30,7 @@ _HOME = {
     "Soft": "losses",
     "ILVFAdvantage": "losses",
     "ILVFLoss": "losses",
+    "ActionValueLoss": "losses",
     "ILVFP": "algorithms",
     "load_policy": "checkpoint",
     "UsageError": "errors",
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022 (in the order the data meets them)
     "Soft",
     "ILVFAdvantage",
     "ILVFLoss",
+    "ActionValueLoss",
     "ILVFP",
     "load_policy",
     "UsageError",

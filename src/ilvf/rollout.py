@@ -31,17 +31,27 @@ class RolloutLoader:
     Args:
         collect: returns the flat batch `[frames]` of a new rollout, advantages included.
         epochs, minibatches: passes over the batch, and pieces of each pass.
+        renew: called with the batch before every pass but the first.
     """
 
-    def __init__(self, collect: Callable[[], TensorDictBase], *, epochs: int, minibatches: int):
-        self.collect, self.epochs, self.minibatches = collect, epochs, minibatches
+    def __init__(
+        self,
+        collect: Callable[[], TensorDictBase],
+        *,
+        epochs: int,
+        minibatches: int,
+        renew: Callable[[TensorDictBase], object] | None = None,
+    ):
+        self.collect, self.epochs, self.minibatches, self.renew = collect, epochs, minibatches, renew
 
     def __len__(self) -> int:
         return self.epochs * self.minibatches
 
     def __iter__(self) -> Iterator[TensorDictBase]:
         batch = self.collect()
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
+            if epoch and self.renew is not None:
+                self.renew(batch)
             yield from shuffled(batch, self.minibatches)
 
 

@@ -27,6 +27,7 @@ class ILVFP(OnPolicy):
         make_env, actor, critic: ready-made.
         influence: fixed Ŵ `[N, N]`, row = acting agent; None to learn it.
         discretise, orientation, diagonal, normalize: see `ILVFAdvantage`.
+        draw: sample Ŵ once per `rollout`, or afresh in every `epoch`.
         gamma, lmbda: of GAE.
         target: what V and Q regress: `lambda`, the λ-return A_i + V_i (official MAPPO), or `mc`, eq. 9's discounted
             return (bootstrapped where the rollout cuts an episode).
@@ -48,6 +49,7 @@ class ILVFP(OnPolicy):
         orientation: str = "influence",
         diagonal: bool = True,
         normalize: str = "agent",
+        draw: str = "rollout",
         gamma: float = 0.99,
         lmbda: float = 0.95,
         target: str = "lambda",
@@ -70,7 +72,9 @@ class ILVFP(OnPolicy):
             shifted=True,
         )
         require_choice("target", target, ("lambda", "mc"))
+        require_choice("draw", draw, ("rollout", "epoch"))
         super().__init__(make_env, ILVFLoss(actor, critic, norm, **(loss or {})), advantage, **options)
+        self.draws_per_epoch = draw == "epoch" and influence is None
         returns = MultiAgentGAE(gamma=gamma, lmbda=1.0, value_network=None) if target == "mc" else None
         self.__dict__["returns"] = returns
         self.attention: Tensor | None = None  # w averaged over the last rollout's states, row = critic
@@ -81,6 +85,15 @@ class ILVFP(OnPolicy):
             keys = self.advantage.tensor_keys
             self.returns.set_keys(value=keys.value, reward=keys.reward, value_target=keys.value_target)
             rollout[keys.value_target] = self.returns(rollout.copy())[keys.value_target]
+
+    @property
+    def kept_keys(self) -> list[Any]:
+        keys = self.advantage.tensor_keys
+        return super().kept_keys + ([keys.individual_advantage, keys.influence_weight] if self.draws_per_epoch else [])
+
+    def renew(self, batch: TensorDictBase) -> None:
+        if self.draws_per_epoch:
+            self.advantage.mix(batch)
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         """Adds the density of Ŵ and, where the environment knows the truth, how well the attention finds it."""

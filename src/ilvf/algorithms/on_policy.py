@@ -112,7 +112,7 @@ class OnPolicy(L.LightningModule):
         return (("actor", self.loss.actor), ("critic", self.loss.critic))
 
     def train_dataloader(self) -> RolloutLoader:
-        return RolloutLoader(self.collect, epochs=self.epochs, minibatches=self.minibatches)
+        return RolloutLoader(self.collect, epochs=self.epochs, minibatches=self.minibatches, renew=self.renew)
 
     def _indexed_device(self) -> torch.device:
         d = self.device
@@ -133,7 +133,15 @@ class OnPolicy(L.LightningModule):
         self._sums = episode_sums(rollout)
         self._measures = self.measure(rollout)
         self.frames += rollout.numel() * self.trainer.world_size
-        return rollout.select(*self.loss.batch_keys).reshape(-1)
+        return rollout.select(*self.kept_keys).reshape(-1)
+
+    @property
+    def kept_keys(self) -> list[Any]:
+        """What of a rollout goes into the minibatches."""
+        return self.loss.batch_keys
+
+    def renew(self, batch: TensorDictBase) -> None:
+        """Before every epoch but the first; algorithms that draw something per epoch do it here."""
 
     def estimate(self, rollout: TensorDictBase) -> None:
         """Write advantages and value targets into a rollout `[B, T]`."""

@@ -1,6 +1,7 @@
 """`ILVFAdvantage`: any per-agent advantage estimator, mixed by who influences whom."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,11 +10,12 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase, dispatch
 from tensordict.utils import NestedKey, unravel_key
 from torch import Tensor
-from torchrl.objectives.value import ValueEstimatorBase
+from torchrl.objectives.value import MultiAgentGAE, ValueEstimatorBase
 
 from ilvf.errors import UsageError, require, require_choice
 from ilvf.losses.discretise import Threshold
 from ilvf.losses.functional import force_diagonal, local_advantage, standardise
+from ilvf.losses.signals import alive, key_tuple, need, number_of_agents, of_group, per_agent, time_axis, to_agents
 
 Discretise = Callable[[Tensor, torch.Generator | None], Tensor]
 SIGNALS = ("reward", "done", "terminated")
@@ -23,28 +25,41 @@ class ILVFAdvantage(ValueEstimatorBase):
     """Influence-based local advantages:  Â_i = Σ_j Ŵ_ij A_j  (eq. 10), as a TorchRL value estimator.
 
     `inner` estimates every agent's own advantage A_j; this class decides whose advantages each agent is credited with.
-    A transform of a rollout `[*B, T]`: call it, put it in a `TensorDictSequential`, or give it to a loss by
-    `loss.make_value_estimator(...)`.
+    A transform of a rollout `[*B, T]`: call it, put it in a `TensorDictSequential`, make it a collector's `postproc` or
+    a replay buffer's transform, or give it to a loss by `loss.make_value_estimator(...)` (and then call
+    `loss.set_keys(...)`, which TorchRL passes on). Actors play no part in it: discrete, continuous and recurrent ones
+    all work.
 
     Args:
-        inner: any value estimator (`GAE`, `MultiAgentGAE`, `TDLambdaEstimator`, ...). With `value_network=None` it
-            reads the values that `critic` writes.
+        inner: any value estimator (`GAE`, `MultiAgentGAE`, `TD0Estimator`, `TD1Estimator`, `TDLambdaEstimator`,
+            `VTrace`, ...). With `value_network=None` it reads the values that `critic` writes; with one of its own, and
+            no `critic`, that network is run once more for the influence weight if it writes it.
         critic: module that writes the value key and, unless `influence` is given, the influence weight; run once on
-            the states and once on the next states. None if the tensordict has both already.
+            the states and once on the next states, with the parameters that it has. Not a recurrent one: put that into
+            `MultiAgentGAE(value_network=critic, shifted=True)`. None if the tensordict has both already.
         influence: a fixed graph `[N, N]`, row = acting agent, column = agent whose return it moves (ones: MAPPO,
             identity: IPPO-C, a known topology). None takes the weights from the tensordict.
+        group: of the agents, or several groups that share one influence matrix over all their agents, in this order.
+            Of several, each has keys of its own, `(group, "advantage")`, and the weights are at the root,
+            `"influence_weight"`.
         discretise: `Threshold`, `Bernoulli` or `Soft`, how weights become Ŵ. Not applied to a fixed graph.
         orientation: `influence` reads rows as acting agents; `attention` transposes: the literal reading of eq. 10
             (see App. B.3 for why it is not the default).
         diagonal: force Ŵ_ii = 1; False is the paper's literal text. Not applied to a fixed graph.
         normalize: `agent`, `global` or `none`: standardise the local advantage over the rollout, per agent or pooled.
+        redraw: draw Ŵ at every call; False keeps the one that a tensordict has from an earlier call: one draw per
+            rollout, however often its advantages are computed again. (`mix` draws again without computing them.)
         generator: of the sampling; None uses torch's global one.
         shifted: take V(s_{t+1}) from the state of step t + 1 and evaluate next states only where an episode or the
-            rollout ends: half the work, for rollouts `[*B, T]` that are contiguous in their last axis.
+            rollout ends: half the work, for rollouts whose steps follow each other.
 
     Keys (`set_keys`): `advantage` (the local one), `individual_advantage`, `value_target`, `value`, `reward`, `done`,
-    `terminated`, `influence_weight` (read), `influence` (written). Team-level reward and done `[*B, T, 1]` are
-    broadcast to the agents.
+    `terminated`, `influence_weight` (read), `influence` (written), `mask`. Reward and done of the whole team,
+    `[*B, T, 1]`, are broadcast to the agents. Where there is a `mask` `[*B, T, N]`, agents that it calls dead (False)
+    neither get credit nor give any, and do not count in the normalisation.
+
+    Errors: `UsageError`, one sentence, for a missing key, a shape without agent axis, a flattened rollout, an
+    influence for another number of agents.
     """
 
     @dataclass
@@ -60,8 +75,10 @@ class ILVFAdvantage(ValueEstimatorBase):
         sample_log_prob: NestedKey = ("agents", "action_log_prob")
         influence_weight: NestedKey = ("agents", "influence_weight")
         influence: NestedKey = ("agents", "influence")
+        mask: NestedKey = ("agents", "mask")
 
     default_keys = _AcceptedKeys
+    graph: Tensor | None
 
     def __init__(
         self,
@@ -69,37 +86,50 @@ class ILVFAdvantage(ValueEstimatorBase):
         critic: TensorDictModuleBase | None = None,
         influence: Tensor | None = None,
         *,
+        group: str | Sequence[str] = "agents",
         discretise: Discretise | None = None,
         orientation: str = "influence",
         diagonal: bool = True,
         normalize: str = "agent",
+        redraw: bool = True,
         generator: torch.Generator | None = None,
         shifted: bool = False,
+        device: torch.device | None = None,
     ):
-        super().__init__(value_network=critic if critic is not None else inner.value_network)
-        require_choice("orientation", orientation, ("influence", "attention"))
-        require_choice("normalize", normalize, ("agent", "global", "none"))
-        if influence is not None:
-            found = tuple(influence.shape)
-            require(
-                len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}"
-            )
+        _check(inner, critic, influence, orientation, normalize)
+        super().__init__(value_network=critic if critic is not None else inner.value_network, device=device)
         self.inner = inner
         self.__dict__["critic"] = critic  # not a submodule: the loss owns the networks
         self.register_buffer("graph", influence)
         self.discretise: Discretise = discretise or Threshold()
         self.orientation, self.diagonal, self.normalize = orientation, diagonal, normalize
-        self.generator, self.contiguous = generator, shifted
-        self.set_keys()
+        self.redraw, self.generator, self.contiguous = redraw, generator, shifted
+        self.groups = (group,) if isinstance(group, str) else tuple(group)
+        self.set_keys(**self._keys_of_groups())
 
-    graph: Tensor | None
+    def _keys_of_groups(self) -> dict[str, NestedKey]:
+        keys = {k: of_group(v, "agents", self.groups[0]) for k, v in asdict(self.default_keys()).items()}
+        if len(self.groups) > 1:
+            keys |= {k: k for k in ("influence_weight", "influence")}
+        return keys
 
     def set_keys(self, **kwargs: NestedKey) -> None:
-        super().set_keys(**kwargs)
-        shared = set(asdict(self.inner.tensor_keys)) & {*SIGNALS, "value", "value_target", "steps_to_next_obs"}
-        keys = {k: unravel_key(getattr(self.tensor_keys, k)) for k in shared}
-        self.inner.set_keys(**keys, advantage=self.tensor_keys.individual_advantage)
+        """Other names for what is read and written; those of `inner` follow."""
+        try:
+            super().set_keys(**kwargs)
+            self._set_inner_keys(self.groups[0])
+        except KeyError as error:
+            raise UsageError(f"ILVFAdvantage: {error.args[0]}") from error
 
+    def _set_inner_keys(self, group: str) -> None:
+        shared = set(asdict(self.inner.tensor_keys)) & {*SIGNALS, *_PASSED_ON}
+        own = self._key("individual_advantage", group)
+        self.inner.set_keys(**{k: unravel_key(self._key(k, group)) for k in shared}, advantage=own)
+
+    def _key(self, name: str, group: str) -> NestedKey:
+        return of_group(getattr(self.tensor_keys, name), self.groups[0], group)
+
+    # ------------------------------------------------------------------ a rollout
     @dispatch
     def forward(
         self,
@@ -110,83 +140,154 @@ class ILVFAdvantage(ValueEstimatorBase):
         time_dim: int | None = None,
     ) -> TensorDictBase:
         """Write the local advantage, and all it is made of, into the rollout `[*B, T]`."""
-        keys = self.tensor_keys
+        time = time_axis(tensordict, time_dim if time_dim is not None else getattr(self.inner, "time_dim", None))
         if self.critic is not None:
-            self._value(tensordict)
-        work = self._broadcast(tensordict)
-        options: dict[str, Any] = {} if time_dim is None else {"time_dim": time_dim}
-        self.inner(work, params=params, target_params=target_params, **options)
-        own = work.get(keys.individual_advantage)
+            self._value(tensordict, time)
+        for group in self.groups:
+            self._individual(tensordict, group, time, params=params, target_params=target_params)
+        if self.graph is None and tensordict.get(self.tensor_keys.influence_weight, None) is None:
+            self._weigh(tensordict, params)
+        return self.mix(tensordict)
+
+    def mix(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Draw Ŵ and write the local advantages, from individual advantages that are there already.
+
+        For a fresh draw in every epoch; time plays no part in it, so flat batches will do.
+        """
+        keys = [self._key("individual_advantage", g) for g in self.groups]
+        parts = [per_agent(tensordict, k) for k in keys]
+        sizes = [p.shape[-2] for p in parts]
+        living = self._alive(tensordict, sizes)
+        own = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+        own = own if living is None else own.masked_fill(~living, 0)
         influence = self._influence(tensordict, own)
         advantage = local_advantage(influence, own)
         if self.normalize != "none":
-            advantage = standardise(advantage, per_agent=self.normalize == "agent")
-        tensordict.set(keys.individual_advantage, own)
-        tensordict.set(keys.value_target, work.get(keys.value_target))
-        tensordict.set(keys.influence, influence)
-        return tensordict.set(keys.advantage, advantage)
+            advantage = standardise(advantage, per_agent=self.normalize == "agent", mask=living)
+        advantage = advantage if living is None else advantage.masked_fill(~living, 0)
+        tensordict.set(self.tensor_keys.influence, influence)
+        for group, part in zip(self.groups, advantage.split(sizes, -2), strict=True):
+            tensordict.set(self._key("advantage", group), part)
+        return tensordict
 
     def value_estimate(self, tensordict: TensorDictBase, **kwargs: Any) -> Tensor:
-        """The value target of `inner`, without mixing."""
+        """The value target of `inner`, without mixing; of the first group, if there are several."""
         if self.critic is not None:
-            self._value(tensordict)
-        return self.inner.value_estimate(self._broadcast(tensordict), **kwargs)
+            self._value(tensordict, time_axis(tensordict, getattr(self.inner, "time_dim", None)))
+        return self.inner.value_estimate(self._broadcast(tensordict, self.groups[0]), **kwargs)
 
     # ------------------------------------------------------------------ steps
     @torch.no_grad()
-    def _value(self, tensordict: TensorDictBase) -> None:
-        """Write V, and V of the next states."""
-        key, following = self.tensor_keys.value, tensordict.get("next").select(*self.critic.in_keys)
+    def _value(self, tensordict: TensorDictBase, time: int) -> None:
+        """Write V, and V of the next states, for all groups."""
         self.critic(tensordict)
-        if not self.contiguous:
-            tensordict.set(("next", key), self.critic(following).get(key))
-            return
-        value, ends = tensordict.get(key), self._ends(tensordict)
-        following_value = torch.cat([value[..., 1:, :, :], value[..., -1:, :, :]], -3)
-        following_value[ends] = self.critic(following[ends]).get(key)
-        tensordict.set(("next", key), following_value)
+        following = tensordict.get("next").select(*self.critic.in_keys)
+        ends = self._ends(tensordict, time) if self.contiguous else None
+        rows = self.critic(following if ends is None else following[ends])
+        for key in (self._key("value", g) for g in self.groups):
+            value = rows.get(key)
+            if ends is not None:  # V(s_{t+1}) is that of the next row, but where there is none
+                value = per_agent(tensordict, key).roll(-1, time).index_put((ends,), value)
+            tensordict.set(("next", *key_tuple(key)), value)
 
-    def _ends(self, tensordict: TensorDictBase) -> Tensor:
+    def _ends(self, tensordict: TensorDictBase, time: int) -> Tensor:
         """bool `[*B, T]`: the steps after which the rollout does not go on with the next state."""
-        done = self._need(tensordict, ("next", *_as_tuple(self.tensor_keys.done)))
+        done = need(tensordict, ("next", *key_tuple(self.tensor_keys.done)))
         ends = done.flatten(tensordict.ndim).any(-1)
-        ends[..., -1] = True
+        ends.select(time, -1).fill_(True)
         return ends
 
-    def _broadcast(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """A shallow copy in which team-level reward and done `[*B, T, 1]` have an agent axis."""
-        keys, work = self.tensor_keys, tensordict.copy()
-        shape = self._need(tensordict, keys.value).shape if self.inner.value_network is None else None
-        for name in SIGNALS:
-            key = ("next", *_as_tuple(getattr(keys, name)))
-            signal = self._need(tensordict, key)
-            if shape is not None and signal.ndim == len(shape) - 1:
-                work.set(key, signal.unsqueeze(-2).expand(shape))
+    def _individual(self, tensordict: TensorDictBase, group: str, time: int, **options: Any) -> None:
+        """Write A_j and the value target of every agent of a group, by `inner`."""
+        if len(self.groups) > 1:
+            self._set_inner_keys(group)
+        work = self._broadcast(tensordict, group)
+        work.names = ["time" if k == time else None for k in range(work.ndim)]  # what every estimator understands
+        self.inner(work, **options)
+        written = [self._key(k, group) for k in ("individual_advantage", "value_target", "value")]
+        following = ("next", *key_tuple(written[-1]))
+        for key in (*written, following, "shifted_valid"):
+            value = work.get(key, None)
+            if value is not None:
+                tensordict.set(key, value)
+        per_agent(tensordict, written[0])
+
+    def _broadcast(self, tensordict: TensorDictBase, group: str) -> TensorDictBase:
+        """A shallow copy in which reward and done of the whole team have an agent axis."""
+        work, value = tensordict.copy(), self._key("value", group)
+        signals = {k: ("next", *key_tuple(self._key(k, group))) for k in SIGNALS}
+        if self.inner.value_network is None:
+            n = per_agent(tensordict, value).shape[-2]
+        else:
+            n = number_of_agents(tensordict, group, [value, signals["reward"]])
+        expanded = {key: to_agents(tensordict, key, n) for key in signals.values()}
+        if not isinstance(self.inner, MultiAgentGAE):  # which does it itself, after it has used the team's done
+            work.update(expanded)
         return work
+
+    @torch.no_grad()
+    def _weigh(self, tensordict: TensorDictBase, params: TensorDictBase | None) -> None:
+        """Write the influence weight by one more pass of the network that has it (`inner` keeps only its values)."""
+        network, key = self.inner.value_network, self.tensor_keys.influence_weight
+        if network is None or unravel_key(key) not in network.out_keys:
+            return
+        own = params.to_module(network) if params is not None else contextlib.nullcontext()
+        with own:
+            tensordict.set(key, network(tensordict.select(*network.in_keys)).get(key))
+
+    def _alive(self, tensordict: TensorDictBase, sizes: list[int]) -> Tensor | None:
+        masks = [alive(tensordict, self._key("mask", g), n) for g, n in zip(self.groups, sizes, strict=True)]
+        if all(m is None for m in masks):
+            return None
+        ones = [torch.ones((*tensordict.shape, n, 1), dtype=torch.bool, device=_device(masks)) for n in sizes]
+        return torch.cat([one if m is None else m for m, one in zip(masks, ones, strict=True)], -2)
 
     @torch.no_grad()
     def _influence(self, tensordict: TensorDictBase, advantage: Tensor) -> Tensor:
         """Ŵ `[*B, T, N, N]` (a fixed graph is expanded, not copied)."""
-        n, need = advantage.shape[-2], (*advantage.shape[:-1], advantage.shape[-2])
+        n, shape = advantage.shape[-2], (*advantage.shape[:-1], advantage.shape[-2])
         if self.graph is not None:
             require(self.graph.shape[0] == n, f"influence is for {self.graph.shape[0]} agents, the advantage has {n}")
-            return self.graph.to(advantage).expand(need)
-        weight = self._need(tensordict, self.tensor_keys.influence_weight)
-        found = tuple(weight.shape)
-        require(found == need, f"{self.tensor_keys.influence_weight} has shape {found}, need {need}")
-        if self.orientation == "attention":
-            weight = weight.transpose(-1, -2)
+            return self.graph.to(advantage).expand(shape)
+        if not self.redraw and (kept := tensordict.get(self.tensor_keys.influence, None)) is not None:
+            return self._of_shape(kept, self.tensor_keys.influence, shape)
+        key = self.tensor_keys.influence_weight
+        weight = self._of_shape(need(tensordict, key), key, shape)
+        weight = weight.transpose(-1, -2) if self.orientation == "attention" else weight
         influence = self.discretise(weight, self.generator)
-        return force_diagonal(influence) if self.diagonal else influence
+        return (force_diagonal(influence) if self.diagonal else influence).to(advantage.dtype)
 
     @staticmethod
-    def _need(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
-        value = tensordict.get(key, None)
-        if value is None:
-            found = sorted(map(str, tensordict.keys(True, True)))
-            raise UsageError(f"ILVFAdvantage needs the key {key}; the tensordict has {', '.join(found)}")
+    def _of_shape(value: Tensor, key: NestedKey, shape: tuple[int, ...]) -> Tensor:
+        found = tuple(value.shape)
+        require(found == shape, f"{key} has shape {found}, need {shape}: [*B, T, N, N], row = acting agent")
         return value
 
 
-def _as_tuple(key: NestedKey) -> tuple[str, ...]:
-    return key if isinstance(key, tuple) else (key,)
+_PASSED_ON = ("value", "value_target", "steps_to_next_obs", "sample_log_prob")
+
+
+def _check(
+    inner: ValueEstimatorBase,
+    critic: TensorDictModuleBase | None,
+    influence: Tensor | None,
+    orientation: str,
+    normalize: str,
+) -> None:
+    require_choice("orientation", orientation, ("influence", "attention"))
+    require_choice("normalize", normalize, ("agent", "global", "none"))
+    require(isinstance(inner, ValueEstimatorBase), f"inner must be a TorchRL value estimator, found {inner!r:.80}")
+    if influence is not None:
+        found = tuple(influence.shape)
+        require(len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}")
+        require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")
+    recurrent = [] if critic is None else [k for k in map(key_tuple, critic.out_keys) if k[0] == "next"]
+    require(
+        not recurrent,
+        f"the critic is recurrent, it writes {recurrent}; leave it out and give it to "
+        "inner=MultiAgentGAE(value_network=critic, shifted=True)",
+    )
+
+
+def _device(masks: list[Tensor | None]) -> torch.device:
+    return next(m.device for m in masks if m is not None)

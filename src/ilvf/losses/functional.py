@@ -23,10 +23,19 @@ def force_diagonal(influence: Tensor) -> Tensor:
     return influence.diagonal_scatter(torch.ones_like(influence.diagonal(dim1=-2, dim2=-1)), dim1=-2, dim2=-1)
 
 
-def standardise(x: Tensor, *, per_agent: bool = True, eps: float = 1e-8) -> Tensor:
-    """(x − mean) / std over the batch of `[*B, N, 1]`, moments per agent or pooled, averaged over all processes."""
+def standardise(x: Tensor, *, per_agent: bool = True, mask: Tensor | None = None, eps: float = 1e-8) -> Tensor:
+    """(x − mean) / std over the batch of `[*B, N, 1]`, moments per agent or pooled, averaged over all processes.
+
+    mask bool `[*B, N, 1]`: only its True entries count in the moments.
+    """
     axes = tuple(range(x.ndim - 2)) if per_agent else tuple(range(x.ndim))
-    first, second = mean_over_ranks(torch.stack([x.mean(axes), x.square().mean(axes)]))
+    if mask is None:
+        first, second = mean_over_ranks(torch.stack([x.mean(axes), x.square().mean(axes)]))
+    else:
+        kept = x.masked_fill(~mask, 0)
+        sums = torch.stack([kept.sum(axes), kept.square().sum(axes), mask.sum(axes).to(x.dtype)])
+        first, second, count = mean_over_ranks(sums)
+        first, second = first / count.clamp_min(1e-12), second / count.clamp_min(1e-12)
     std = (second - first.square()).clamp_min(0).sqrt()
     return (x - first) / (std + eps)
 

@@ -65,6 +65,11 @@ class ILVFLoss(LossModule):
         value_clip: float | None = 0.2,
     ):
         super().__init__()
+        require(
+            isinstance(actor, CategoricalActor),
+            f"ILVFLoss needs a CategoricalActor, found {type(actor).__name__}; for continuous or recurrent actors use "
+            "TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
+        )
         require(value_clip is None or value_clip > 0, f"value_clip={value_clip} must be positive, or null for none")
         require(clip > 0, f"clip={clip} must be positive; the usual value is 0.2")
         require(entropy >= 0 and value >= 0, f"entropy={entropy} and value={value} must not be negative")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normalise
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.first_layers import OwnFirst, SharedFirst
+from ilvf.modules.first_layers import OwnFirst, SharedFirst, joint_action
 
 
 class StateCritic(nn.Module):
@@ -68,9 +68,11 @@ class StateCritic(nn.Module):
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
         return self(state), None
 
-    def value_module(self, group: str = "agents", value_key: str = "state_value") -> TensorDictModule:
-        """`(group, "state")` → `(group, value_key)`."""
-        return TensorDictModule(self, in_keys=[(group, "state")], out_keys=[(group, value_key)])
+    def value_module(
+        self, group: str = "agents", value_key: str = "state_value", state_key: str = "state"
+    ) -> TensorDictModule:
+        """`(group, state_key)` → `(group, value_key)`."""
+        return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=[(group, value_key)])
 
 
 class InfluenceCritic(nn.Module):
@@ -80,7 +82,8 @@ class InfluenceCritic(nn.Module):
         Q_i(s, a) = f_Q_i(Σ_j w^g_ij s_j, a)            noisy weights and a sum: makes the weights mean something
 
     Args:
-        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A of the joint action.
+        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A of the joint action: the number of choices,
+            or of the components of a continuous action.
         hidden: units of every layer.
         depth, q_depth: hidden layers of V and of Q (f_h has one).
         tau, initial: of the attention, see `GumbelAttention`.
@@ -106,6 +109,7 @@ class InfluenceCritic(nn.Module):
         shared_first: bool = False,
     ):
         super().__init__()
+        self.n_actions = n_actions
         first = SharedFirst if shared_first else OwnFirst
         self.first = first(n_agents, state_dim, n_actions, hidden, share=share)
         self.attention = GumbelAttention(
@@ -139,21 +143,26 @@ class InfluenceCritic(nn.Module):
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, over one evaluation of the attention; fresh noise at each call."""
-        flat, joint = self.first.prepare(state.flatten(0, -3)), action.flatten(0, -2)
+        flat, joint = self.first.prepare(state.flatten(0, -3)), joint_action(action, state, self.n_actions)
         h = self.logits(flat)
         value = self.value.after_first(self.first.value(flat, self.attention.weight(h)))
         q = self.action_value.after_first(self.first.action_value(flat, self.attention.sample(h), joint))
         return agents_last(value, state), agents_last(q, state)
 
-    def value_module(self, group: str = "agents", value_key: str = "state_value") -> TensorDictModule:
-        """`(group, "state")` → `(group, value_key)`, `(group, "influence_weight")`, `(group, "attention_logits")`."""
-        out = [(group, value_key), (group, "influence_weight"), (group, "attention_logits")]
-        return TensorDictModule(self, in_keys=[(group, "state")], out_keys=out)
+    def value_module(
+        self, group: str = "agents", value_key: str = "state_value", state_key: str = "state"
+    ) -> TensorDictModule:
+        """`(group, state_key)` → `(group, value_key)`, `(group, "influence_weight")`, `(group, "attention_logits")`.
 
-    def action_value_module(self, group: str = "agents") -> TensorDictModule:
-        """`(group, "state")`, `(group, "action")` → `(group, "action_value")`, over the same parameters."""
+        An environment without `state` is read by `state_key="observation"`.
+        """
+        out = [(group, value_key), (group, "influence_weight"), (group, "attention_logits")]
+        return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=out)
+
+    def action_value_module(self, group: str = "agents", state_key: str = "state") -> TensorDictModule:
+        """`(group, state_key)`, `(group, "action")` → `(group, "action_value")`, over the same parameters."""
         return TensorDictModule(
-            _ActionValue(self), in_keys=[(group, "state"), (group, "action")], out_keys=[(group, "action_value")]
+            _ActionValue(self), in_keys=[(group, state_key), (group, "action")], out_keys=[(group, "action_value")]
         )
 
 

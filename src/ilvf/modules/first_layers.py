@@ -2,12 +2,14 @@
 
 Both parts answer the same three questions with pre-activations `[N, B, H]` (or `[B, H]`, one answer for all critics):
 `logits(state)`, `value(state, w)` and `action_value(state, w^g, action)`, with `w` `[B, N, N]`, row = critic, and with
-`state` what their `prepare` has made of `[B, N, D]`, once for all three.
+`state` what their `prepare` has made of `[B, N, D]`, once for all three, and `action` what `joint_action` has made of
+the actions.
 """
 
 import torch
 from torch import Tensor, nn
 
+from ilvf.errors import require
 from ilvf.modules.agent_nets import EPS, AgentLinear, normalise
 
 CHUNK = 2**24  # numbers in a temporary tensor of weighted states
@@ -39,12 +41,12 @@ class OwnFirst(nn.Module):
 
         f_h: C_i LN(s)        V: A_i LN(concat_j w_ij s_j)        Q: B_i LN(Σ_j w^g_ij s_j) + E_i a
 
-    O(N²·D·H) multiplications per state. `a` is the joint action, one-hot per agent, not normalised.
+    O(N²·D·H) multiplications per state. `a` is the joint action (see `joint_action`), not
+    normalised.
     """
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):
         super().__init__()
-        self.n_actions = n_actions
         joint = n_agents * state_dim
         self.of_logits = AgentLinear(n_agents, joint, hidden, share=share)
         self.of_value = AgentLinear(n_agents, joint, hidden, share=share)
@@ -66,7 +68,7 @@ class OwnFirst(nn.Module):
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
         mixed = normalise(weight @ state).transpose(0, 1)
-        acted = self.of_action(one_hot(action, self.n_actions))
+        acted = self.of_action(action)
         return self.of_sum.add_to(acted, mixed)
 
 
@@ -83,7 +85,6 @@ class SharedFirst(nn.Module):
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):
         super().__init__()
-        self.n_actions = n_actions
         self.of_logits = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_value = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)
@@ -99,7 +100,7 @@ class SharedFirst(nn.Module):
         return agents_first(weight @ agents_second(self.of_value(agents_first(state))))
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
-        acted = self.of_action.total(one_hot(action, self.n_actions))
+        acted = self.of_action.total(action)
         moved = weight @ agents_second(self.of_sum(agents_first(state)))
         return agents_first(moved + acted.unsqueeze(1))
 
@@ -112,6 +113,18 @@ def agents_first(x: Tensor) -> Tensor:
 agents_second = agents_first  # and back
 
 
-def one_hot(action: Tensor, n_actions: int) -> Tensor:
-    """Joint action `[B, N]` → `[B, N·A]` float."""
-    return nn.functional.one_hot(action, n_actions).flatten(1).to(torch.get_default_dtype())
+def joint_action(action: Tensor, state: Tensor, n_actions: int) -> Tensor:
+    """What Q reads of the actions, `[B, N·A]` float, for states `[*B, N, D]`.
+
+    Indices `[*B, N]` become one-hot; what has A numbers per agent, `[*B, N, A]` (continuous or one-hot), stays.
+    """
+    agents, found = tuple(state.shape[:-1]), tuple(action.shape)
+    if found == (*agents, n_actions):
+        return action.flatten(0, -3).flatten(1).to(state.dtype)
+    fits = found == agents and not action.is_floating_point()
+    require(
+        fits,
+        f"the action has shape {found} and dtype {action.dtype}; the critic needs indices {agents}, or "
+        f"{(*agents, n_actions)} where an agent's action has {n_actions} numbers",
+    )
+    return nn.functional.one_hot(action.flatten(0, -2), n_actions).flatten(1).to(state.dtype)
