@@ -113,6 +113,20 @@ def test_graphs_by_hand():
     assert rows(env.value_graph) == [[1, 2, 6], [1, 2, 3, 4, 6], [2, 3, 4], [2, 3, 4, 5, 6], [4, 5, 6], [1, 2, 4, 5, 6]]
 
 
+@pytest.mark.parametrize("options", [{}, {"n_obstacles": 2, "angle": "unsigned"}])
+def test_reward_graph_is_true_of_the_rewards(options):
+    """Moving agent j changes r_i exactly where the graph says so."""
+    env = Encircle(6, num_envs=1, seed=0, **options)
+    env.reset()
+    world = {**env.world}
+    before = env.reward(world)
+    for j in range(env.n_agents):
+        moved = {**world, "position": world["position"].clone()}
+        moved["position"][:, j] += 0.05
+        changed = (env.reward(moved) - before)[0].abs() > 1e-6
+        assert torch.equal(changed, env.reward_graph[:, j])
+
+
 def test_observation_is_own_state_and_the_neighbours_that_count():
     env = Encircle(6, 2, num_envs=3, seed=0)
     td = env.reset()

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from ilvf.envs.base import BatchedEnv
     from ilvf.envs.encircle import Encircle
     from ilvf.envs.graphs import value_graph
+    from ilvf.envs.tabular import Tabular
+    from ilvf.envs.tabular_games import make_game
+    from ilvf.envs.tabular_theory import TabularGame
 
-__all__ = ["BatchedEnv", "Encircle", "make_env", "value_graph"]
+__all__ = ["BatchedEnv", "Encircle", "Tabular", "TabularGame", "make_env", "make_game", "value_graph"]
 
-SCENARIOS = {"encircle": "Encircle"}  # name → class, in the file of that name
+SCENARIOS = {"encircle": "Encircle", "tabular": "Tabular"}  # name → class, in the file of that name
+_PARTS = {"BatchedEnv": "base", "value_graph": "graphs", "TabularGame": "tabular_theory", "make_game": "tabular_games"}
 
-__getattr__ = lazily(__name__, {"BatchedEnv": "base", "value_graph": "graphs", **{c: f for f, c in SCENARIOS.items()}})
+__getattr__ = lazily(__name__, {**_PARTS, **{c: f for f, c in SCENARIOS.items()}})
 
 
 def make_env(

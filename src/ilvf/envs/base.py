@@ -9,7 +9,7 @@ from torch import Tensor
 from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from ilvf.envs.graphs import value_graph
+from ilvf.envs.graphs import influence_graph, value_graph
 from ilvf.errors import require
 
 World = dict[str, Tensor]  # all that a scenario remembers; every tensor is [B, ...]
@@ -31,7 +31,7 @@ class BatchedEnv(EnvBase):
     | `("episode", ...)` | `[B, 1]` | `return` (team, so far), `length`, and the scenario's own statistics |
 
     `observation_graph`, `transition_graph`, `reward_graph`: bool `[N, N]`, G[i, j] = "j enters i's observation / next
-    state / reward", diagonal True; `value_graph` follows from them.
+    state / reward", diagonal True; `value_graph` and `influence_graph` follow from them.
     """
 
     n_agents: int
@@ -69,6 +69,11 @@ class BatchedEnv(EnvBase):
     def value_graph(self) -> Tensor:
         """Whose states V_i can depend on (row = value function)."""
         return value_graph(self.observation_graph, self.transition_graph, self.reward_graph)
+
+    @property
+    def influence_graph(self) -> Tensor:
+        """Whose returns an agent's action can move (row = acting agent)."""
+        return influence_graph(self.observation_graph, self.transition_graph, self.reward_graph)
 
     @property
     @abstractmethod

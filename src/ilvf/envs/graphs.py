@@ -25,3 +25,16 @@ def value_graph(observation_graph: Tensor, transition_graph: Tensor, reward_grap
     transition, observation = transition_graph.float(), observation_graph.float()
     step = (transition + transition @ observation) > 0
     return (reward_graph.float() @ reachable(step).float()) > 0
+
+
+def influence_graph(observation_graph: Tensor, transition_graph: Tensor, reward_graph: Tensor) -> Tensor:
+    """Whose returns an agent's action can move, as the graphs allow it: bool `[N, N]`, row = acting agent.
+
+    An action enters the next states of the agents that the transition graph names, and from there the returns:
+
+        A = (V · T)ᵀ,   V = value_graph(...)
+
+    The A-Q influence of eq. 4 is a subset of it in every state and for every policy.
+    """
+    values = value_graph(observation_graph, transition_graph, reward_graph).float()
+    return ((values @ transition_graph.float()) > 0).T
