@@ -193,6 +193,24 @@ class MLflowTracker(MLFlowLogger):
                 )
 
 
+def add_to_run(uri: str, run_id: str | None, folder: Path, metrics: Mapping[str, float]) -> bool:
+    """Store a folder of files and some metrics with a run that has ended; False if the store does not have it."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    try:
+        if run_id is None or not _has_run(client, run_id):
+            return False
+        client.log_artifacts(run_id, str(folder), folder.name)
+        step = int(client.get_run(run_id).data.metrics.get("frames", 0))
+        for name, value in metrics.items():
+            client.log_metric(run_id, name, value, step=step)
+    except (MlflowException, OSError) as error:
+        raise UsageError(f"the run {run_id} in {uri} cannot be written: {_first_line(error)}; see {folder}") from error
+    return True
+
+
 def read_rows(path: Path) -> list[dict[str, float]]:
     """The metrics of every iteration in a `metrics.jsonl`, without a last line that a kill has cut."""
     rows = []

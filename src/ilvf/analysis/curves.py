@@ -1,36 +1,12 @@
-"""Pure functions on influence matrices and learning curves: what is measured, never drawn."""
+"""Learning curves over seeds: intervals and tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def off_diagonal(matrix: Tensor) -> Tensor:
-    """The entries `[*B, N·(N−1)]` of `[*B, N, N]` outside the diagonal."""
-    n = matrix.shape[-1]
-    return matrix[..., ~torch.eye(n, dtype=torch.bool, device=matrix.device)]
-
-
-def density(influence: Tensor) -> Tensor:
-    """Share of ones outside the diagonal of `[*B, N, N]`."""
-    return off_diagonal(influence).float().mean()
-
-
-def auroc(score: Tensor, truth: Tensor) -> Tensor:
-    """Area under the ROC curve of scores `[N, N]` for a boolean graph `[N, N]`, off-diagonal pairs pooled.
-
-    1 if every true pair scores above every false one, 0.5 for chance; 0.5 too if the graph has only one kind of pair.
-    """
-    target = off_diagonal(truth)
-    if target.all() or not target.any():
-        return torch.tensor(0.5, device=score.device)
-    return binary_auroc(off_diagonal(score), target.long())
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:

@@ -187,13 +187,16 @@ class BatchedEnv(EnvBase):
         return {**{k: v.clone() for k, v in self.world.items()}, "rng": self.rng.get_state()}
 
     def set_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restore `get_state()`'s answer; the next full reset returns this world instead of a fresh one."""
-        world = {k: v.to(self.device) for k, v in state.items() if k != "rng"}
+        """Restore `get_state()`'s answer; the next full reset returns this world instead of a fresh one.
+
+        `step` and `return` may be left out: the episode then begins here.
+        """
+        world = self._no_history() | {k: v.to(self.device) for k, v in state.items() if k != "rng"}
         found = {k: tuple(v.shape[:1]) for k, v in world.items()}
         need = tuple(self.batch_size)
         require(
             all(shape == need for shape in found.values()),
-            f"the saved environment state is of {next(iter(found.values()))} environments, this one has {need}",
+            f"the saved environment state is of {sorted(set(found.values()) - {need})} environments, this one has {need}",
         )
         self.rng.set_state(state["rng"].cpu())
         self._restored = world

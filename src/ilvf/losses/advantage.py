@@ -252,10 +252,13 @@ class ILVFAdvantage(ValueEstimatorBase):
         if not self.redraw and (kept := tensordict.get(self.tensor_keys.influence, None)) is not None:
             return self._of_shape(kept, self.tensor_keys.influence, shape)
         key = self.tensor_keys.influence_weight
-        weight = self._of_shape(need(tensordict, key), key, shape)
+        return self.draw(self._of_shape(need(tensordict, key), key, shape)).to(advantage.dtype)
+
+    def draw(self, weight: Tensor) -> Tensor:
+        """Ŵ from weights `[*B, N, N]`: turned into the orientation, discretised, with its diagonal."""
         weight = weight.transpose(-1, -2) if self.orientation == "attention" else weight
         influence = self.discretise(weight, self.generator)
-        return (force_diagonal(influence) if self.diagonal else influence).to(advantage.dtype)
+        return force_diagonal(influence) if self.diagonal else influence
 
     @staticmethod
     def _of_shape(value: Tensor, key: NestedKey, shape: tuple[int, ...]) -> Tensor:

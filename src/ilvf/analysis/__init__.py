@@ -1,0 +1,35 @@
+"""What runs and influence matrices say: learning curves, scores against a known graph, the audit by intervention."""
+
+from typing import TYPE_CHECKING
+
+from ilvf.lazy import lazily
+
+if TYPE_CHECKING:
+    from ilvf.analysis.curves import summarise, t_interval
+    from ilvf.analysis.influence import auroc, average_precision, calibration_error, density, off_diagonal
+    from ilvf.analysis.interventions import Interventions, intervene, visited_states
+    from ilvf.analysis.verdict import Audit, audit
+
+_HOME = {
+    **dict.fromkeys(("summarise", "t_interval"), "curves"),
+    **dict.fromkeys(("auroc", "average_precision", "calibration_error", "density", "off_diagonal"), "influence"),
+    **dict.fromkeys(("Interventions", "intervene", "visited_states"), "interventions"),
+    **dict.fromkeys(("Audit", "audit"), "verdict"),
+}
+
+__all__ = [
+    "Audit",
+    "Interventions",
+    "audit",
+    "auroc",
+    "average_precision",
+    "calibration_error",
+    "density",
+    "intervene",
+    "off_diagonal",
+    "summarise",
+    "t_interval",
+    "visited_states",
+]
+
+__getattr__ = lazily(__name__, _HOME)

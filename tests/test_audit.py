@@ -1,0 +1,212 @@
+"""The audit against exact answers: which influences are there, how large, and what leaving some out costs."""
+
+import dataclasses
+
+import pytest
+import torch
+from tensordict.nn import TensorDictModule
+from torch import nn
+
+from ilvf.analysis import Audit, Interventions, audit, average_precision, calibration_error, intervene, visited_states
+from ilvf.envs import Encircle, Tabular, TabularGame, make_game
+from ilvf.modules import CategoricalActor
+
+QUIET = dict(progress=False)
+
+
+def measure(game, states=96, steps=60, batch=768, seed=0, **options):
+    """(env, states visited by the game's own policy, audit)."""
+    actor = game.actor()
+    visited = visited_states(Tabular(game, num_envs=states, seed=seed), actor, seed=seed)
+    env = Tabular(game, num_envs=batch, horizon=steps)
+    return env, visited, audit(env, actor, visited, gamma=game.gamma, seed=seed, **QUIET, **options)
+
+
+def exact_differences(game, visited, m):
+    """δ = Q_j(s, b, a_−i) − Q_j(s, a) from the tables, for what was drawn: `[K, M, N, A, N]`."""
+    env = Tabular(game, num_envs=len(visited["local"]))
+    s, q = env.joint_state(visited), game.action_values()[0]  # [S, A, N]
+    place = torch.tensor([2**k for k in reversed(range(game.n_agents))])
+    joint = (m.action * place).sum(-1)  # all ready-made games have two actions
+    out = torch.zeros(*m.action.shape, 2, game.n_agents, dtype=torch.float64)
+    for i in range(game.n_agents):
+        for b in range(2):
+            other = joint + (b - m.action[..., i]) * place[i]
+            out[:, :, i, b] = q[s.unsqueeze(1), other] - q[s.unsqueeze(1), joint]
+    return out, s
+
+
+@pytest.mark.parametrize("name", ["chain", "star", "pairs", "random"])
+def test_it_finds_the_exact_sets_and_sizes(name):
+    """No miss and no false alarm against eq. 4, and the intervals hold the true effects."""
+    game = make_game(name, n_agents=4, seed=3)
+    _, visited, found = measure(game, states=256, batch=4096, repeats=32, steps=40)
+    truth, s = exact_differences(game, visited, found.measured)
+    off = ~torch.eye(4, dtype=torch.bool)
+    real = game.influence()[0, s].any(0)
+    assert torch.equal(found.significant[off], real[off])
+    effect = truth.square().sum((1, 3)).mean(0) / found.measured.alternatives.sum((1, 3))[0].unsqueeze(-1)
+    effect = effect.sqrt()
+    inside = (found.low <= effect + 1e-9) & (effect <= found.high + 1e-9)
+    assert inside.float().mean() >= 0.75  # 95 % intervals, 16 of them
+    assert torch.allclose(found.effect, effect, atol=0.15, rtol=0.25)
+
+
+def test_it_sees_influence_change_with_the_state():
+    game = make_game("switch", n_agents=3)
+    everywhere = Tabular(game, num_envs=1)
+    sets = game.influence()[0]
+    assert not torch.equal(sets[0], sets[-1])
+    for s in (0, len(sets) - 1):
+        here = {"local": game.local_states[s].expand(48, -1).clone(), "reward": torch.zeros(48, 3)}
+        env = Tabular(game, num_envs=512, horizon=40)
+        found = audit(env, game.actor(), here, gamma=game.gamma, **QUIET)
+        off = ~torch.eye(3, dtype=torch.bool)
+        assert torch.equal(found.significant[off], everywhere.true_influence()[s][off])
+
+
+def test_the_bias_is_that_of_the_tables():
+    """What Ŵ = I throws away, from exact Q̄; the minimal set and everybody throw away nothing."""
+    game = make_game("chain", n_agents=3, seed=1)
+    _, visited, found = measure(game, states=128, actions=8)
+    s = exact_differences(game, visited, found.measured)[1]
+    minimal = game.influence()[0, s].float()
+    assert found.cost(minimal)["bias"] < 0.02
+    assert found.cost(torch.ones(3, 3))["bias"] == 0
+    pi, lost, whole = game.policy()[0], 0.0, 0.0
+    for i in range(3):
+        q = game._given_own(game.action_values(), i)[0, s]  # [K, A, N]
+        p = pi[i, s].unsqueeze(-1)
+        g = p * (q - (p * q).sum(1, keepdim=True))
+        whole += g.sum(-1).square().sum()
+        lost += (g.sum(-1) - g[..., i]).square().sum()
+    cost = found.cost(torch.eye(3))
+    assert cost["bias"] == pytest.approx(float((lost / whole).sqrt()), rel=0.1)
+    assert cost["bias_low"] < float((lost / whole).sqrt()) < cost["bias_high"]
+
+
+def test_the_variance_it_saves():
+    """More agents that one cannot move, more variance saved; less credit, less variance."""
+    game = make_game("pairs", n_agents=4, seed=1)
+    _, _, found = measure(game, actions=8)
+    minimal = game.influence()[0, 0].float()
+    saved, own = found.cost(minimal)["variance"], found.cost(torch.eye(4))["variance"]
+    assert own < saved < 0.8
+    assert found.cost(torch.ones(4, 4))["variance"] == pytest.approx(1)
+
+
+def test_pointwise_influence_that_no_gradient_feels():
+    """r_0 = a_0 XOR a_1 with a uniform π_0: changing a_1 always changes r_0 by 1, and on average not at all."""
+    game = make_game("xor")
+    _, _, found = measure(game, states=64, steps=1, actions=16)
+    assert found.significant[1, 0]
+    assert found.effect[1, 0].item() == pytest.approx(1.0, abs=1e-6)
+    assert found.cost(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))["bias"] < 0.1
+
+
+def coin_game():
+    """a_0 decides whether s_0' and s_1' are equal or opposite; each alone is a fair coin: noise, no influence."""
+    s, a = torch.cartesian_prod(*[torch.arange(2)] * 2), torch.cartesian_prod(*[torch.arange(2)] * 2)
+    opposite = s[:, 0] != s[:, 1]
+    move = torch.where(opposite == (a[:, 0] == 1).unsqueeze(1), 0.5, 0.0).double()  # [A, S']
+    reward = torch.zeros(1, 4, 4, 2, dtype=torch.float64)
+    reward[0, :, :, 1] = 10.0 * s[:, 1].double().unsqueeze(1)
+    return TabularGame(
+        (2, 2),
+        (2, 2),
+        move.expand(1, 4, 4, 4).clone(),
+        reward,
+        torch.full((1, 4), 0.25, dtype=torch.float64),
+        torch.eye(2, dtype=torch.bool),
+        torch.zeros(1, 2, 4, 2, dtype=torch.float64),
+    )
+
+
+def test_noise_alone_raises_no_more_alarms_than_stated():
+    """Every action of agent 0 changes agent 1's future, but not its mean: at level 0.1 about one audit in ten errs."""
+    game = coin_game()
+    assert not game.influence()[0, :, 0, 1].any()
+    alarms, moved = 0, 0
+    for seed in range(60):
+        _, _, found = measure(game, states=24, steps=2, seed=seed, actions=2, repeats=4, level=0.1)
+        alarms += int(found.significant[0, 1])
+        moved += int(found.measured.effect[:, :, :, 0, :, 1].abs().max() > 1)
+    assert moved == 60
+    assert alarms <= 13  # binomial(60, 0.1) exceeds 13 once in 200
+
+
+def test_encircle_never_accuses_the_impossible():
+    """A trained or untrained policy moves only who the graphs allow, to the last bit."""
+    torch.manual_seed(0)
+    env = Encircle(6, num_envs=250, horizon=15, seed=0)
+    actor = CategoricalActor(6, env.observation_dim, 5, hidden=16, gain=1.0)
+    visited = visited_states(Encircle(6, num_envs=16, horizon=15, seed=1), actor)
+    found = audit(env, actor, visited, actions=2, repeats=4, **QUIET)  # 128 rows: the last piece is not full
+    impossible = ~env.influence_graph
+    assert not found.effect[impossible].any()
+    assert not found.significant[impossible].any()
+    assert (found.effect[env.reward_graph.T] > 0).all()
+    m = found.measured
+    assert m.effect.shape == (16, 2, 4, 6, 5, 6)
+    assert not m.effect.masked_select(~m.alternatives.unsqueeze(2).unsqueeze(-1)).any()
+
+
+def test_the_first_action_alone_is_changed():
+    """One step: agent i's change moves exactly the rewards that its new position enters."""
+    env = Encircle(4, num_envs=64, horizon=1, seed=0)
+    actor = CategoricalActor(4, env.observation_dim, 5, hidden=8)
+    visited = visited_states(Encircle(4, num_envs=8, horizon=10, seed=1), actor)
+    m = intervene(env, actor, visited, actions=2, repeats=2, steps=1, **QUIET)
+    moved = (m.effect != 0).any(0).any(0).any(0).any(1)
+    assert torch.equal(moved, env.reward_graph.T)
+
+
+def test_power_grows_with_the_number_of_states():
+    game = make_game("chain", n_agents=3, seed=2)
+    _, _, found = measure(game, states=96)
+    real = game.influence()[0].any(0) & ~torch.eye(3, dtype=torch.bool)
+    few, many = found.detected(4)[real].mean(), found.detected(96)[real].mean()
+    assert few < many
+    assert many > 0.8
+
+
+def test_agreement_by_hand():
+    """Pairs (0,1) and (1,0) are real and weigh 0.9 and 0.6; the false ones weigh 0.7, 0.1, 0.1, 0.1."""
+    real = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    weight = torch.tensor([[0.0, 0.9, 0.7], [0.6, 0.0, 0.1], [0.1, 0.1, 0.0]])
+    # ranked: 0.9 true, 0.7 false, 0.6 true: (1/1 + 2/3) / 2
+    assert average_precision(weight, real).item() == pytest.approx(5 / 6)
+    # four bins: 0.9 (|1 − .9|), 0.7 (|0 − .7|), 0.6 (|1 − .6|), three of 0.1 (|0 − .1|): (.1 + .7 + .4 + .3) / 6
+    assert calibration_error(weight, real).item() == pytest.approx(1.5 / 6, abs=1e-4)
+    blank = torch.zeros(1, 1, 2, 3, 2, 3), torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 3).long(), torch.ones(1, 3, 2) / 2
+    found = Audit(*[torch.zeros(3, 3)] * 4, real, torch.zeros(1, 3, 3), Interventions(*blank), 0.05)
+    says = found.agreement(weight.expand(5, 3, 3))
+    assert says["auroc"] == pytest.approx(7 / 8)  # of 8 comparisons 0.6 against 0.7 is lost
+    assert says["share_of_true_pairs"] == pytest.approx(2 / 6)
+
+
+def test_mistakes(refused):
+    env = Encircle(4, num_envs=8, horizon=3, seed=0)
+    actor = CategoricalActor(4, env.observation_dim, 5, hidden=8)
+    visited = visited_states(env, actor)
+    with refused("repeats=1", "at least 2"):
+        audit(env, actor, visited, repeats=1)
+    with refused("level=2", "(0, 1)"):
+        audit(env, actor, visited, level=2)
+    with refused("steps=0"):
+        audit(env, actor, visited, steps=0)
+    with refused("discrete", "TensorDictModule"):
+        module = TensorDictModule(
+            nn.Linear(18, 2), in_keys=[("agents", "observation")], out_keys=[("agents", "action")]
+        )
+        audit(env, module, visited, **QUIET)
+    with refused("number", "position"):
+        audit(env, actor, {**visited, "position": visited["position"][:2]}, **QUIET)
+    game = make_game("chain", n_agents=3)
+    found = measure(game, states=4, steps=2, actions=2, repeats=2)[2]
+    with refused("(4, 4)", "(3, 3)"):
+        found.cost(torch.eye(4))
+    with refused("(2, 2)", "3, 3"):
+        found.agreement(torch.eye(2))
+    with refused("set_state"):
+        audit(dataclasses.make_dataclass("Other", [])(), actor, visited)
