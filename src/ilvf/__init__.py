@@ -11,13 +11,14 @@ from ilvf.lazy import lazily
 if TYPE_CHECKING:
     from ilvf.algorithms import ILVFP
     from ilvf.checkpoint import load_policy
-    from ilvf.envs import Encircle, make_env
+    from ilvf.envs import Encircle, check_env, make_env
     from ilvf.errors import UsageError
     from ilvf.losses import ActionValueLoss, Bernoulli, ILVFAdvantage, ILVFLoss, Soft, Threshold, local_advantage
     from ilvf.modules import CategoricalActor, GumbelAttention, InfluenceCritic, StateCritic, ValueNorm
 
 _HOME = {
     "make_env": "envs",
+    "check_env": "envs",
     "Encircle": "envs",
     "CategoricalActor": "modules",
     "GumbelAttention": "modules",
@@ -38,6 +39,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 (in the order the data meets them)
     "make_env",
+    "check_env",
     "Encircle",
     "CategoricalActor",
     "GumbelAttention",

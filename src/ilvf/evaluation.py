@@ -15,31 +15,58 @@ EVALUATION_SEED = 10_000_019  # added to the run's seed: starts that training ne
 def evaluate(
     env: EnvBase, policy: TensorDictModuleBase, *, max_steps: int, deterministic: bool = True
 ) -> tuple[dict[str, float], TensorDictBase]:
-    """Run the first episode of every environment to its end: (metrics, rollout `[B, T]`).
+    """Run the first episode of every environment to its end, or for `max_steps`: (metrics, rollout `[B, T]`).
 
-    The metrics are `episode_metrics` of the rollout.
+    The metrics are `episode_metrics` of the first episodes. An environment that does not keep `episode` statistics has
+    its returns and lengths counted here.
     """
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     with torch.random.fork_rng(), set_exploration_type(mode):
         rollout = env.rollout(max_steps, policy, break_when_any_done=False, break_when_all_done=True)
-    sums = episode_sums(rollout)
+    counted, ends = first_episode(rollout["next", "done"])
+    if not keeps_episodes(rollout):
+        reward = rollout["next", "agents", "reward"].sum(-2)
+        rollout["next", "episode", "return"] = (reward * counted).cumsum(1)
+        rollout["next", "episode", "length"] = counted.float().cumsum(1)
+    sums = episode_sums(rollout, counted, ends)
     return episode_metrics({k: float(v) for k, v in sums.items()}), rollout
 
 
-def episode_sums(rollout: TensorDictBase) -> dict[str, torch.Tensor]:
-    """Sums that add up over processes: rewards and entries, and the statistics of every episode that ended."""
+def first_episode(done: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(steps of the first episode, its last step), bool `[B, T, 1]` each, of rollouts that start with an episode."""
+    counted = (done.cumsum(1) - done.int()) == 0
+    ends = counted & done
+    ends[:, -1] |= counted[:, -1]
+    return counted, ends
+
+
+def keeps_episodes(rollout: TensorDictBase) -> bool:
+    return ("next", "episode", "return") in rollout.keys(True, True)
+
+
+def episode_sums(
+    rollout: TensorDictBase, counted: torch.Tensor | None = None, ends: torch.Tensor | None = None
+) -> dict[str, torch.Tensor]:
+    """Sums that add up over processes: rewards and entries, and the statistics of every episode that ended.
+
+    counted, ends: bool `[B, T, 1]`, steps that count and steps at which an episode counts as ended; by default all, and
+    those that are done.
+    """
     reward, done = rollout["next", "agents", "reward"], rollout["next", "done"]
-    sums = {"reward": reward.sum(), "entries": torch.tensor(float(reward.numel()), device=reward.device)}
-    sums["episodes"] = done.sum().float()
-    for name, value in rollout["next", "episode"].items():
-        sums[f"episode/{name}"] = (value * done).sum()
+    steps = torch.ones_like(done) if counted is None else counted
+    sums = {"reward": (reward * steps.unsqueeze(-2)).sum(), "entries": steps.sum().float() * reward.shape[-2]}
+    if keeps_episodes(rollout):
+        ends = done if ends is None else ends
+        sums["episodes"] = ends.sum().float()
+        for name, value in rollout["next", "episode"].items():
+            sums[f"episode/{name}"] = (value * ends).sum()
     return sums
 
 
 def episode_metrics(sums: Mapping[str, float]) -> dict[str, float]:
     """`reward/agent_step`: mean over steps and agents; `return/team`: mean over episodes of Σ_t Σ_i r_i; the rest."""
     metrics = {"reward/agent_step": sums["reward"] / sums["entries"]}
-    if sums["episodes"]:
+    if sums.get("episodes"):
         for name, value in sums.items():
             if name.startswith("episode/"):
                 metrics["return/team" if name == "episode/return" else name] = value / sums["episodes"]

@@ -32,6 +32,7 @@ class ILVFP(OnPolicy):
         target: what V and Q regress: `lambda`, the λ-return A_i + V_i (official MAPPO), or `mc`, eq. 9's discounted
             return (bootstrapped where the rollout cuts an episode).
         value_norm, min_variance: normalise the value targets per agent, with this floor of their variance.
+        state_key: what critics read, `state`, or `observation` for an environment without states.
         loss: keyword arguments of `ILVFLoss`.
         **options: of `OnPolicy`.
     """
@@ -55,6 +56,7 @@ class ILVFP(OnPolicy):
         target: str = "lambda",
         value_norm: bool = True,
         min_variance: float = 1e-6,
+        state_key: str = "state",
         loss: dict[str, Any] | None = None,
         **options: Any,
     ):
@@ -63,7 +65,7 @@ class ILVFP(OnPolicy):
         norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
         advantage = ILVFAdvantage(
             MultiAgentGAE(gamma=gamma, lmbda=lmbda, value_network=None),
-            real_scale(critic, norm),
+            real_scale(critic, norm, state_key),
             influence,
             discretise=discretise,
             orientation=orientation,
@@ -73,7 +75,9 @@ class ILVFP(OnPolicy):
         )
         require_choice("target", target, ("lambda", "mc"))
         require_choice("draw", draw, ("rollout", "epoch"))
-        super().__init__(make_env, ILVFLoss(actor, critic, norm, **(loss or {})), advantage, **options)
+        objective = ILVFLoss(actor, critic, norm, **(loss or {}))
+        objective.set_keys(state=("agents", state_key))
+        super().__init__(make_env, objective, advantage, **options)
         self.draws_per_epoch = draw == "epoch" and influence is None
         returns = MultiAgentGAE(gamma=gamma, lmbda=1.0, value_network=None) if target == "mc" else None
         self.__dict__["returns"] = returns
@@ -109,10 +113,13 @@ class ILVFP(OnPolicy):
         return measures
 
 
-def real_scale(critic: InfluenceCritic | StateCritic, norm: ValueNorm | None) -> TensorDictSequential:
+def real_scale(
+    critic: InfluenceCritic | StateCritic, norm: ValueNorm | None, state_key: str = "state"
+) -> TensorDictSequential:
     """The critic's value module, its output kept as `normalised_value` and written as `state_value` in reward units."""
     raw, real = ("agents", "normalised_value"), ("agents", "state_value")
     scale = norm.denormalise if norm is not None else torch.clone
     return TensorDictSequential(
-        critic.value_module(value_key="normalised_value"), TensorDictModule(scale, in_keys=[raw], out_keys=[real])
+        critic.value_module(value_key="normalised_value", state_key=state_key),
+        TensorDictModule(scale, in_keys=[raw], out_keys=[real]),
     )

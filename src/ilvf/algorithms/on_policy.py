@@ -37,6 +37,7 @@ class OnPolicy(L.LightningModule):
         max_grad_norm: clip of the gradient's norm, times the number of agents (the loss is a sum over agents).
         eval_every: iterations between evaluations; the last iteration is always evaluated.
         eval_episodes: episodes of an evaluation.
+        eval_steps: its longest episode; None is the environment's `horizon`.
         seed: of the environments (plus 1000 per process) and of everything random.
     """
 
@@ -58,6 +59,7 @@ class OnPolicy(L.LightningModule):
         max_grad_norm: float = 10.0,
         eval_every: int = 10,
         eval_episodes: int = 32,
+        eval_steps: int | None = None,
         seed: int = 0,
     ):
         super().__init__()
@@ -73,7 +75,8 @@ class OnPolicy(L.LightningModule):
         self.__dict__["advantage"] = advantage  # no submodule: its constants belong to the config, not to checkpoints
         self.num_envs, self.rollout_steps, self.epochs, self.minibatches = num_envs, rollout_steps, epochs, minibatches
         self.lr, self.adam_eps, self.max_grad_norm = lr, adam_eps, max_grad_norm
-        self.eval_every, self.eval_episodes, self.seed = eval_every, eval_episodes, seed
+        require(eval_steps is None or eval_steps >= 1, f"eval_steps={eval_steps} must be at least 1")
+        self.eval_every, self.eval_episodes, self.eval_steps, self.seed = eval_every, eval_episodes, eval_steps, seed
         self.frames = 0  # environment steps of the whole team, over all processes
         self.wall_s = 0.0  # seconds of training so far
         self.config: dict[str, Any] = {}  # the resolved config of the run, saved in checkpoints
@@ -89,6 +92,7 @@ class OnPolicy(L.LightningModule):
         self.env = self.make_env(
             num_envs=self.num_envs, seed=self.seed + 1000 * self.global_rank, device=self._indexed_device()
         )
+        self._evaluation_steps(self.env)
         if self._pending is not None:
             self.frames = self._pending["frames"]
             load_env(self._pending, self.env, self.global_rank, self.trainer.world_size)
@@ -168,7 +172,7 @@ class OnPolicy(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        limit = gradient_clip_val or self.max_grad_norm * self.env.n_agents
+        limit = gradient_clip_val or self.max_grad_norm * self.loss.actor.arguments["n_agents"]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
         self._steps[-1] = torch.cat([self._steps[-1], norm.detach().unsqueeze(0)])
 
@@ -221,12 +225,18 @@ class OnPolicy(L.LightningModule):
     # ------------------------------------------------------------------ evaluation
     def _evaluate(self) -> dict[str, float]:
         env = self.make_env(num_envs=self.eval_episodes, seed=EVALUATION_SEED + self.seed, device=self.env.device)
-        metrics, rollout = evaluate(env, self.loss.actor, max_steps=env.horizon)
+        metrics, rollout = evaluate(env, self.loss.actor, max_steps=self._evaluation_steps(env))
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:
             if hasattr(callback, "on_evaluation"):
                 callback.on_evaluation(self.trainer, self, env, rollout)
         return {f"eval/{k}": v for k, v in metrics.items()}
+
+    def _evaluation_steps(self, env: EnvBase) -> int:
+        steps = self.eval_steps if self.eval_steps is not None else getattr(env, "horizon", None)
+        if steps is None:
+            raise UsageError(f"{type(env).__name__} has no horizon; say how long an evaluation episode is, eval_steps=")
+        return steps
 
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -11,16 +11,34 @@ if TYPE_CHECKING:
     from torchrl.envs import EnvBase
 
     from ilvf.envs.base import BatchedEnv
+    from ilvf.envs.check import EnvFacts, check_env
     from ilvf.envs.encircle import Encircle
     from ilvf.envs.graphs import value_graph
     from ilvf.envs.tabular import Tabular
     from ilvf.envs.tabular_games import make_game
     from ilvf.envs.tabular_theory import TabularGame
 
-__all__ = ["BatchedEnv", "Encircle", "Tabular", "TabularGame", "make_env", "make_game", "value_graph"]
+__all__ = [
+    "BatchedEnv",
+    "Encircle",
+    "EnvFacts",
+    "Tabular",
+    "TabularGame",
+    "check_env",
+    "make_env",
+    "make_game",
+    "value_graph",
+]
 
 SCENARIOS = {"encircle": "Encircle", "tabular": "Tabular"}  # name → class, in the file of that name
-_PARTS = {"BatchedEnv": "base", "value_graph": "graphs", "TabularGame": "tabular_theory", "make_game": "tabular_games"}
+_PARTS = {
+    "BatchedEnv": "base",
+    "value_graph": "graphs",
+    "TabularGame": "tabular_theory",
+    "make_game": "tabular_games",
+    "check_env": "check",
+    "EnvFacts": "check",
+}
 
 __getattr__ = lazily(__name__, {**_PARTS, **{c: f for f, c in SCENARIOS.items()}})
 

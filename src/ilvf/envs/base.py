@@ -196,7 +196,7 @@ class BatchedEnv(EnvBase):
         need = tuple(self.batch_size)
         require(
             all(shape == need for shape in found.values()),
-            f"the saved environment state is of {sorted(set(found.values()) - {need})} environments, this one has {need}",
+            f"the saved state is of {sorted(set(found.values()) - {need})} environments, this one has {need}",
         )
         self.rng.set_state(state["rng"].cpu())
         self._restored = world
