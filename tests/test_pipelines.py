@@ -500,5 +500,36 @@ def test_mistakes_name_the_key_and_both_shapes(refused):
         ILVFAdvantage(0.5)
     with refused("not finite"):
         ILVFAdvantage(gae(), influence=torch.full((2, 2), float("nan")))
-    with refused("state_value", "out_keys"):
-        ILVFAdvantage(gae(), TensorDictModule(nn.Linear(D, 1), in_keys=["x"], out_keys=["y"]))
+    with refused("InfluenceCritic", "value_module()"):
+        ILVFAdvantage(gae(), InfluenceCritic(N, D, A))
+    value = InfluenceCritic(N, D + 1, A, hidden=8).value_module(state_key="observation")
+    with refused(f"{N} agents", f"states of {D + 1}", f"({B}, {T}, {N}, {D})"):
+        ILVFAdvantage(gae(), value)(td)
+    with refused("('agents', 'state')", "state_key='observation'"):
+        ILVFAdvantage(gae(), InfluenceCritic(N, D, A).value_module())(rollout())
+    root = td.rename_key_(("next", "agents", "reward"), ("next", "agents", "r"))
+    with refused("('next', 'agents', 'reward')", "loss.set_keys"):
+        estimator(root)
+
+
+def test_keys_that_the_wrapped_estimator_has_are_taken_over():
+    """A loss that was given its keys first can be wrapped afterwards; a critic's own value key is found."""
+    critic = InfluenceCritic(N, D, A, hidden=8)
+    value = critic.value_module(value_key="v", state_key="observation")
+    loss = MAPPOLoss(policy_of(CategoricalActor(N, D, A, hidden=8)), value)
+    keys = {"reward": ("agents", "reward"), "value": ("agents", "v"), "advantage": ("agents", "a")}
+    loss.set_keys(**keys, value_target=("agents", "g"))
+    loss.make_value_estimator(GAE(**GAMMA, lmbda=0.8, value_network=loss.critic_network))
+    loss.set_keys(**keys, value_target=("agents", "g"))
+    loss.make_value_estimator(ILVFAdvantage(loss.value_estimator))
+    td = rollout()
+    loss.value_estimator(td, params=loss.critic_network_params, target_params=loss.target_critic_network_params)
+    plain = ILVFAdvantage(gae(), value)(rollout_like(td))
+    assert torch.allclose(td["agents", "a"], plain["agents", "advantage"], atol=1e-5)
+    assert torch.allclose(td["agents", "g"], plain["agents", "value_target"], atol=1e-5)
+
+
+def rollout_like(td):
+    names = ("observation", "action", "action_log_prob")
+    keys = [("agents", k) for k in names] + [("next", "agents", k) for k in ("observation", "reward")]
+    return td.select(*keys, ("next", "done"), ("next", "terminated")).clone()

@@ -62,7 +62,8 @@ class ActionValueLoss(LossModule):
         return False
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        state = need(tensordict, self.state_key, "An environment without states: state_key='observation'")
+        _, value = self.critic.predict(state, need(tensordict, self.action_key))
         target = need(tensordict, self.tensor_keys.value_target)
-        _, value = self.critic.predict(need(tensordict, self.state_key), need(tensordict, self.action_key))
         error = huber(value - target, self.huber_delta)
         return TensorDict({"loss_action_value": self.coeff * team_mean(error.squeeze(-1))})

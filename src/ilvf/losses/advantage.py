@@ -15,10 +15,24 @@ from torchrl.objectives.value import MultiAgentGAE, ValueEstimatorBase
 from ilvf.errors import UsageError, require, require_choice
 from ilvf.losses.discretise import Threshold
 from ilvf.losses.functional import force_diagonal, local_advantage, standardise
-from ilvf.losses.signals import alive, key_tuple, need, number_of_agents, of_group, per_agent, time_axis, to_agents
+from ilvf.losses.signals import (
+    all_alive,
+    key_tuple,
+    need,
+    number_of_agents,
+    of_group,
+    per_agent,
+    require_critic,
+    require_graph,
+    time_axis,
+    to_agents,
+    write_values,
+)
 
 Discretise = Callable[[Tensor, torch.Generator | None], Tensor]
 SIGNALS = ("reward", "done", "terminated")
+_PASSED_ON = ("value", "value_target", "steps_to_next_obs", "sample_log_prob")
+WEIGHTS = "It comes from an InfluenceCritic's value_module(), from any module that writes it, or give influence=[N, N]"
 
 
 class ILVFAdvantage(ValueEstimatorBase):
@@ -38,7 +52,8 @@ class ILVFAdvantage(ValueEstimatorBase):
             the states and once on the next states, with the parameters that it has. Not a recurrent one: put that into
             `MultiAgentGAE(value_network=critic, shifted=True)`. None if the tensordict has both already.
         influence: a fixed graph `[N, N]`, row = acting agent, column = agent whose return it moves (ones: MAPPO,
-            identity: IPPO-C, a known topology). None takes the weights from the tensordict.
+            identity: IPPO-C, a known topology such as `env.influence_graph`; graphs of what *enters* an agent's reward,
+            such as `env.reward_graph`, are its transpose). None takes the weights from the tensordict.
         group: of the agents, or several groups that share one influence matrix over all their agents, in this order.
             Of several, each has keys of its own, `(group, "advantage")`, and the weights are at the root,
             `"influence_weight"`.
@@ -56,7 +71,8 @@ class ILVFAdvantage(ValueEstimatorBase):
     Keys (`set_keys`): `advantage` (the local one), `individual_advantage`, `value_target`, `value`, `reward`, `done`,
     `terminated`, `influence_weight` (read), `influence` (written), `mask`. Reward and done of the whole team,
     `[*B, T, 1]`, are broadcast to the agents. Where there is a `mask` `[*B, T, N]`, agents that it calls dead (False)
-    neither get credit nor give any, and do not count in the normalisation.
+    neither get credit nor give any, and do not count in the normalisation. The keys of an `inner` with a network of its
+    own, such as a loss's estimator, are taken over.
 
     Errors: `UsageError`, one sentence, for a missing key, a shape without agent axis, a flattened rollout, an
     influence for another number of agents.
@@ -96,7 +112,11 @@ class ILVFAdvantage(ValueEstimatorBase):
         shifted: bool = False,
         device: torch.device | None = None,
     ):
-        _check(inner, critic, influence, orientation, normalize)
+        require_choice("orientation", orientation, ("influence", "attention"))
+        require_choice("normalize", normalize, ("agent", "global", "none"))
+        require(isinstance(inner, ValueEstimatorBase), f"inner must be a TorchRL value estimator, found {inner!r:.80}")
+        require_critic(critic)
+        require_graph(influence)
         super().__init__(value_network=critic if critic is not None else inner.value_network, device=device)
         self.inner = inner
         self.__dict__["critic"] = critic  # not a submodule: the loss owns the networks
@@ -105,21 +125,28 @@ class ILVFAdvantage(ValueEstimatorBase):
         self.orientation, self.diagonal, self.normalize = orientation, diagonal, normalize
         self.redraw, self.generator, self.contiguous = redraw, generator, shifted
         self.groups = (group,) if isinstance(group, str) else tuple(group)
-        self.set_keys(**self._keys_of_groups())
+        self.set_keys(**self._first_keys())
 
-    def _keys_of_groups(self) -> dict[str, NestedKey]:
+    def _first_keys(self) -> dict[str, NestedKey]:
+        """Those of the groups; over them what an estimator with a network has been given; the value key it writes."""
         keys = {k: of_group(v, "agents", self.groups[0]) for k, v in asdict(self.default_keys()).items()}
         if len(self.groups) > 1:
-            keys |= {k: k for k in ("influence_weight", "influence")}
+            return keys | {k: k for k in ("influence_weight", "influence")}
+        if self.inner.value_network is not None:
+            usual = {*asdict(self.inner.default_keys()).items(), ("advantage", keys["individual_advantage"])}
+            keys |= {k: v for k, v in asdict(self.inner.tensor_keys).items() if k in keys and (k, v) not in usual}
+        written = getattr(self.value_network, "out_keys", [])
+        if written and unravel_key(keys["value"]) not in written:
+            keys["value"] = written[0]
         return keys
 
     def set_keys(self, **kwargs: NestedKey) -> None:
         """Other names for what is read and written; those of `inner` follow."""
         try:
             super().set_keys(**kwargs)
-            self._set_inner_keys(self.groups[0])
         except KeyError as error:
             raise UsageError(f"ILVFAdvantage: {error.args[0]}") from error
+        self._set_inner_keys(self.groups[0])
 
     def _set_inner_keys(self, group: str) -> None:
         shared = set(asdict(self.inner.tensor_keys)) & {*SIGNALS, *_PASSED_ON}
@@ -141,8 +168,7 @@ class ILVFAdvantage(ValueEstimatorBase):
     ) -> TensorDictBase:
         """Write the local advantage, and all it is made of, into the rollout `[*B, T]`."""
         time = time_axis(tensordict, time_dim if time_dim is not None else getattr(self.inner, "time_dim", None))
-        if self.critic is not None:
-            self._value(tensordict, time)
+        self._value(tensordict, time)
         for group in self.groups:
             self._individual(tensordict, group, time, params=params, target_params=target_params)
         if self.graph is None and tensordict.get(self.tensor_keys.influence_weight, None) is None:
@@ -157,7 +183,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         keys = [self._key("individual_advantage", g) for g in self.groups]
         parts = [per_agent(tensordict, k) for k in keys]
         sizes = [p.shape[-2] for p in parts]
-        living = self._alive(tensordict, sizes)
+        living = all_alive(tensordict, [self._key("mask", g) for g in self.groups], sizes)
         own = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
         own = own if living is None else own.masked_fill(~living, 0)
         influence = self._influence(tensordict, own)
@@ -172,35 +198,20 @@ class ILVFAdvantage(ValueEstimatorBase):
 
     def value_estimate(self, tensordict: TensorDictBase, **kwargs: Any) -> Tensor:
         """The value target of `inner`, without mixing; of the first group, if there are several."""
-        if self.critic is not None:
-            self._value(tensordict, time_axis(tensordict, getattr(self.inner, "time_dim", None)))
+        self._value(tensordict, time_axis(tensordict, getattr(self.inner, "time_dim", None)))
+        self._set_inner_keys(self.groups[0])
         return self.inner.value_estimate(self._broadcast(tensordict, self.groups[0]), **kwargs)
 
     # ------------------------------------------------------------------ steps
-    @torch.no_grad()
     def _value(self, tensordict: TensorDictBase, time: int) -> None:
         """Write V, and V of the next states, for all groups."""
-        self.critic(tensordict)
-        following = tensordict.get("next").select(*self.critic.in_keys)
-        ends = self._ends(tensordict, time) if self.contiguous else None
-        rows = self.critic(following if ends is None else following[ends])
-        for key in (self._key("value", g) for g in self.groups):
-            value = rows.get(key)
-            if ends is not None:  # V(s_{t+1}) is that of the next row, but where there is none
-                value = per_agent(tensordict, key).roll(-1, time).index_put((ends,), value)
-            tensordict.set(("next", *key_tuple(key)), value)
-
-    def _ends(self, tensordict: TensorDictBase, time: int) -> Tensor:
-        """bool `[*B, T]`: the steps after which the rollout does not go on with the next state."""
-        done = need(tensordict, ("next", *key_tuple(self.tensor_keys.done)))
-        ends = done.flatten(tensordict.ndim).any(-1)
-        ends.select(time, -1).fill_(True)
-        return ends
+        if self.critic is not None:
+            keys = [self._key("value", g) for g in self.groups]
+            write_values(self.critic, tensordict, keys, time, self.tensor_keys.done if self.contiguous else None)
 
     def _individual(self, tensordict: TensorDictBase, group: str, time: int, **options: Any) -> None:
         """Write A_j and the value target of every agent of a group, by `inner`."""
-        if len(self.groups) > 1:
-            self._set_inner_keys(group)
+        self._set_inner_keys(group)  # each time: an estimator may serve several groups, or two of these
         work = self._broadcast(tensordict, group)
         work.names = ["time" if k == time else None for k in range(work.ndim)]  # what every estimator understands
         self.inner(work, **options)
@@ -235,13 +246,6 @@ class ILVFAdvantage(ValueEstimatorBase):
         with own:
             tensordict.set(key, network(tensordict.select(*network.in_keys)).get(key))
 
-    def _alive(self, tensordict: TensorDictBase, sizes: list[int]) -> Tensor | None:
-        masks = [alive(tensordict, self._key("mask", g), n) for g, n in zip(self.groups, sizes, strict=True)]
-        if all(m is None for m in masks):
-            return None
-        ones = [torch.ones((*tensordict.shape, n, 1), dtype=torch.bool, device=_device(masks)) for n in sizes]
-        return torch.cat([one if m is None else m for m, one in zip(masks, ones, strict=True)], -2)
-
     @torch.no_grad()
     def _influence(self, tensordict: TensorDictBase, advantage: Tensor) -> Tensor:
         """Ŵ `[*B, T, N, N]` (a fixed graph is expanded, not copied)."""
@@ -252,7 +256,8 @@ class ILVFAdvantage(ValueEstimatorBase):
         if not self.redraw and (kept := tensordict.get(self.tensor_keys.influence, None)) is not None:
             return self._of_shape(kept, self.tensor_keys.influence, shape)
         key = self.tensor_keys.influence_weight
-        return self.draw(self._of_shape(need(tensordict, key), key, shape)).to(advantage.dtype)
+        weight = self._of_shape(need(tensordict, key, WEIGHTS), key, shape)
+        return self.draw(weight).to(advantage.dtype)
 
     def draw(self, weight: Tensor) -> Tensor:
         """Ŵ from weights `[*B, N, N]`: turned into the orientation, discretised, with its diagonal."""
@@ -265,32 +270,3 @@ class ILVFAdvantage(ValueEstimatorBase):
         found = tuple(value.shape)
         require(found == shape, f"{key} has shape {found}, need {shape}: [*B, T, N, N], row = acting agent")
         return value
-
-
-_PASSED_ON = ("value", "value_target", "steps_to_next_obs", "sample_log_prob")
-
-
-def _check(
-    inner: ValueEstimatorBase,
-    critic: TensorDictModuleBase | None,
-    influence: Tensor | None,
-    orientation: str,
-    normalize: str,
-) -> None:
-    require_choice("orientation", orientation, ("influence", "attention"))
-    require_choice("normalize", normalize, ("agent", "global", "none"))
-    require(isinstance(inner, ValueEstimatorBase), f"inner must be a TorchRL value estimator, found {inner!r:.80}")
-    if influence is not None:
-        found = tuple(influence.shape)
-        require(len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}")
-        require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")
-    recurrent = [] if critic is None else [k for k in map(key_tuple, critic.out_keys) if k[0] == "next"]
-    require(
-        not recurrent,
-        f"the critic is recurrent, it writes {recurrent}; leave it out and give it to "
-        "inner=MultiAgentGAE(value_network=critic, shifted=True)",
-    )
-
-
-def _device(masks: list[Tensor | None]) -> torch.device:
-    return next(m.device for m in masks if m is not None)

@@ -1,10 +1,14 @@
 """Reading per-agent signals from a rollout, whatever shapes it has, with errors that say what is wrong."""
 
+import torch
 from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
 from torch import Tensor
 
 from ilvf.errors import UsageError, require
+
+KEYS = "A loss passes on all its keys: name them all, loss.set_keys(reward=('agents', 'reward'), done='done', ...)"
 
 
 def key_tuple(key: NestedKey) -> tuple[str, ...]:
@@ -17,12 +21,12 @@ def of_group(key: NestedKey, first: str, group: str) -> NestedKey:
     return (group, *rest) if rest and head == first else key
 
 
-def need(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
-    """The entry, or a sentence that lists what there is."""
+def need(tensordict: TensorDictBase, key: NestedKey, hint: str = "") -> Tensor:
+    """The entry, or a sentence that lists what there is and, if it can, says what to do."""
     value = tensordict.get(key, None)
     if value is None:
         found = sorted(map(str, tensordict.keys(True, True)))
-        raise UsageError(f"the key {key} is needed; the tensordict has {', '.join(found)}")
+        raise UsageError(f"the key {key} is needed; the tensordict has {', '.join(found)}{hint and '. ' + hint}")
     return value
 
 
@@ -54,7 +58,7 @@ def number_of_agents(tensordict: TensorDictBase, group: str, keys: list[NestedKe
 
 def to_agents(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor:
     """A reward or done of every agent `[*B, T, N, 1]`; one of the whole team, `[*B, T, 1]`, is expanded."""
-    value, batch = need(tensordict, key), tuple(tensordict.batch_size)
+    value, batch = need(tensordict, key, KEYS), tuple(tensordict.batch_size)
     found, own, team = tuple(value.shape), (*batch, n, 1), (*batch, 1)
     require(found in (own, team), f"{key} has shape {found}, need {own}, or {team} for the whole team")
     return value if found == own else value.unsqueeze(-2).expand(own)
@@ -68,6 +72,65 @@ def alive(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor | None:
     batch, found = tuple(tensordict.batch_size), tuple(mask.shape)
     require(found in ((*batch, n), (*batch, n, 1)), f"{key} has shape {found}, need {(*batch, n)}: True = alive")
     return mask.bool().reshape(*batch, n, 1)
+
+
+def all_alive(tensordict: TensorDictBase, keys: list[NestedKey], sizes: list[int]) -> Tensor | None:
+    """`alive` of several groups, side by side; a group without a mask lives. None if there is no mask at all."""
+    masks = [alive(tensordict, key, n) for key, n in zip(keys, sizes, strict=True)]
+    known = next((m for m in masks if m is not None), None)
+    if known is None:
+        return None
+    ones = [known.new_ones(*tensordict.shape, n, 1) for n in sizes]
+    return torch.cat([one if m is None else m for m, one in zip(masks, ones, strict=True)], -2)
+
+
+@torch.no_grad()
+def write_values(
+    critic: TensorDictModuleBase, tensordict: TensorDictBase, keys: list[NestedKey], time: int, done: NestedKey | None
+) -> None:
+    """Run the critic: V under `keys`, and V of the next states under ("next", key).
+
+    With `done`, steps follow each other along `time`: V(s_{t+1}) is that of the next row, and only the states after
+    which an episode or the rollout ends are evaluated.
+    """
+    for key in critic.in_keys:
+        need(tensordict, key, "An environment without states: critic.value_module(state_key='observation')")
+    critic(tensordict)
+    following, ends = tensordict.get("next").select(*critic.in_keys), None
+    if done is not None:
+        ends = need(tensordict, ("next", *key_tuple(done))).flatten(tensordict.ndim).any(-1)  # [*B, T]
+        ends.select(time, -1).fill_(True)
+    rows = critic(following if ends is None else following[ends])
+    for key in keys:
+        value = rows.get(key)
+        if ends is not None:
+            value = per_agent(tensordict, key).roll(-1, time).index_put((ends,), value)
+        tensordict.set(("next", *key_tuple(key)), value)
+
+
+def require_critic(critic: TensorDictModuleBase | None) -> None:
+    """A TensorDictModule that is not recurrent: states and next states are evaluated apart from each other."""
+    if critic is None:
+        return
+    require(
+        hasattr(critic, "out_keys"),
+        f"critic must be a TensorDictModule, found {type(critic).__name__}; pass its value_module()",
+    )
+    recurrent = [k for k in map(key_tuple, critic.out_keys) if k[0] == "next"]
+    require(
+        not recurrent,
+        f"the critic is recurrent, it writes {recurrent}; leave it out and give it to "
+        "inner=MultiAgentGAE(value_network=critic, shifted=True)",
+    )
+
+
+def require_graph(influence: Tensor | None) -> None:
+    """A finite square matrix."""
+    if influence is None:
+        return
+    found = tuple(influence.shape)
+    require(len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}")
+    require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")
 
 
 def time_axis(tensordict: TensorDictBase, given: int | None) -> int:
@@ -87,7 +150,8 @@ def time_axis(tensordict: TensorDictBase, given: int | None) -> int:
     require(
         dims > 1,
         f"the batch {tuple(tensordict.shape)} has one dimension, which is not named 'time': is it a flattened rollout? "
-        "Compute advantages before reshape(-1); for one trajectory [T] pass time_dim=0 or name the dimension 'time'",
+        "Compute advantages before reshape(-1), and under the key that the loss reads (else it computes them again); "
+        "for one trajectory [T] pass time_dim=0 or name the dimension 'time'",
     )
     return dims - 1
 

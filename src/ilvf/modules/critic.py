@@ -10,6 +10,7 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
+from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normalise
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.first_layers import OwnFirst, SharedFirst, joint_action
@@ -41,7 +42,7 @@ class StateCritic(nn.Module):
         shared_first: bool = False,
     ):
         super().__init__()
-        self.shared_first = shared_first
+        self.shared_first, self.sizes = shared_first, (n_agents, state_dim)
         width = state_dim if shared_first else n_agents * state_dim
         self.first = AgentLinear(n_agents, width, hidden, share=share)
         self.value = AgentMLP(
@@ -58,6 +59,7 @@ class StateCritic(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[*B, N, D]` → V `[*B, N, 1]`."""
+        require_state(state, *self.sizes)
         flat = state.flatten(0, -3)
         if self.shared_first:
             y = self.first.total(normalise(flat).flatten(1))  # [B, H], the same for all critics
@@ -109,7 +111,7 @@ class InfluenceCritic(nn.Module):
         shared_first: bool = False,
     ):
         super().__init__()
-        self.n_actions = n_actions
+        self.sizes, self.n_actions = (n_agents, state_dim), n_actions
         first = SharedFirst if shared_first else OwnFirst
         self.first = first(n_agents, state_dim, n_actions, hidden, share=share)
         self.attention = GumbelAttention(
@@ -134,6 +136,7 @@ class InfluenceCritic(nn.Module):
 
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """state `[*B, N, D]` → V `[*B, N, 1]`, influence weight wᵀ `[*B, N, N]` (row = acting agent), logits h."""
+        require_state(state, *self.sizes)
         flat = self.first.prepare(state.flatten(0, -3))
         h = self.logits(flat)
         w = self.attention.weight(h)
@@ -143,6 +146,7 @@ class InfluenceCritic(nn.Module):
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, over one evaluation of the attention; fresh noise at each call."""
+        require_state(state, *self.sizes)
         flat, joint = self.first.prepare(state.flatten(0, -3)), joint_action(action, state, self.n_actions)
         h = self.logits(flat)
         value = self.value.after_first(self.first.value(flat, self.attention.weight(h)))
@@ -173,6 +177,15 @@ class _ActionValue(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         return self.critic.predict(state, action)[1]
+
+
+def require_state(state: Tensor, n_agents: int, state_dim: int) -> None:
+    found = tuple(state.shape)
+    require(
+        found[-2:] == (n_agents, state_dim),
+        f"the critic was built for {n_agents} agents with states of {state_dim} numbers, found {found}; "
+        f"need [..., {n_agents}, {state_dim}]",
+    )
 
 
 def agents_last(y: Tensor, state: Tensor) -> Tensor:
