@@ -1,12 +1,15 @@
 """The audit against exact answers: which influences are there, how large, and what leaving some out costs."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 from tensordict.nn import TensorDictModule
 from torch import nn
 
+from conftest import TINY
 from ilvf.analysis import Audit, Interventions, audit, average_precision, calibration_error, intervene, visited_states
 from ilvf.envs import Encircle, Tabular, TabularGame, make_game
 from ilvf.modules import CategoricalActor
@@ -210,3 +213,48 @@ def test_mistakes(refused):
         found.agreement(torch.eye(2))
     with refused("set_state"):
         audit(dataclasses.make_dataclass("Other", [])(), actor, visited)
+
+
+def test_the_recipe_audits_a_run(recipe, out, capsys, refused):
+    """A report with pictures beside the checkpoint and in the MLflow run, for learned and for fixed influence."""
+    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+    small = ("audit.states=4", "audit.actions=2", "audit.repeats=2", "audit.steps=5", "audit.batch=10")
+    for influence in ("learned", "identity"):
+        assert recipe("ilvf_p", *TINY, f"out={out}", f"algorithm.influence={influence}") == 0
+        capsys.readouterr()
+        assert recipe("audit", "checkpoint=last", f"out={out}", *small) == 0
+        text = capsys.readouterr().out
+        assert "Audit of" in text
+        assert "| identity (IPPO-C) |" in text
+        (run,) = client.search_runs(["1"], order_by=["attributes.start_time DESC"], max_results=1)
+        names = {f.path for f in client.list_artifacts(run.info.run_id, "audit")}
+        assert names == {"audit/report.md", "audit/audit.png", "audit/audit.pt"}
+        assert 0 <= run.data.metrics["audit/auroc"] <= 1
+        assert run.data.metrics["audit/bias"] >= 0
+    (folder,) = {p.parent for p in out.glob("*/audit/report.md") if "identity" in p.read_text()} & {
+        Path(text.split("report and pictures: ")[1].split(",")[0])
+    }
+    stored = torch.load(folder / "audit.pt", weights_only=True)
+    assert torch.equal(stored["influence"], torch.eye(4))
+    assert stored["effect"].shape == (4, 4)
+    for argument, word in (
+        ("audit.states=1", "audit.states=1"),
+        ("audit.level=0", "level=0"),
+        ("audit.stats=3", "states"),
+    ):
+        assert recipe("audit", "checkpoint=last", f"out={out}", *small[1:], argument) == 2
+        assert word in capsys.readouterr().err
+    assert recipe("audit") == 2
+    assert "checkpoint=PATH" in capsys.readouterr().err
+
+
+def test_the_theory_recipe(monkeypatch, tmp_path, capsys):
+    """Prints every claim and draws the figure (the claims themselves are in test_theory.py)."""
+    import theory
+
+    monkeypatch.setattr(theory, "PICTURE", tmp_path / "variance.png")
+    monkeypatch.setattr(theory, "AGENTS", range(2, 4))
+    theory.main()
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("Theorem 1", "Lemma 1", "Theorem 2", "Variance, chain, 3 agents"))
+    assert (tmp_path / "variance.png").stat().st_size > 10_000
