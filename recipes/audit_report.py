@@ -135,7 +135,7 @@ def picture(audit: Audit, weight: Tensor, possible: Tensor | None) -> Figure:
         axes[1].imshow(effect, vmin=0, vmax=limit, cmap="magma"),
         axes[2].imshow(verdicts(audit, weight), vmin=0, vmax=3, cmap=_colours()),
     ]
-    titles = ("learned weight w", "measured effect on the return", "verdict")
+    titles = ("learned weight w", "measured effect", "verdict")
     for axis, image, title in zip(axes, images, titles, strict=True):
         axis.set(title=title, xlabel="whose return moves", ylabel="whose action is changed")
         for line in (axis.xaxis, axis.yaxis):
@@ -145,7 +145,7 @@ def picture(audit: Audit, weight: Tensor, possible: Tensor | None) -> Figure:
     if possible is not None:
         for i, j in (~possible.cpu()).nonzero().tolist():
             axes[1].plot(j, i, ".", color="grey", markersize=2)
-        axes[1].set_title("measured effect on the return (dot: impossible)")
+        axes[1].set_title("measured effect (dot: impossible)")
     bar = figure.colorbar(images[2], ax=axes[2], shrink=0.8, ticks=[0.375, 1.125, 1.875, 2.625])
     bar.ax.set_yticklabels(["neither", "only learned", "only measured", "both"])
     return figure
