@@ -126,8 +126,16 @@ def test_an_inner_estimator_with_its_own_network():
     td = rollout()
     inside = ILVFAdvantage(GAE(**GAMMA, lmbda=0.8, value_network=value))(td.clone())
     outside = ILVFAdvantage(gae(), value)(td.clone())
-    for key in ("advantage", "influence_weight", "influence", "value_target", "state_value"):
+    keys = ("advantage", "influence_weight", "influence", "value_target", "state_value")
+    for key in keys:
         assert torch.allclose(inside["agents", key], outside["agents", key], atol=1e-5), key
+    with torch.no_grad():
+        for p in value.parameters():  # the critic learns, and the same rollout is looked at again
+            p.add_(0.1 * torch.randn_like(p))
+    again = ILVFAdvantage(GAE(**GAMMA, lmbda=0.8, value_network=value))(inside)
+    fresh = ILVFAdvantage(gae(), value)(td.clone())
+    for key in keys:
+        assert torch.allclose(again["agents", key], fresh["agents", key], atol=1e-5), key
 
 
 def test_weights_from_any_module():
@@ -482,6 +490,8 @@ def test_mistakes_name_the_key_and_both_shapes(refused):
         estimator(td.reshape(-1))
     with refused("time_dim=2", f"({B}, {T})"):
         estimator(td, time_dim=2)
+    with refused("time_dim=0", "time_dim=1", "one of them"):
+        ILVFAdvantage(gae(time_dim=1))(td, time_dim=0)
     team = td.copy()
     team["agents", "state_value"] = torch.randn(B, T, 1)
     with refused("('agents', 'state_value')", f"({B}, {T}, 1)", f"({B}, {T}, N, 1)"):

@@ -167,11 +167,11 @@ class ILVFAdvantage(ValueEstimatorBase):
         time_dim: int | None = None,
     ) -> TensorDictBase:
         """Write the local advantage, and all it is made of, into the rollout `[*B, T]`."""
-        time = time_axis(tensordict, time_dim if time_dim is not None else getattr(self.inner, "time_dim", None))
+        time = self._time(tensordict, time_dim)
         self._value(tensordict, time)
         for group in self.groups:
             self._individual(tensordict, group, time, params=params, target_params=target_params)
-        if self.graph is None and tensordict.get(self.tensor_keys.influence_weight, None) is None:
+        if self.graph is None and self.critic is None:
             self._weigh(tensordict, params)
         return self.mix(tensordict)
 
@@ -198,11 +198,20 @@ class ILVFAdvantage(ValueEstimatorBase):
 
     def value_estimate(self, tensordict: TensorDictBase, **kwargs: Any) -> Tensor:
         """The value target of `inner`, without mixing; of the first group, if there are several."""
-        self._value(tensordict, time_axis(tensordict, getattr(self.inner, "time_dim", None)))
+        self._value(tensordict, self._time(tensordict, None))
         self._set_inner_keys(self.groups[0])
         return self.inner.value_estimate(self._broadcast(tensordict, self.groups[0]), **kwargs)
 
     # ------------------------------------------------------------------ steps
+    def _time(self, tensordict: TensorDictBase, given: int | None) -> int:
+        own = getattr(self.inner, "time_dim", None)
+        time = time_axis(tensordict, own if given is None else given)
+        require(
+            own is None or own % tensordict.ndim == time,
+            f"time_dim={given}, but inner was built with time_dim={own}; give it to one of them",
+        )
+        return time
+
     def _value(self, tensordict: TensorDictBase, time: int) -> None:
         """Write V, and V of the next states, for all groups."""
         if self.critic is not None:
