@@ -96,6 +96,59 @@ def test_what_the_trial_shows():
     assert "reward" in note
 
 
+class Masked(Rooms):
+    """Rooms whose heaters may not be switched off; `make` is the mask of one step."""
+
+    def __init__(self, make):
+        super().__init__(4, num_envs=2)
+        self.make = make
+
+    def _look(self):
+        out = super()._look()
+        out["agents", "action_mask"] = self.make()
+        return out
+
+    def _step(self, td):
+        assert (td["agents", "action"] > 0).all()
+        return super()._step(td)
+
+
+def test_masks():
+    allowed = torch.tensor([False, True, True])
+    assert check_env(Masked(lambda: allowed.expand(2, 4, 3).clone())).masked  # plays allowed actions only
+    always = torch.ones(2, 4, 3)
+    always_on = Masked(always.clone)
+    always_on._step = functools.partial(Rooms._step, always_on)
+    assert any("torch.float32" in line and "torch.bool" in line for line in complaints(always_on))
+
+
+def test_other_widths_and_kinds():
+    only_two = torch.zeros(2, 4, 7, dtype=torch.bool)
+    only_two[..., 2] = True
+    assert any("action_mask" in line and "(2, 3, 4, 3)" in line for line in complaints(Masked(only_two.clone)))
+    double = changed(("agents", "observation"), torch.Tensor.double)
+    assert any("torch.float64" in line and "networks" in line for line in complaints(double))
+
+    class Broken(Rooms):
+        def _step(self, td):
+            raise ValueError("the fan is stuck")
+
+    assert complaints(Broken(4, num_envs=2)) == ["Broken fails in 3 random steps: ValueError: the fan is stuck"]
+
+
+def test_states_that_do_not_lead_back():
+    class Forgetful(Rooms):
+        def set_state(self, state):
+            pass
+
+    class Vague(Rooms):
+        def get_state(self):
+            return {"a": 1}
+
+    assert "do not lead back" in complaints(Forgetful(4, num_envs=2))[1]
+    assert "['a']" in complaints(Vague(4, num_envs=2))[1]
+
+
 def test_what_the_specs_show():
     lines = complaints(simple_spread())
     assert "batch_size is ()" in lines[1]
@@ -174,6 +227,18 @@ def test_only_first_episodes_count_in_an_evaluation():
     metrics, rollout = evaluate(Rooms(4, num_envs=2, horizon=9), Never(), max_steps=5)  # cut off before its end
     assert metrics["return/team"] == pytest.approx(rollout["next", "agents", "reward"].sum().item() / 2, rel=1e-5)
     assert metrics["episode/length"] == 5
+
+
+def test_episodes_of_different_lengths_side_by_side():
+    """SerialEnv of two PettingZoo environments of 5 and 9 steps, played for 12."""
+
+    def one(cycles):
+        env = simple_spread_v3.parallel_env(max_cycles=cycles)
+        return PettingZooWrapper(env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True)
+
+    env = SerialEnv(2, [functools.partial(one, 5), functools.partial(one, 9)])
+    metrics, _ = evaluate(env, CategoricalActor(3, 18, 5, hidden=8), max_steps=12)
+    assert metrics["episode/length"] == 7
 
 
 def test_no_horizon_is_said_before_training(refused):

@@ -138,6 +138,27 @@ def test_an_inner_estimator_with_its_own_network():
         assert torch.allclose(again["agents", key], fresh["agents", key], atol=1e-5), key
 
 
+def test_a_teams_reward_and_an_estimator_with_its_own_network(refused):
+    """MultiAgentGAE finds the number of agents in its values; GAE says that it does not know it."""
+    value = InfluenceCritic(N, D, A, hidden=8).value_module(state_key="observation")
+    td = rollout()
+    td["next", "agents", "reward"] = torch.randn(B, T, 1)
+    td["agents"].batch_size = td["next", "agents"].batch_size = [B, T]
+    inside = ILVFAdvantage(MultiAgentGAE(**GAMMA, lmbda=0.8, value_network=value))(td.clone())
+    outside = ILVFAdvantage(gae(), value)(td.clone())
+    assert torch.allclose(inside["agents", "advantage"], outside["agents", "advantage"], atol=1e-5)
+    with refused("number of agents", "MultiAgentGAE", f"({B}, {T}, N, 1)"):
+        ILVFAdvantage(GAE(**GAMMA, lmbda=0.8, value_network=value))(td)
+
+
+def test_a_graph_belongs_to_the_configuration():
+    """Loading what was learned elsewhere does not replace it."""
+    state = ILVFAdvantage(gae(), influence=torch.eye(N)).state_dict()
+    here = ILVFAdvantage(gae(), influence=torch.ones(N, N))
+    here.load_state_dict(state)
+    assert torch.equal(here.graph, torch.ones(N, N))
+
+
 def test_weights_from_any_module():
     """Whatever writes the weight key serves: here, credit goes to whoever is near in the observation."""
 
@@ -209,6 +230,14 @@ def test_the_action_value_loss(refused):
         loss(td)["loss_action_value"].backward()
         optimiser.step()
     assert loss(td)["loss_action_value"] < 0.9 * found
+    padded = td.clone()
+    padded["agents", "mask"] = torch.rand(B * T, N) < 0.7
+    padded["agents", "value_target"][~padded["agents", "mask"]] = 1e6  # of dead agents
+    torch.manual_seed(5)
+    q = critic.predict(td["agents", "observation"], td["agents", "action"])[1]
+    torch.manual_seed(5)
+    squared = (q - padded["agents", "value_target"]).square().squeeze(-1) * padded["agents", "mask"]
+    assert torch.allclose(loss(padded)["loss_action_value"], 3 * 0.5 * squared.sum(-1).mean(), rtol=1e-4)
     with refused("InfluenceCritic", "StateCritic"):
         ActionValueLoss(StateCritic(N, D))
     with refused("('agents', 'value_target')"):
@@ -338,11 +367,12 @@ def test_one_draw_per_call_per_epoch_or_per_rollout():
     every = ILVFAdvantage(gae(), discretise=Bernoulli())
     first = every(td.copy())["agents", "influence"]
     assert not torch.equal(every(td.copy())["agents", "influence"], first)
-    kept = ILVFAdvantage(gae(), discretise=Bernoulli(), redraw=False)
-    done = kept(td.copy())
-    once = done["agents", "influence"]
+    done = every(td.copy())
+    once, own = done["agents", "influence"], done["agents", "individual_advantage"]
     done["agents", "state_value"] = done["agents", "state_value"] + 1  # the critic has learned
-    assert torch.equal(kept(done)["agents", "influence"], once)
+    every(done, redraw=False)
+    assert torch.equal(done["agents", "influence"], once)
+    assert not torch.equal(done["agents", "individual_advantage"], own)
     flat = done.reshape(-1)
     before = flat["agents", "advantage"].clone()
     every.mix(flat)  # an epoch's own draw, from a flat batch
@@ -517,6 +547,23 @@ def test_mistakes_name_the_key_and_both_shapes(refused):
         ILVFAdvantage(gae(), value)(td)
     with refused("('agents', 'state')", "state_key='observation'"):
         ILVFAdvantage(gae(), InfluenceCritic(N, D, A).value_module())(rollout())
+    for weight in (5.0, -0.1, float("nan")):
+        logits = td.copy()
+        logits["agents", "influence_weight"] = torch.full((B, T, N, N), weight)
+        with refused("influence_weight", "[0, 1]", "logits"):
+            estimator(logits)
+    with refused("redraw=True", "('agents', 'influence')"):
+        estimator(td.exclude(("agents", "influence")), redraw=False)
+    with refused("tensor", "list"):
+        ILVFAdvantage(gae(), influence=[[1.0]])
+    with refused("group", "empty"):
+        ILVFAdvantage(gae(), group=())
+    for bad in ("threshold", Bernoulli):
+        with refused("discretise", "Bernoulli()"):
+            ILVFAdvantage(gae(), discretise=bad)
+    bare = rollout().exclude(("next", "agents", "observation"))
+    with refused("('next', 'agents', 'observation')"):
+        ILVFAdvantage(gae(), InfluenceCritic(N, D, A).value_module(state_key="observation"))(bare)
     root = td.rename_key_(("next", "agents", "reward"), ("next", "agents", "r"))
     with refused("('next', 'agents', 'reward')", "loss.set_keys"):
         estimator(root)

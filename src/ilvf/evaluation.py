@@ -22,7 +22,7 @@ def evaluate(
     """
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     with torch.random.fork_rng(), set_exploration_type(mode):
-        rollout = env.rollout(max_steps, policy, break_when_any_done=False, break_when_all_done=True)
+        rollout = env.rollout(max_steps, policy, break_when_any_done=False)  # what follows a first end is not counted
     counted, ends = first_episode(rollout["next", "done"])
     if not keeps_episodes(rollout):
         reward = rollout["next", "agents", "reward"].sum(-2)

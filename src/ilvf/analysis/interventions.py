@@ -23,7 +23,7 @@ State = Mapping[str, Tensor]  # what `env.get_state()` gives: tensors [B, ...], 
 
 @dataclass(frozen=True)
 class Interventions:
-    """Everything that was measured.
+    """Everything that was measured, on the CPU.
 
     effect `[K, M, R, N, A, N]`: return of the last agent when the other one plays that action, minus its return when
     all play the joint action that was drawn; 0 for the action that was drawn, and for actions that were impossible.
@@ -69,15 +69,15 @@ def intervene(
             K·M·R rows are played in pieces of its batch size. What it draws must not depend on the actions.
         policy: a module with `log_probs(*inputs)` and `in_keys` (`CategoricalActor`), or any with `get_dist` that gives
             a Categorical.
-        states: of K environments, see `visited_states`. Their clock `step` is set to 0.
+        states: of K environments, see `visited_states`. Their clock, the entry `step`, is set to 0, so that a whole
+            episode is before them.
         actions, repeats: M ≥ 2 and R ≥ 2.
-        steps: length of a return; by default the environment's `horizon`. Nothing counts after `done`.
+        steps: length of a return; by default the environment's `horizon`. Nothing counts after `terminated`.
         gamma: discount.
         tolerance: smaller differences count as zero (rounding).
     """
     require(hasattr(env, "set_state"), f"{type(env).__name__} has no set_state; the audit starts from given states")
-    steps = int(getattr(env, "horizon", 0)) if steps is None else steps
-    require(steps >= 1, f"steps={steps}: give the length of the returns to compare")
+    steps = _steps(env, steps)
     require(actions >= 2 and repeats >= 2, f"actions={actions} and repeats={repeats} must be at least 2")
     lab = _Laboratory(env, policy, states, steps, gamma, seed)
     pi = lab.policy_at_states()
@@ -87,6 +87,7 @@ def intervene(
     possible = (pi > 0)[row]  # [K·M·R, N, A]
     effect = torch.zeros(len(row), n, a, n, device=pi.device)
     returns = lab.returns(row, first)
+    lab.require_common_noise(row, first, returns)
     changes = [(i, shift) for i in range(n) for shift in range(1, a)]
     for i, shift in tqdm(changes, "interventions", leave=False, disable=not progress):
         changed, other = first.clone(), (first[:, i] + shift) % a
@@ -97,22 +98,28 @@ def intervene(
         effect[torch.arange(len(row)), i, other] = moved
     shape = (k, actions, repeats)
     drawn = first.reshape(*shape, n)[:, :, 0]
-    return Interventions(effect.reshape(*shape, n, a, n), returns.reshape(*shape, n), drawn, pi)
+    parts = (effect.reshape(*shape, n, a, n), returns.reshape(*shape, n), drawn, pi)
+    return Interventions(*(x.cpu() for x in parts))
 
 
 @torch.no_grad()
-def visited_states(env: EnvBase, policy: Any, *, seed: int = 0) -> State:
-    """One state per environment of `env`, at a step drawn uniformly from its episode under `policy`."""
+def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed: int = 0) -> State:
+    """One state per environment of `env`, drawn uniformly from the steps of its first episode under `policy`.
+
+    steps: longest episode; by default the environment's `horizon`.
+    """
+    steps = _steps(env, steps)
     noise = torch.Generator(env.device).manual_seed(seed)
-    td, horizon = env.reset(), env.horizon
-    when = torch.randint(horizon, env.batch_size, generator=noise, device=env.device)
-    kept: dict[str, Tensor] = {}
-    for t in range(horizon):
+    td, kept = env.reset(), dict[str, Tensor]()
+    going = torch.ones(env.batch_size, dtype=torch.bool, device=env.device)
+    for t in range(steps):
+        u = torch.rand(env.batch_size, generator=noise, device=env.device)
+        here = going & (u * (t + 1) < 1)  # the t-th state replaces the one kept so far with probability 1/(t + 1)
         for key, value in env.get_state().items():
             if key != "rng":
-                here = (when == t).view(-1, *[1] * (value.ndim - 1))
-                kept[key] = torch.where(here, value, kept.get(key, value))
+                kept[key] = torch.where(here.view(-1, *[1] * (value.ndim - 1)), value, kept.get(key, value))
         td = _step(env, td, _sample(_log_probs(policy, td), noise))[1]
+        going &= ~td["done"].squeeze(-1)
     return kept
 
 
@@ -124,6 +131,7 @@ class _Laboratory:
         clock = {"step", "return"}
         self.states = {k: torch.zeros_like(v) if k in clock else v for k, v in states.items() if k != "rng"}
         sizes = {k: v.shape[0] for k, v in self.states.items()}
+        require(bool(sizes), "no states to start from; visited_states(env, policy) collects some")
         self.count = next(iter(sizes.values()))
         require(all(v == self.count for v in sizes.values()), f"states disagree on their number: {sizes}")
 
@@ -160,12 +168,35 @@ class _Laboratory:
     def _play(self, td: TensorDictBase, action: Tensor, piece: int) -> Tensor:
         noise = torch.Generator(self.env.device).manual_seed(self.seed + FUTURES + piece)
         total, going = torch.zeros(action.shape, device=self.env.device), torch.ones_like(action[:, :1])
+        cut = torch.zeros_like(going, dtype=torch.bool)
         for t in range(self.steps):
             reward, td = _step(self.env, td, action)
             total += self.gamma**t * reward * going
-            going = going * ~td["done"]
-            action = _sample(_log_probs(self.policy, td), noise)
+            going = going * ~td["terminated"]
+            if t + 1 < self.steps:
+                cut |= td.get("truncated", td["done"]) & (going > 0)
+                action = _sample(_log_probs(self.policy, td), noise)
+        require(
+            not cut.any(),
+            f"episodes are cut by their clock before {self.steps} steps: give a smaller steps=, or keep the clock "
+            "in the state as 'step', which is set to 0",
+        )
         return total
+
+    def require_common_noise(self, row: Tensor, first: Tensor, returns: Tensor) -> None:
+        """The same rows played twice must give the same returns."""
+        piece = slice(0, self.env.batch_size[0])
+        require(
+            torch.equal(self.returns(row[piece], first[piece]), returns[piece]),
+            f"{type(self.env).__name__} does not repeat itself from the same state: everything it draws must come from "
+            "a generator that set_state restores as 'rng'",
+        )
+
+
+def _steps(env: EnvBase, steps: int | None) -> int:
+    steps = int(getattr(env, "horizon", 0)) if steps is None else steps
+    require(steps >= 1, f"steps={steps}: {type(env).__name__} has no horizon, say how long a return or an episode is")
+    return steps
 
 
 def _step(env: EnvBase, td: TensorDictBase, action: Tensor) -> tuple[Tensor, TensorDictBase]:

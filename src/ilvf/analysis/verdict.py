@@ -62,15 +62,20 @@ class Audit:
         return cls(effect, low, high, p, _discoveries(p, level), evidence, measured, level)
 
     def agreement(self, weight: Tensor) -> dict[str, float]:
-        """How well weights `[N, N]` or `[K, N, N]` in [0, 1] (row = acting agent) find the significant pairs."""
+        """How well weights `[N, N]` or `[K, N, N]` in [0, 1] (row = acting agent) find the significant pairs.
+
+        AUROC and average precision are NaN where all pairs are significant, or none.
+        """
         n = self.effect.shape[-1]
         require(weight.shape[-2:] == (n, n), f"the weight has shape {tuple(weight.shape)}, need [..., {n}, {n}]")
         mean = weight.reshape(-1, n, n).mean(0).clamp(0, 1)
+        share = float(off_diagonal(self.significant).float().mean())
+        ranked = 0 < share < 1
         return {
-            "auroc": float(auroc(mean, self.significant)),
-            "average_precision": float(average_precision(mean, self.significant)),
+            "auroc": float(auroc(mean, self.significant)) if ranked else float("nan"),
+            "average_precision": float(average_precision(mean, self.significant)) if ranked else float("nan"),
             "calibration_error": float(calibration_error(mean, self.significant)),
-            "share_of_true_pairs": float(off_diagonal(self.significant).float().mean()),
+            "share_of_true_pairs": share,
         }
 
     def cost(self, influence: Tensor) -> dict[str, float]:
@@ -84,7 +89,8 @@ class Audit:
         over states (`bias_low`, `bias_high`). Norms are unbiased estimates, from products of different joint actions.
 
         `variance`: of the score-function gradient of one joint action,  (1[a_i = b] − π_i(b)) Σ_j Ŵ_ij (G_j − V_j),
-        as a fraction of that of Ŵ = 1 (MAPPO); G_j are measured returns.
+        as a fraction of that of Ŵ = 1 (MAPPO); G_j are measured returns, V_j their mean under the other joint actions.
+        NaN if no return varies.
         """
         n, k = self.effect.shape[-1], self.evidence.shape[0]
         require(
@@ -94,11 +100,13 @@ class Audit:
         kept = influence.to(self.measured.effect).expand(k, n, n)
         lost, whole = self._gradient_square(1 - kept), self._gradient_square(torch.ones_like(kept))
         low, high = _ratio_interval(lost, whole, self.level)
-        variance = self._variance(kept) / self._variance(torch.ones_like(kept))
-        return {"bias": _root_ratio(lost, whole), "bias_low": low, "bias_high": high, "variance": float(variance)}
+        own, all_of_it = (self._variance(w).clamp_min(0) for w in (kept, torch.ones_like(kept)))
+        variance = float(own / all_of_it) if all_of_it > 0 else float("nan")
+        return {"bias": _root_ratio(lost, whole), "bias_low": low, "bias_high": high, "variance": variance}
 
     def detected(self, states: int, draws: int = 200, seed: int = 0) -> Tensor:
-        """Power: the share of audits with so many states, drawn from these, in which a pair is significant."""
+        """Power at the effects found here: the share of audits with so many states, drawn from these with
+        replacement, in which a pair is significant."""
         noise, found = torch.Generator().manual_seed(seed), torch.zeros_like(self.effect)
         for _ in range(draws):
             chosen = torch.randint(self.evidence.shape[0], (states,), generator=noise)
@@ -115,7 +123,9 @@ class Audit:
 
     def _variance(self, weight: Tensor) -> Tensor:
         m = self.measured
-        advantage = m.returns - m.returns.mean((1, 2), keepdim=True)
+        own = m.returns.mean(2, keepdim=True)  # [K, M, 1, N]
+        others = (own.sum(1, keepdim=True) - own) / (own.shape[1] - 1)
+        advantage = m.returns - others
         local = torch.einsum("kij,kmrj->kmri", weight, advantage)
         score = torch.nn.functional.one_hot(m.action, m.policy.shape[-1]) - m.policy.unsqueeze(1)  # [K, M, N, A]
         second = (score.square().sum(-1).unsqueeze(2) * local.square()).mean((1, 2)).sum(-1)

@@ -41,7 +41,7 @@ class EnvFacts:
 def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
     """The facts of an environment that the algorithms of this library can run; the contract is docs/your_own_env.md.
 
-    Looks at the specs, then plays three random steps, twice from the same seed.
+    Looks at the specs, then plays three random steps, twice from the same seed: the environment is reseeded and moved.
 
     Raises:
         UsageError: everything that does not fit, one sentence a line.
@@ -49,18 +49,34 @@ def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
     require(isinstance(env, EnvBase), f"{type(env).__name__} is no TorchRL environment; wrap it, or use EnvBase")
     problems = list(_batch(env)) or list(_specs(env, group))
     if not problems:
-        first = _trial(env)
-        problems = [*_shapes(first, group), *_numbers(first, group)]
+        first = _trial(env, group)
+        problems = [*_shapes(env, first, group), *_numbers(first, group), *_states(env, group)]
     if problems:
         raise UsageError("\n".join([f"{type(env).__name__} does not fit:", *problems]))
     return _facts(env, first, group)
 
 
-def _trial(env: EnvBase) -> TensorDictBase:
-    env.set_seed(0)
+def _trial(env: EnvBase, group: str) -> TensorDictBase:
+    """Random steps, of allowed actions where there is a mask, from a fixed seed."""
+
+    def act(td: TensorDictBase) -> TensorDictBase:
+        td = env.rand_action(td)
+        mask = td.get((group, "action_mask"), None)
+        if mask is not None and mask.dtype == torch.bool:
+            noise = torch.rand(mask.shape, device=mask.device)
+            td.set((group, "action"), noise.masked_fill(~mask, -1).argmax(-1))
+        return td
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return env.rollout(STEPS, break_when_any_done=False)
+        try:
+            env.set_seed(0)
+            return env.rollout(STEPS, act, break_when_any_done=False)
+        except Exception as error:  # whatever an environment can raise
+            reason = str(error).strip().splitlines() or [""]
+            raise UsageError(
+                f"{type(env).__name__} fails in {STEPS} random steps: {type(error).__name__}: {reason[0]:.200}"
+            ) from error
 
 
 # ---------------------------------------------------------------------- what is wrong
@@ -91,14 +107,14 @@ def _specs(env: EnvBase, group: str) -> Iterator[str]:
         yield f"{(group, 'observation')} is missing; the observations are {_listed(env.observation_keys)}"
 
 
-def _shapes(td: TensorDictBase, group: str) -> Iterator[str]:
+def _shapes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
     batch = tuple(td.batch_size)
     n = td[group, "action"].shape[-1]
-    a = _widest(td, group)
+    a = int(env.full_action_spec[group, "action"].space.n)
     need: dict[NestedKey, tuple[object, ...]] = {
         (group, "observation"): (*batch, n, "Do"),
         (group, "state"): (*batch, n, "D"),
-        (group, "action_mask"): (*batch, n, a or "A"),
+        (group, "action_mask"): (*batch, n, a),
         ("next", group, "reward"): (*batch, n, 1),
         ("next", "done"): (*batch, 1),
         ("next", "terminated"): (*batch, 1),
@@ -113,10 +129,29 @@ def _shapes(td: TensorDictBase, group: str) -> Iterator[str]:
 def _numbers(td: TensorDictBase, group: str) -> Iterator[str]:
     for key in ((group, "observation"), (group, "state"), ("next", group, "observation"), ("next", group, "reward")):
         value = td.get(key, None)
-        if value is not None and not value.is_floating_point():
-            yield f"{key} is {value.dtype}, need a float"
+        if value is not None and value.dtype != torch.get_default_dtype():
+            yield f"{key} is {value.dtype}, need {torch.get_default_dtype()}, the dtype of the networks"
         elif value is not None and not torch.isfinite(value).all():
             yield f"{key} has entries that are NaN or infinite"
+    mask = td.get((group, "action_mask"), None)
+    if mask is not None and mask.dtype != torch.bool:
+        yield f"{(group, 'action_mask')} is {mask.dtype}, need torch.bool: True = allowed"
+
+
+def _states(env: EnvBase, group: str) -> Iterator[str]:
+    """What is wrong with `get_state` and `set_state`, if there are any."""
+    if not (hasattr(env, "get_state") and hasattr(env, "set_state")):
+        return
+    before = env.reset().get((group, "observation"))
+    state = env.get_state()
+    wrong = [k for k, v in state.items() if k != "rng" and tuple(getattr(v, "shape", ()))[:1] != tuple(env.batch_size)]
+    if wrong or "rng" not in state:
+        yield f"get_state gives {sorted(state)}, need tensors (num_envs, ...), and the generator's state as 'rng'"
+        return
+    env.reset()
+    env.set_state(state)
+    if not torch.equal(env.reset().get((group, "observation")), before):
+        yield "set_state(get_state()) and reset() do not lead back to the same observations"
 
 
 # ---------------------------------------------------------------------- what it is
@@ -144,16 +179,11 @@ def _notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
         yield "no attribute horizon: tell evaluations how long an episode lasts, eval_steps="
     if not hasattr(env, "get_state") or not hasattr(env, "set_state"):
         yield "no get_state and set_state: a resumed run begins new episodes, and there can be no audit"
-    again = _trial(env)
+    again = _trial(env, group)
     for key in ((group, "observation"), (group, "state"), ("next", group, "reward"), ("next", "done")):
         if td.get(key, None) is not None and not torch.equal(td[key], again[key]):
             yield f"set_seed does not repeat a rollout, {key} differs: runs cannot be repeated exactly"
             return
-
-
-def _widest(td: TensorDictBase, group: str) -> int | None:
-    mask = td.get((group, "action_mask"), None)
-    return None if mask is None else mask.shape[-1]
 
 
 def _fits(found: tuple[int, ...], need: tuple[object, ...]) -> bool:

@@ -86,10 +86,13 @@ class Tabular(BatchedEnv):
 
     @property
     def transition_graph(self) -> Tensor:
-        """s_j or a_j enters P(s'_i | s, a)."""
+        """s_j or a_j enters P(s'_i | s, a); where agents do not move independently, P(s' | s, a), for all of them."""
         table = self.game.transition[0].unflatten(-1, self.game.states)
         others = [[2 + k for k in range(self.n_agents) if k != i] for i in range(self.n_agents)]
-        return self._graph([table.sum(o) if o else table for o in others])
+        marginals = [table.sum(o, keepdim=True) if o else table for o in others]
+        independent = torch.allclose(torch.stack([m.expand_as(table) for m in marginals]).prod(0), table, atol=1e-12)
+        joint = [self.game.transition[0]] * self.n_agents
+        return self._graph([m.flatten(2) for m in marginals] if independent else joint)
 
     @property
     def reward_graph(self) -> Tensor:

@@ -93,6 +93,8 @@ class TabularGame:
 
     def __getitem__(self, index: int | slice) -> "TabularGame":
         """One game (still with a leading axis of 1) or a slice of them."""
+        if isinstance(index, int) and not -len(self) <= index < len(self):
+            raise IndexError(f"there are {len(self)} games")
         pick = slice(index, index + 1 or None) if isinstance(index, int) else index
         tables: dict[str, Any] = {
             f.name: getattr(self, f.name)[pick] for f in fields(self) if isinstance(getattr(self, f.name), Tensor)

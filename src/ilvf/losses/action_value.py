@@ -8,7 +8,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.errors import require
 from ilvf.losses.functional import huber, team_mean
-from ilvf.losses.signals import need
+from ilvf.losses.signals import alive, need, per_agent
 from ilvf.modules import InfluenceCritic
 
 
@@ -25,12 +25,15 @@ class ActionValueLoss(LossModule):
         coeff: c.
         huber_delta: δ, in units of the value target.
 
+    Where the tensordict has a mask `(group, "mask")` `[*B, N]`, only agents that are alive (True) count.
+
     Output: `loss_action_value`.
     """
 
     @dataclass
     class _AcceptedKeys:
         value_target: NestedKey = ("agents", "value_target")
+        mask: NestedKey = ("agents", "mask")
 
     default_keys = _AcceptedKeys
     critic: InfluenceCritic
@@ -53,7 +56,7 @@ class ActionValueLoss(LossModule):
         require(huber_delta > 0, f"huber_delta={huber_delta} must be positive; Table 1 has 10")
         self.critic, self.state_key, self.action_key = critic, (group, state_key), (group, "action")
         self.coeff, self.huber_delta = coeff, huber_delta
-        self.set_keys(value_target=(group, "value_target"))
+        self.set_keys(value_target=(group, "value_target"), mask=(group, "mask"))
         self.in_keys = [self.state_key, self.action_key, self.tensor_keys.value_target]
         self.out_keys = ["loss_action_value"]
 
@@ -64,6 +67,8 @@ class ActionValueLoss(LossModule):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         state = need(tensordict, self.state_key, "An environment without states: state_key='observation'")
         _, value = self.critic.predict(state, need(tensordict, self.action_key))
-        target = need(tensordict, self.tensor_keys.value_target)
+        target = per_agent(tensordict, self.tensor_keys.value_target)
         error = huber(value - target, self.huber_delta)
+        living = alive(tensordict, self.tensor_keys.mask, error.shape[-2])
+        error = error if living is None else error.masked_fill(~living, 0)
         return TensorDict({"loss_action_value": self.coeff * team_mean(error.squeeze(-1))})

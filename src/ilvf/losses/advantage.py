@@ -62,8 +62,6 @@ class ILVFAdvantage(ValueEstimatorBase):
             (see App. B.3 for why it is not the default).
         diagonal: force Ŵ_ii = 1; False is the paper's literal text. Not applied to a fixed graph.
         normalize: `agent`, `global` or `none`: standardise the local advantage over the rollout, per agent or pooled.
-        redraw: draw Ŵ at every call; False keeps the one that a tensordict has from an earlier call: one draw per
-            rollout, however often its advantages are computed again. (`mix` draws again without computing them.)
         generator: of the sampling; None uses torch's global one.
         shifted: take V(s_{t+1}) from the state of step t + 1 and evaluate next states only where an episode or the
             rollout ends: half the work, for rollouts whose steps follow each other.
@@ -107,7 +105,6 @@ class ILVFAdvantage(ValueEstimatorBase):
         orientation: str = "influence",
         diagonal: bool = True,
         normalize: str = "agent",
-        redraw: bool = True,
         generator: torch.Generator | None = None,
         shifted: bool = False,
         device: torch.device | None = None,
@@ -115,16 +112,21 @@ class ILVFAdvantage(ValueEstimatorBase):
         require_choice("orientation", orientation, ("influence", "attention"))
         require_choice("normalize", normalize, ("agent", "global", "none"))
         require(isinstance(inner, ValueEstimatorBase), f"inner must be a TorchRL value estimator, found {inner!r:.80}")
+        require(
+            discretise is None or (callable(discretise) and not isinstance(discretise, type)),
+            f"discretise must be a part such as Bernoulli() or Threshold(0.5), found {discretise!r:.60}",
+        )
         require_critic(critic)
         require_graph(influence)
         super().__init__(value_network=critic if critic is not None else inner.value_network, device=device)
         self.inner = inner
         self.__dict__["critic"] = critic  # not a submodule: the loss owns the networks
-        self.register_buffer("graph", influence)
+        self.register_buffer("graph", influence, persistent=False)  # part of the configuration, not of what is learned
         self.discretise: Discretise = discretise or Threshold()
         self.orientation, self.diagonal, self.normalize = orientation, diagonal, normalize
-        self.redraw, self.generator, self.contiguous = redraw, generator, shifted
+        self.generator, self.contiguous = generator, shifted
         self.groups = (group,) if isinstance(group, str) else tuple(group)
+        require(bool(self.groups), "group is empty; give the name of a group of agents, or several")
         self.set_keys(**self._first_keys())
 
     def _first_keys(self) -> dict[str, NestedKey]:
@@ -165,17 +167,22 @@ class ILVFAdvantage(ValueEstimatorBase):
         params: TensorDictBase | None = None,
         target_params: TensorDictBase | None = None,
         time_dim: int | None = None,
+        redraw: bool = True,
     ) -> TensorDictBase:
-        """Write the local advantage, and all it is made of, into the rollout `[*B, T]`."""
+        """Write the local advantage, and all it is made of, into the rollout `[*B, T]`.
+
+        Ŵ is drawn afresh at every call. `redraw=False` keeps the one that this rollout has from an earlier call: one
+        draw per rollout, however often its advantages are computed again.
+        """
         time = self._time(tensordict, time_dim)
         self._value(tensordict, time)
         for group in self.groups:
             self._individual(tensordict, group, time, params=params, target_params=target_params)
         if self.graph is None and self.critic is None:
             self._weigh(tensordict, params)
-        return self.mix(tensordict)
+        return self.mix(tensordict, redraw=redraw)
 
-    def mix(self, tensordict: TensorDictBase) -> TensorDictBase:
+    def mix(self, tensordict: TensorDictBase, *, redraw: bool = True) -> TensorDictBase:
         """Draw Ŵ and write the local advantages, from individual advantages that are there already.
 
         For a fresh draw in every epoch; time plays no part in it, so flat batches will do.
@@ -186,7 +193,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         living = all_alive(tensordict, [self._key("mask", g) for g in self.groups], sizes)
         own = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
         own = own if living is None else own.masked_fill(~living, 0)
-        influence = self._influence(tensordict, own)
+        influence = self._influence(tensordict, own, redraw)
         advantage = local_advantage(influence, own)
         if self.normalize != "none":
             advantage = standardise(advantage, per_agent=self.normalize == "agent", mask=living)
@@ -236,14 +243,12 @@ class ILVFAdvantage(ValueEstimatorBase):
         """A shallow copy in which reward and done of the whole team have an agent axis."""
         work, value = tensordict.copy(), self._key("value", group)
         signals = {k: ("next", *key_tuple(self._key(k, group))) for k in SIGNALS}
-        if self.inner.value_network is None:
-            n = per_agent(tensordict, value).shape[-2]
-        else:
-            n = number_of_agents(tensordict, group, [value, signals["reward"]])
-        expanded = {key: to_agents(tensordict, key, n) for key in signals.values()}
-        if not isinstance(self.inner, MultiAgentGAE):  # which does it itself, after it has used the team's done
-            work.update(expanded)
-        return work
+        owner = self.inner.value_network is not None
+        if owner and isinstance(self.inner, MultiAgentGAE):  # expands them itself, once it has its values
+            return work
+        hint = [value, signals["reward"]]
+        n = number_of_agents(tensordict, group, hint) if owner else per_agent(tensordict, value).shape[-2]
+        return work.update({key: to_agents(tensordict, key, n) for key in signals.values()})
 
     @torch.no_grad()
     def _weigh(self, tensordict: TensorDictBase, params: TensorDictBase | None) -> None:
@@ -256,16 +261,21 @@ class ILVFAdvantage(ValueEstimatorBase):
             tensordict.set(key, network(tensordict.select(*network.in_keys)).get(key))
 
     @torch.no_grad()
-    def _influence(self, tensordict: TensorDictBase, advantage: Tensor) -> Tensor:
+    def _influence(self, tensordict: TensorDictBase, advantage: Tensor, redraw: bool) -> Tensor:
         """Ŵ `[*B, T, N, N]` (a fixed graph is expanded, not copied)."""
         n, shape = advantage.shape[-2], (*advantage.shape[:-1], advantage.shape[-2])
         if self.graph is not None:
             require(self.graph.shape[0] == n, f"influence is for {self.graph.shape[0]} agents, the advantage has {n}")
             return self.graph.to(advantage).expand(shape)
-        if not self.redraw and (kept := tensordict.get(self.tensor_keys.influence, None)) is not None:
-            return self._of_shape(kept, self.tensor_keys.influence, shape)
+        if not redraw:
+            key = self.tensor_keys.influence
+            return self._of_shape(need(tensordict, key, "It is there after a call with redraw=True"), key, shape)
         key = self.tensor_keys.influence_weight
         weight = self._of_shape(need(tensordict, key, WEIGHTS), key, shape)
+        low, high = weight.aminmax()
+        require(
+            bool((low >= 0) & (high <= 1)), f"{key} is in [{low:.3g}, {high:.3g}], need [0, 1]: weights, not logits"
+        )
         return self.draw(weight).to(advantage.dtype)
 
     def draw(self, weight: Tensor) -> Tensor:

@@ -1,16 +1,18 @@
 """`ILVFLoss`: PPO's clipped surrogate on local advantages, and Huber regression of V and Q."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
-from torch import Tensor
+from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 
 from ilvf.errors import require
 from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
-from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
+from ilvf.losses.signals import need
+from ilvf.modules import CategoricalActor, ValueNorm
 
 
 class ILVFLoss(LossModule):
@@ -22,7 +24,8 @@ class ILVFLoss(LossModule):
     when there is a `value_norm`. Mean over the batch, SUM over agents. Advantages are used as they are.
 
     Args:
-        actor, critic: own their parameters here.
+        actor, critic: own their parameters here. A critic is any module with `predict(state, action)` → values and, or
+            None, action values, to regress (`ilvf.modules`).
         value_norm: statistics of the targets; None regresses them as they are.
         clip: ε of the surrogate.
         entropy: β.
@@ -49,13 +52,13 @@ class ILVFLoss(LossModule):
 
     default_keys = _AcceptedKeys
     actor: CategoricalActor
-    critic: InfluenceCritic | StateCritic
+    critic: Any
     value_norm: ValueNorm | None
 
     def __init__(
         self,
         actor: CategoricalActor,
-        critic: InfluenceCritic | StateCritic,
+        critic: nn.Module,
         value_norm: ValueNorm | None = None,
         *,
         clip: float = 0.2,
@@ -106,10 +109,10 @@ class ILVFLoss(LossModule):
 
     def _value_terms(self, td: TensorDictBase) -> dict[str, Tensor]:
         keys = self.tensor_keys
-        target = td.get(keys.value_target)
+        target = need(td, keys.value_target)
         if self.value_norm is not None:
             target = self.value_norm.normalise(target)
-        value, action_value = self.critic.predict(td.get(keys.state), td.get(keys.action))
+        value, action_value = self.critic.predict(need(td, keys.state), need(td, keys.action))
         if self.value_clip is None:
             error = huber(value - target, self.huber_delta)
         else:

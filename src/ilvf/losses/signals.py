@@ -52,7 +52,8 @@ def number_of_agents(tensordict: TensorDictBase, group: str, keys: list[NestedKe
     if isinstance(nested, TensorDictBase) and nested.ndim == batch + 1:
         return nested.shape[-1]
     raise UsageError(
-        f"the number of agents of {group!r} is not to be seen: none of {', '.join(map(str, keys))} has an agent axis"
+        f"the number of agents of {group!r} is not to be seen: none of {', '.join(map(str, keys))} has shape "
+        f"{_shown(tuple(tensordict.batch_size), 'N', 1)}; use MultiAgentGAE, or give one reward per agent"
     )
 
 
@@ -95,6 +96,7 @@ def write_values(
     """
     for key in critic.in_keys:
         need(tensordict, key, "An environment without states: critic.value_module(state_key='observation')")
+        need(tensordict, ("next", *key_tuple(key)))
     critic(tensordict)
     following, ends = tensordict.get("next").select(*critic.in_keys), None
     if done is not None:
@@ -128,6 +130,7 @@ def require_graph(influence: Tensor | None) -> None:
     """A finite square matrix."""
     if influence is None:
         return
+    require(isinstance(influence, Tensor), f"influence must be a tensor [N, N], found {type(influence).__name__}")
     found = tuple(influence.shape)
     require(len(found) == 2 and found[0] == found[1], f"influence must be a square [N, N] tensor, found {found}")
     require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")

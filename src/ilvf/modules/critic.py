@@ -163,21 +163,6 @@ class InfluenceCritic(nn.Module):
         out = [(group, value_key), (group, "influence_weight"), (group, "attention_logits")]
         return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=out)
 
-    def action_value_module(self, group: str = "agents", state_key: str = "state") -> TensorDictModule:
-        """`(group, state_key)`, `(group, "action")` → `(group, "action_value")`, over the same parameters."""
-        return TensorDictModule(
-            _ActionValue(self), in_keys=[(group, state_key), (group, "action")], out_keys=[(group, "action_value")]
-        )
-
-
-class _ActionValue(nn.Module):
-    def __init__(self, critic: InfluenceCritic):
-        super().__init__()
-        self.critic = critic
-
-    def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        return self.critic.predict(state, action)[1]
-
 
 def require_state(state: Tensor, n_agents: int, state_dim: int) -> None:
     found = tuple(state.shape)
