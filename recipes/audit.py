@@ -58,11 +58,12 @@ def main() -> None:
 
 def load(content: dict, cfg: Config):
     """The trained algorithm of a checkpoint, on the environment of `cfg`."""
+    import importlib
+
     from ilvf.checkpoint import require_fit
-    from ilvf_p import build
 
     config = {**content["ilvf"]["config"], "env": cfg["env"]}
-    module = build(config)
+    module = importlib.import_module(config.get("recipe", "ilvf_p")).build(config)
     require_fit(cfg["checkpoint"], content, module)
     module.load_state_dict(content["state_dict"])
     module.config = config

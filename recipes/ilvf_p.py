@@ -8,8 +8,6 @@ python recipes/ilvf_p.py preset=paper                          Table 1
 python recipes/ilvf_p.py resume=last trainer.max_epochs=60     go on
 """
 
-import functools
-
 from ilvf.config import Config, command_line, run_recipe
 
 
@@ -18,23 +16,15 @@ def build(cfg: Config):
     import torch
 
     from ilvf.algorithms import ILVFP
-    from ilvf.envs import make_env
     from ilvf.errors import require_choice
-    from ilvf.losses import Bernoulli, Soft, Threshold
-    from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
+    from ilvf.modules import InfluenceCritic, StateCritic
+    from parts import discretisation, unpack
 
-    a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
-    env = factory(num_envs=1, seed=cfg["seed"])
-    n, eye = env.n_agents, torch.eye(env.n_agents, dtype=torch.bool)
-
-    def take(*keys: str) -> dict:
-        return {k: a.pop(k) for k in keys}
-
-    tau, initial, gain = a.pop("tau"), a.pop("initial_influence"), a.pop("gain")
-    net, shared = take("hidden", "depth", "hidden_norm", "share"), take("shared_first")
-    loss = take("clip", "entropy", "value", "huber_delta", "value_clip")
-
-    influence = a.pop("influence")
+    a, factory, env, parts = unpack(cfg)
+    n, net, discretise = env.n_agents, parts["net"], discretisation(a)
+    influence, first = a.pop("influence"), a.pop("shared_first")
+    attention = {"tau": a.pop("tau"), "initial": a.pop("initial_influence")}
+    eye = torch.eye(n, dtype=torch.bool)
     graphs = {
         "learned": lambda: None,
         "ones": lambda: torch.ones(n, n),
@@ -43,22 +33,12 @@ def build(cfg: Config):
         "full_graph": lambda: (env.value_graph.T | eye).float(),
     }
     require_choice("algorithm.influence", influence, tuple(graphs))
-    discretise, c, noise = a.pop("discretise"), a.pop("threshold"), a.pop("noise")
-    parts = {
-        "threshold": lambda: Threshold(c, noise=noise == "true", tau=tau),
-        "bernoulli": lambda: Bernoulli(noise=noise != "false", tau=tau),
-        "soft": Soft,
-    }
-    require_choice("algorithm.discretise", discretise, tuple(parts))
-    require_choice("algorithm.noise", noise, ("auto", "true", "false"))
-
-    actor = CategoricalActor(n, env.observation_dim, env.n_actions, gain=gain, **net)
     if influence == "learned":
-        critic = InfluenceCritic(n, env.state_dim, env.n_actions, tau=tau, initial=initial, **shared, **net)
+        critic = InfluenceCritic(n, env.state_dim, env.n_actions, shared_first=first, **attention, **net)
     else:
-        critic = StateCritic(n, env.state_dim, **shared, **net)
-    parts_of = dict(influence=graphs[influence](), discretise=parts[discretise](), loss=loss)
-    return ILVFP(factory, actor, critic, **parts_of, seed=cfg["seed"], **a)
+        critic = StateCritic(n, env.state_dim, shared_first=first, **net)
+    credit = dict(influence=graphs[influence](), discretise=discretise)
+    return ILVFP(factory, parts["actor"], critic, **credit, loss=parts["loss"], seed=cfg["seed"], **a)
 
 
 def main() -> None:

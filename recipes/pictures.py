@@ -17,7 +17,7 @@ class Pictures(Callback):
         if not trainer.is_global_zero or trainer.logger is None:
             return
         frames = f"{module.frames:08d}"
-        if module.attention is not None:
+        if getattr(module, "attention", None) is not None:
             truths = {
                 k: getattr(env, g).cpu()
                 for k, g in (("reward graph", "reward_graph"), ("all that can matter", "value_graph"))

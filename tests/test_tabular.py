@@ -137,11 +137,31 @@ def sets(game, state=None):
         ("pairs", 5, ["01", "01", "23", "23", "4"]),
         ("common_cause", 3, ["0", "01", "02"]),
         ("xor", 2, ["0", "01"]),
+        ("matching", 3, ["0", "1", "2"]),
+        ("gifts", 4, ["01", "12", "23", "03"]),
     ],
 )
 def test_influence_of_the_games(name, n, expected, seed):
     """By hand from the rewards: row i = the agents whose reward s_i enters (a_i for the last two), and i itself."""
     assert sets(make_game(name, n_agents=n, seed=seed)) == expected
+
+
+def test_the_best_of_matching_and_the_dilemma_of_gifts():
+    """γ = 0.9: 1 per step is 10. All give: 10 each; nobody gives: 0; who alone stops giving from state 1 gains 9."""
+    sure = 40.0  # logit of a certain action
+    game = make_game("matching", n_agents=2)
+    copies = torch.stack([game.local_states == b for b in range(2)], -1).permute(1, 0, 2).double()  # [N, S, A]
+    assert torch.allclose(replace(game, logits=sure * copies[None]).values(), torch.tensor(10.0).double())
+    game = make_game("gifts", n_agents=3)
+    everybody, nobody = torch.zeros(1, 3, 8, 2).double(), torch.zeros(1, 3, 8, 2).double()
+    everybody[..., 1], nobody[..., 0] = sure, sure
+    alone = everybody.clone()
+    alone[0, 0] = nobody[0, 0]
+    given, kept, stopped = (replace(game, logits=x).values()[0] for x in (everybody, nobody, alone))
+    assert torch.allclose(given[7], torch.full((3,), 10.0).double())  # from the state in which all give
+    assert torch.allclose(kept[0], torch.zeros(3).double())
+    assert stopped[7, 0].item() == pytest.approx(10 + 9)  # from the next step on it saves 1: 0.9 / (1 − 0.9)
+    assert stopped[7].sum() < given[7].sum()
 
 
 def test_influence_of_switch_changes_with_the_mode():
@@ -182,7 +202,7 @@ def test_the_graphs_contain_what_is_exact(name):
     """s_j moves V_i, and a_j moves Q_i, only where `value_graph` and `influence_graph` allow it."""
     env = Tabular(name, n_agents={"common_cause": 3, "xor": 2}.get(name, 4), seed=0)
     moved, acted = env.game.state_value_influence()[0].any(0), env.true_influence().any(0).T
-    assert (moved | acted).sum() > env.n_agents  # there is something to contain beside the diagonal
+    assert ((moved | acted).sum() > env.n_agents) != (name == "matching")  # only there, nothing beside the diagonal
     assert not (moved & ~env.value_graph).any()
     assert not (acted.T & ~env.influence_graph).any()
 

@@ -1,8 +1,9 @@
 """The command line of a recipe: yaml, presets, `key=value`, `--help`, `--cfg`. Imports nothing heavy.
 
-A recipe's yaml is its whole truth: every key with its default and, behind `#`, one line of meaning. `env=NAME` puts
-`configs/env/NAME.yaml` under `env`; `preset=NAME` overlays `configs/preset/NAME.yaml`; every other argument is
-`section.key=value`, or one of the bare keys that the yaml has at its top.
+A recipe's yaml is its whole truth: every key with its default and, behind `#`, one line of meaning; with `base: NAME`
+on top of `configs/base/NAME.yaml`, which recipes of one kind share. `env=NAME` puts `configs/env/NAME.yaml` under
+`env`; `preset=NAME` overlays those keys of `configs/preset/NAME.yaml` that the recipe has; every other argument is
+`section.key=value`, or one of the bare keys at the top.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ilvf.errors import UsageError, require
 
 Config = dict[str, Any]
-NULLABLE = ("algorithm.value_clip",)  # keys whose default is a number and which may be null
+NULLABLE = ("algorithm.value_clip", "algorithm.threshold")  # keys whose default is a number and which may be null
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(#\s*(?P<help>.*))?$")
 
 
@@ -58,9 +59,11 @@ def resolve(recipe: Path, overrides: Mapping[str, Any]) -> Config:
         )
         base = _saved(base, overrides)
     elif (preset := overrides.get("preset")) is not None:
-        base = OmegaConf.merge(base, _flat_to_config(base, _load(recipe, "preset", preset), f"preset {preset}"))
+        known = _leaves(base)
+        laid = {k: v for k, v in _leaves(_load(recipe, "preset", preset)).items() if k in known}
+        base = OmegaConf.merge(base, _flat_to_config(base, laid, f"preset {preset}"))
     merged = OmegaConf.merge(base, _flat_to_config(base, overrides, "command line"))
-    return OmegaConf.to_container(merged, resolve=True)  # type: ignore[return-value]
+    return {"recipe": recipe.stem, **OmegaConf.to_container(merged, resolve=True)}  # type: ignore[dict-item]
 
 
 def run_recipe(main: Callable[[], None]) -> None:
@@ -96,6 +99,8 @@ def _load(recipe: Path, kind: str, name: str) -> DictConfig:
 
 def _defaults(recipe: Path, overrides: dict[str, Any]) -> DictConfig:
     base: Any = OmegaConf.load(_path(recipe, recipe.stem))
+    if "base" in base:
+        base = OmegaConf.merge(_load(recipe, "base", base.pop("base")), base)
     if "env" in base and isinstance(base.env, str):
         name = overrides.pop("env", base.env)
         base.env = OmegaConf.merge({"name": name}, _load(recipe, "env", name))
@@ -178,7 +183,7 @@ def _nearest(key: str, known: Sequence[str]) -> str:
 # ---------------------------------------------------------------------- help
 def _help(recipe: Path, doc: str, overrides: dict[str, Any]) -> str:
     lines = [doc.strip(), "", "Every argument is key=value:", ""]
-    rows = _described(_path(recipe, recipe.stem), "")
+    rows = _recipe_rows(recipe)
     if any(key == "env" for key, *_ in rows):
         name = overrides.get("env") or next(v for k, v, _ in rows if k == "env")
         _load(recipe, "env", name)
@@ -190,6 +195,22 @@ def _help(recipe: Path, doc: str, overrides: dict[str, Any]) -> str:
     lines += ["", f"presets: {', '.join(presets)}.  environments: {', '.join(envs)}."]
     lines += ["--cfg prints the resolved config without running; --help this page."]
     return "\n".join(lines)
+
+
+def _recipe_rows(recipe: Path) -> list[tuple[str, str, str]]:
+    """Every key of a recipe, section by section, its own before those of its base."""
+    rows = _described(_path(recipe, recipe.stem), "")
+    base = next((value for key, value, _ in rows if key == "base"), None)
+    if base is None:
+        return rows
+    own = {key for key, *_ in rows}
+    rows += [row for row in _described(_path(recipe, "base", base), "") if row[0] not in own]
+    sections = list(dict.fromkeys(_section(key) for key, *_ in rows))
+    return sorted((r for r in rows if r[0] != "base"), key=lambda row: sections.index(_section(row[0])))
+
+
+def _section(key: str) -> str:
+    return key.rpartition(".")[0]
 
 
 def _described(path: Path, prefix: str) -> list[tuple[str, str, str]]:

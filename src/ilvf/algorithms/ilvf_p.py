@@ -4,17 +4,24 @@ from typing import Any
 
 import torch
 from tensordict import TensorDictBase
-from tensordict.nn import TensorDictModule, TensorDictSequential
+from tensordict.nn import TensorDictModule
 from torch import Tensor
-from torchrl.objectives.value import MultiAgentGAE
 
+from ilvf.algorithms.estimators import gae, local_estimator
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
 from ilvf.analysis import auroc, density
 from ilvf.distributed import mean_over_ranks
-from ilvf.errors import require, require_choice
-from ilvf.losses import ILVFAdvantage, ILVFLoss
+from ilvf.errors import require_choice
+from ilvf.losses import ILVFLoss
 from ilvf.losses.advantage import Discretise
-from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
+from ilvf.modules import (
+    ActionInfluenceCritic,
+    CategoricalActor,
+    InfluenceCritic,
+    RelevanceCritic,
+    StateCritic,
+    ValueNorm,
+)
 
 
 class ILVFP(OnPolicy):
@@ -24,7 +31,9 @@ class ILVFP(OnPolicy):
     is one of the ends of the family: ones is MAPPO (summed advantage), identity is IPPO-C, a known graph the oracle.
 
     Args:
-        make_env, actor, critic: ready-made.
+        make_env, actor, critic: ready-made. With an `ActionInfluenceCritic` it is ILVF-P (no inferring).
+        weigh: module that writes the influence weights, for a critic that does not write them with its values:
+            `RelevanceCritic.relevance_module()` makes it PRD (Freed et al., 2021; Kapoor et al., 2024).
         influence: fixed Ŵ `[N, N]`, row = acting agent; None to learn it.
         discretise, orientation, diagonal, normalize: see `ILVFAdvantage`.
         draw: sample Ŵ once per `rollout`, or afresh in every `epoch`.
@@ -38,13 +47,15 @@ class ILVFP(OnPolicy):
     """
 
     returns: Any
+    weigh: Any
 
     def __init__(
         self,
         make_env: EnvFactory,
         actor: CategoricalActor,
-        critic: InfluenceCritic | StateCritic,
+        critic: InfluenceCritic | ActionInfluenceCritic | RelevanceCritic | StateCritic,
         *,
+        weigh: TensorDictModule | None = None,
         influence: Tensor | None = None,
         discretise: Discretise | None = None,
         orientation: str = "influence",
@@ -60,18 +71,19 @@ class ILVFP(OnPolicy):
         loss: dict[str, Any] | None = None,
         **options: Any,
     ):
-        require(0 <= gamma <= 1 and 0 <= lmbda <= 1, f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]")
         n = actor.arguments["n_agents"]
         norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
-        advantage = ILVFAdvantage(
-            MultiAgentGAE(gamma=gamma, lmbda=lmbda, value_network=None),
-            real_scale(critic, norm, state_key),
+        advantage = local_estimator(
+            critic,
+            norm,
             influence,
+            gamma=gamma,
+            lmbda=lmbda,
+            state_key=state_key,
             discretise=discretise,
             orientation=orientation,
             diagonal=diagonal,
             normalize=normalize,
-            shifted=True,
         )
         require_choice("target", target, ("lambda", "mc"))
         require_choice("draw", draw, ("rollout", "epoch"))
@@ -79,11 +91,14 @@ class ILVFP(OnPolicy):
         objective.set_keys(state=("agents", state_key))
         super().__init__(make_env, objective, advantage, **options)
         self.draws_per_epoch = draw == "epoch" and influence is None
-        returns = MultiAgentGAE(gamma=gamma, lmbda=1.0, value_network=None) if target == "mc" else None
-        self.__dict__["returns"] = returns
+        self.__dict__["returns"] = gae(gamma, 1.0) if target == "mc" else None
+        self.__dict__["weigh"] = weigh  # no submodule: the loss owns the critic
         self.attention: Tensor | None = None  # w averaged over the last rollout's states, row = critic
 
     def estimate(self, rollout: TensorDictBase) -> None:
+        if self.weigh is not None:
+            with torch.no_grad():
+                self.weigh(rollout)
         super().estimate(rollout)
         if self.returns is not None:  # A(λ=1) + V is the discounted return
             keys = self.advantage.tensor_keys
@@ -111,15 +126,3 @@ class ILVFP(OnPolicy):
             if hasattr(self.env, graph):
                 measures[f"attention/auroc_{name}"] = auroc(self.attention, getattr(self.env, graph))
         return measures
-
-
-def real_scale(
-    critic: InfluenceCritic | StateCritic, norm: ValueNorm | None, state_key: str = "state"
-) -> TensorDictSequential:
-    """The critic's value module, its output kept as `normalised_value` and written as `state_value` in reward units."""
-    raw, real = ("agents", "normalised_value"), ("agents", "state_value")
-    scale = norm.denormalise if norm is not None else torch.clone
-    return TensorDictSequential(
-        critic.value_module(value_key="normalised_value", state_key=state_key),
-        TensorDictModule(scale, in_keys=[raw], out_keys=[real]),
-    )

@@ -8,6 +8,8 @@
 | `switch` | agent 0 moves itself and agent 1 + (its state); the others themselves | 2 to 8 |
 | `common_cause` | counter-example: no S-V influence of 1 on 0, and yet a_1 moves Q̄_0 | 3 |
 | `xor` | counter-example: no S-V influence of 1 on 0, a_1 moves Q_0 but not Q̄_0 | 2 |
+| `matching` | everybody itself alone: what is good for one is good for all | 2 to 8 |
+| `gifts` | i moves i and i + 1, on a ring: what is good for all is bad for each | 2 to 8 |
 | `hidden_pairs` | random: a_2 moves Q_0 but not Q̄_0, the rest as it comes | 3 to 8 |
 | `random` | random and sparse | 2 to 8 |
 
@@ -113,7 +115,28 @@ def xor(n: int = 2) -> Tables:
     return states, actions, parts, reward, torch.eye(2, dtype=torch.bool)
 
 
-TABLES: dict[str, Callable[[int], Tables]] = {f.__name__: f for f in (chain, star, pairs, switch, common_cause, xor)}
+def matching(n: int) -> Tables:
+    """r_i = 1[a_i = s_i], s_i a fair coin: the best policy gets 1 per agent and step, and nobody depends on anybody."""
+    s, a = grid((2,) * n, (2,) * n)
+    reward = 1 - (s - a).abs()
+    coins = [torch.full((1, *reward.shape[:2], 2), 0.5, dtype=torch.float64)] * n
+    return (2,) * n, (2,) * n, coins, reward, torch.eye(n, dtype=torch.bool)
+
+
+def gifts(n: int) -> Tables:
+    """r_i = 2 s_{i−1} − s_i on a ring, s_i' = a_i: being in state 1 costs an agent 1 and gives its neighbour 2.
+
+    For an agent that looks at its own return, action 0 is best whatever the others do, and all then get 0; if all
+    choose 1, each gets 1.
+    """
+    s, a = grid((2,) * n, (2,) * n)
+    reward = (2 * s.roll(1, -1) - s).expand(-1, a.shape[1], -1).clone()
+    parts = [torch.stack([1 - p, p], -1).expand(s.shape[0], -1, -1).unsqueeze(0) for p in a.unbind(-1)]
+    return (2,) * n, (2,) * n, parts, reward, torch.eye(n, dtype=torch.bool)
+
+
+GAMES = (chain, star, pairs, switch, common_cause, xor, matching, gifts)
+TABLES: dict[str, Callable[[int], Tables]] = {f.__name__: f for f in GAMES}
 NAMES = (*TABLES, "hidden_pairs", "random")
 AGENTS = {"common_cause": (3, 3), "xor": (2, 2), "hidden_pairs": (3, MAX_AGENTS)}  # fewest, most
 

@@ -1,0 +1,40 @@
+"""COMA: credit by asking what would have happened otherwise (Foerster et al., 2018)."""
+
+from typing import Any
+
+from ilvf.algorithms.estimators import CounterfactualAdvantage
+from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
+from ilvf.losses import ILVFLoss
+from ilvf.modules import CategoricalActor, CounterfactualCritic, ValueNorm
+
+
+class COMA(OnPolicy):
+    """Â_i = Q_i(s, a) − Σ_b π_i(b | o_i) Q_i(s, b, a_−i), Q_i of the team's reward.
+
+    Of the paper, with two differences that put it on the same footing as the others here: PPO's clipped surrogate
+    instead of one plain gradient step per batch, and every agent's head is a network of its own.
+
+    Args:
+        lmbda: of the λ-return that Q regresses; COMA's paper has 0.8.
+        the rest: see `MAPPO`.
+    """
+
+    def __init__(
+        self,
+        make_env: EnvFactory,
+        actor: CategoricalActor,
+        critic: CounterfactualCritic,
+        *,
+        normalize: str = "agent",
+        gamma: float = 0.99,
+        lmbda: float = 0.8,
+        value_norm: bool = True,
+        min_variance: float = 1e-6,
+        loss: dict[str, Any] | None = None,
+        **options: Any,
+    ):
+        n = actor.arguments["n_agents"]
+        norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
+        objective = ILVFLoss(actor, critic, norm, **(loss or {}))
+        advantage: Any = CounterfactualAdvantage(actor, critic, norm, gamma=gamma, lmbda=lmbda, normalize=normalize)
+        super().__init__(make_env, objective, advantage, **options)

@@ -1,0 +1,103 @@
+"""Every on-policy baseline through its recipe: it runs, resumes exactly, is evaluated, all its keys are live."""
+
+import pytest
+import torch
+
+from conftest import TINY
+
+RECIPES = {
+    "mappo": ("algorithm.critic=central", "algorithm.shared_first=true"),
+    "ippo": ("algorithm.critic=state",),
+    "no_inferring": (
+        "algorithm.discretise=soft",
+        "algorithm.noise=true",
+        "algorithm.tau=0.3",
+        "algorithm.initial_influence=ones",
+        "algorithm.target=mc",
+    ),
+    "coma": ("algorithm.lmbda=0.3", "algorithm.gamma=0.5", "algorithm.normalize=none"),
+    "prd": ("algorithm.threshold=0.4", "algorithm.threshold=null", "algorithm.target=mc"),
+}
+KEYS = [(name, option) for name, options in RECIPES.items() for option in options]
+
+
+@pytest.fixture
+def run(recipe, tmp_path, store):
+    """run("mappo", "algorithm.lr=1"): the weights of a tiny run, in a folder of its own."""
+    count = iter(range(100))
+
+    def start(name, *args, out=None):
+        out = out or tmp_path / str(next(count))
+        if not out.exists():
+            out.mkdir()
+            (out / "mlflow.db").write_bytes(store.read_bytes())
+        assert recipe(name, *args, f"out={out}") == 0
+        (newest,) = out.glob("*/checkpoints/last.ckpt")
+        return out, torch.load(newest, weights_only=True)["state_dict"]
+
+    return start
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_three_and_three_are_six(name, run, recipe, capsys):
+    """Bit for bit, with episodes that cross the rollouts; and the checkpoint can be evaluated."""
+    tiny = (*TINY, "algorithm.rollout_steps=7")
+    _, straight = run(name, *tiny, "trainer.max_epochs=6")
+    out, _ = run(name, *tiny, "trainer.max_epochs=3")
+    _, resumed = run(name, "resume=last", "trainer.max_epochs=6", out=out)
+    assert straight.keys() == resumed.keys()
+    assert all(torch.equal(v, resumed[k]) for k, v in straight.items())
+    capsys.readouterr()
+    (folder,) = (p.parent for p in out.glob("*/checkpoints"))
+    assert recipe("evaluate", f"checkpoint={folder}") == 0
+    assert "reward/agent_step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "option"), KEYS)
+def test_every_own_key_turns_something(name, option, run):
+    """The weights after two iterations are others (shared keys are turned in test_runs.py)."""
+    ends = [run(name, *TINY, "algorithm.lr=0.03", *args)[1] for args in ((), (option,))]
+    same = ends[0].keys() == ends[1].keys() and all(v.shape == ends[1][k].shape for k, v in ends[0].items())
+    assert not same or any(not torch.equal(v, ends[1][k]) for k, v in ends[0].items())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_papers_preset(name, recipe, capsys):
+    """Table 1 for everybody: keys that a recipe does not have are left out."""
+    assert recipe(name, "preset=paper", "--cfg") == 0
+    page = capsys.readouterr().out
+    assert "lr: 8.0e-05" in page
+    assert "n_obstacles: 3" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "words"),
+    [
+        ("mappo", "algorithm.critic=centre", ("algorithm.critic='centre'", "central")),
+        ("ippo", "algorithm.critic=global", ("algorithm.critic='global'", "observation")),
+        ("prd", "algorithm.threshold=0", ("threshold=0", "(0, 1]")),
+        ("coma", "algorithm.tau=1", ("unknown key 'algorithm.tau'",)),
+    ],
+)
+def test_mistakes(name, argument, words, recipe, out, capsys):
+    assert recipe(name, *TINY, f"out={out}", argument) == 2
+    error = capsys.readouterr().err
+    assert all(w in error for w in words), error
+
+
+def test_the_papers_preset_has_no_key_of_nobody():
+    """A misspelt key in a preset would be left out in silence."""
+    from conftest import ROOT
+    from ilvf.config import _leaves, _load, resolve
+
+    recipes = [ROOT / "recipes" / f"{name}.py" for name in ("ilvf_p", *RECIPES)]
+    known = {key for path in recipes for key in _flat(resolve(path, {}))}
+    for preset in (ROOT / "recipes" / "configs" / "preset").glob("*.yaml"):
+        unknown = set(_leaves(_load(recipes[0], "preset", preset.stem))) - known
+        assert not unknown, f"{preset.name}: {unknown}"
+
+
+def _flat(config):
+    from ilvf.config import flatten
+
+    return flatten(config)
