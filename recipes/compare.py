@@ -25,8 +25,13 @@ def main() -> None:
     by = options["by"].split(",") if options["by"] else None
     groups = read_runs(uri, options["experiment"], options["metric"], options["where"], by)
     require(bool(groups), f"no finished run with {options['metric']} in experiment {options['experiment']} of {out}")
-    table = summarise(groups, oracle=options["oracle"])
-    print(f"{options['metric']} of {options['experiment']}: mean ± sd over seeds, [95 % t interval]")
+    baseline = options["baseline"]
+    require(
+        baseline is None or baseline in groups,
+        f"compare.baseline={baseline!r} is no group; there are {', '.join(groups)}",
+    )
+    table = summarise(groups, oracle=options["oracle"], baseline=baseline)
+    print(f"{options['metric']} of {options['experiment']}: mean ± sd over seeds, [95 % bootstrap interval]")
     print(table.to_string())
     picture = Path(options["picture"] or out / f"compare-{options['experiment']}.png")
     comparison(groups, options["metric"]).savefig(picture, dpi=120)

@@ -2,6 +2,7 @@
 
 python recipes/evaluate.py checkpoint=runs/RUN                        a run's folder: its best checkpoint
 python recipes/evaluate.py checkpoint=PATH algorithm.eval_episodes=100 seed=1
+python recipes/evaluate.py policy=random env=encircle env.n_agents=10 no checkpoint: the floor of every table
 """
 
 from pathlib import Path
@@ -12,23 +13,45 @@ from ilvf.errors import require
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    require(cfg["checkpoint"] is not None, "give checkpoint=PATH, a file or a run's folder")
-    from ilvf.checkpoint import actor_of, read_checkpoint
+    import torch
+
+    given = [k for k in ("checkpoint", "policy") if cfg[k] is not None]
+    require(len(given) == 1, "give checkpoint=PATH, a file or a run's folder, or policy=NAME, and not both")
     from ilvf.envs import make_env
     from ilvf.evaluation import EVALUATION_SEED, evaluate
 
-    path = Path(cfg["checkpoint"])
-    actor = actor_of(read_checkpoint(path))
     env = make_env(num_envs=cfg["algorithm"]["eval_episodes"], seed=EVALUATION_SEED + cfg["seed"], **cfg["env"])
-    fits = (env.n_agents, env.observation_dim) == (actor.arguments["n_agents"], actor.arguments["observation_dim"])
-    require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
+    torch.manual_seed(cfg["seed"])
+    actor, source = (
+        trained(env, Path(cfg["checkpoint"])) if cfg["checkpoint"] else untrained(env, cfg["policy"], Path(cfg["out"]))
+    )
     metrics, rollout = evaluate(env, actor, max_steps=env.horizon, deterministic=cfg["algorithm"]["deterministic"])
-    print(f"{env.batch_size[0]} episodes of {cfg['env']['name']}, {path}")
+    print(f"{env.batch_size[0]} episodes of {cfg['env']['name']}, {source}")
     print("\n".join(f"  {k:<24}{v:12.4f}" for k, v in metrics.items()))
     if hasattr(env, "draw"):
-        picture = path.with_name(f"{path.stem}-episode.png")
+        picture = source.with_name(f"{source.stem}-episode.png")
+        picture.parent.mkdir(parents=True, exist_ok=True)
         env.draw(rollout).savefig(picture, dpi=110)
         print(f"picture of the first episode: {picture}")
+
+
+def trained(env, path: Path):
+    """(actor, path) of a checkpoint."""
+    from ilvf.checkpoint import actor_of, read_checkpoint
+
+    actor = actor_of(read_checkpoint(path))
+    fits = (env.n_agents, env.observation_dim) == (actor.arguments["n_agents"], actor.arguments["observation_dim"])
+    require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
+    return actor, path
+
+
+def untrained(env, name: str, out: Path):
+    """(actor, where its picture goes): random, or one of the rules that the environment has (`env.rules`)."""
+    from ilvf.modules import RandomActor
+
+    rules = {"random": lambda: RandomActor(env.n_actions), **getattr(env, "rules", {})}
+    require(name in rules, f"policy={name!r} is not known here; choose one of {', '.join(rules)}")
+    return rules[name](), out / name
 
 
 if __name__ == "__main__":

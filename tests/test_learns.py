@@ -90,5 +90,5 @@ def test_the_selfish_fail(name):
 @pytest.mark.parametrize("name", ["ilvf_p, bernoulli, from ones", "mappo", "mappo, central"])
 def test_credit_makes_them_give(name):
     """ILVF-P begins with everybody's credit here. Begun at random it can end selfish: who does not give for want of
-    credit shows the critic no gifts to learn from (docs/results/baselines.md)."""
+    credit shows the critic no gifts to learn from (docs/algorithms.md)."""
     assert learned(name, "gifts", 30) >= 0.95 * BEST

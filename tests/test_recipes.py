@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from tensordict import TensorDict
 
 from conftest import TINY
+from ilvf.modules import RandomActor
 
 RECIPES = {
     "mappo": ("algorithm.critic=central", "algorithm.shared_first=true"),
@@ -68,6 +70,30 @@ def test_the_papers_preset(name, recipe, capsys):
     page = capsys.readouterr().out
     assert "lr: 8.0e-05" in page
     assert "n_obstacles: 3" in page
+
+
+def test_a_random_policy_is_evaluated_without_a_checkpoint(recipe, tmp_path, capsys):
+    """The mean of a random team's reward, twice the same; and whose policy there is none of is refused."""
+    pages = []
+    for _ in range(2):
+        assert recipe("evaluate", "policy=random", "env.n_agents=4", "env.horizon=10", f"out={tmp_path}") == 0
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1]
+    assert "reward/agent_step" in pages[0]
+    assert (tmp_path / "random-episode.png").exists()
+    for arguments, word in ((("policy=nobody",), "nobody"), ((), "checkpoint=PATH")):
+        assert recipe("evaluate", *arguments) == 2
+        assert word in capsys.readouterr().err
+
+
+def test_random_actions_are_uniform_among_the_possible():
+    actor = RandomActor(3, masked=True)
+    mask = torch.tensor([True, False, True]).expand(4000, 2, 3)
+    td = TensorDict({"agents": {"observation": torch.randn(4000, 2, 5), "action_mask": mask}}, [4000])
+    action = actor(td)["agents", "action"]
+    assert set(action.unique().tolist()) == {0, 2}
+    assert (action == 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert torch.allclose(td["agents", "action_log_prob"], torch.tensor(0.5).log())
 
 
 @pytest.mark.parametrize(

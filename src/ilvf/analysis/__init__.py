@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from ilvf.lazy import lazily
 
 if TYPE_CHECKING:
-    from ilvf.analysis.curves import summarise, t_interval
+    from ilvf.analysis.curves import bootstrap_interval, summarise, t_interval
     from ilvf.analysis.influence import auroc, average_precision, calibration_error, density, off_diagonal
     from ilvf.analysis.interventions import Interventions, intervene, visited_states
     from ilvf.analysis.verdict import Audit, audit
 
 _HOME = {
-    **dict.fromkeys(("summarise", "t_interval"), "curves"),
+    **dict.fromkeys(("bootstrap_interval", "summarise", "t_interval"), "curves"),
     **dict.fromkeys(("auroc", "average_precision", "calibration_error", "density", "off_diagonal"), "influence"),
     **dict.fromkeys(("Interventions", "intervene", "visited_states"), "interventions"),
     **dict.fromkeys(("Audit", "audit"), "verdict"),
@@ -23,6 +23,7 @@ __all__ = [
     "audit",
     "auroc",
     "average_precision",
+    "bootstrap_interval",
     "calibration_error",
     "density",
     "intervene",

@@ -1,7 +1,7 @@
 """What acts and values: actors, critics, attention, value normalisation."""
 
 from ilvf.modules.action_attention import ActionInfluenceCritic
-from ilvf.modules.actor import CategoricalActor
+from ilvf.modules.actor import CategoricalActor, RandomActor
 from ilvf.modules.agent_nets import AgentLinear, AgentMLP
 from ilvf.modules.attention import GumbelAttention, gumbel_sigmoid
 from ilvf.modules.central import CentralCritic, LocalCritic
@@ -22,6 +22,7 @@ __all__ = [
     "InfluenceCritic",
     "LocalCritic",
     "OwnFirst",
+    "RandomActor",
     "RelevanceCritic",
     "SharedFirst",
     "StateCritic",
