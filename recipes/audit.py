@@ -42,11 +42,11 @@ def main() -> None:
     factory = functools.partial(make_env, seed=cfg["seed"], **cfg["env"])
     source, actor = factory(num_envs=states), module.loss.actor
     visited = visited_states(source, actor, seed=cfg["seed"])
+    weight, influence = learned(module, source, visited)
     rows = states * options["actions"] * options["repeats"]
     started = time.perf_counter()
     found = audit(factory(num_envs=min(batch, rows)), actor, visited, seed=cfg["seed"], **options)
     seconds = time.perf_counter() - started
-    weight, influence = learned(module, source, visited)
     run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     folder = run / "audit"
     setting = {"checkpoint": path.name, "env": cfg["env"], "audit": {**cfg["audit"], **options}, "seconds": seconds}
@@ -75,11 +75,18 @@ def learned(module, env, states):
     import torch
 
     advantage = module.advantage
+    require(
+        hasattr(advantage, "graph"),
+        f"{type(module).__name__} with {type(module.loss.critic).__name__} has no influence matrix to audit; "
+        "ilvf.analysis.audit measures without one",
+    )
     if advantage.graph is not None:
         return advantage.graph, advantage.graph
     env.set_state({**states, "rng": env.rng.get_state()})
     with torch.no_grad():
-        weight = advantage.critic(env.reset())[advantage.tensor_keys.influence_weight]
+        td = module.loss.actor(env.reset())  # some weights depend on the actions, too
+        writer = module.weigh if module.weigh is not None else advantage.critic
+        weight = writer(td)[advantage.tensor_keys.influence_weight]
     return weight.mT if advantage.orientation == "attention" else weight, advantage.draw(weight)
 
 

@@ -301,6 +301,10 @@ def test_the_recipe_audits_a_run(recipe, out, capsys, refused):
     ):
         assert recipe("audit", "checkpoint=last", f"out={out}", *small[1:], argument) == 2
         assert word in capsys.readouterr().err
+    for name, code in (("prd", 0), ("coma", 2)):  # weights of states and actions; and no matrix at all
+        assert recipe(name, *TINY, f"out={out}") == 0
+        assert recipe("audit", "checkpoint=last", f"out={out}", *small) == code
+    assert "no influence matrix" in capsys.readouterr().err
     assert recipe("audit") == 2
     assert "checkpoint=PATH" in capsys.readouterr().err
 

@@ -23,13 +23,12 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torchrl.envs.utils import ExplorationType, exploration_type
 
 from ilvf.envs.base import BatchedEnv, World
 from ilvf.envs.tabular_games import make_game
 from ilvf.envs.tabular_theory import TabularGame, place_values
 from ilvf.errors import require
-from ilvf.modules.attention import gumbel_like
+from ilvf.modules.actor import choose, told_greedy
 
 
 class Tabular(BatchedEnv):
@@ -176,11 +175,7 @@ class TabularActor(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         logp = self.log_probs(tensordict.get(self.in_keys[0]))
-        greedy = exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
-        action = (logp if greedy else logp + gumbel_like(logp)).argmax(-1)
-        tensordict.set(self.out_keys[0], action)
-        tensordict.set(self.out_keys[1], logp.gather(-1, action.unsqueeze(-1)).squeeze(-1))
-        return tensordict
+        return choose(tensordict, logp, self.out_keys, greedy=told_greedy())
 
 
 def describe(game: TabularGame) -> str:

@@ -1,16 +1,32 @@
 """The actors of a team: N categorical policies as one module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
+from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.envs.utils import ExplorationType, exploration_type
 
 from ilvf.modules.agent_nets import AgentMLP, normalise
 from ilvf.modules.attention import gumbel_like
+
+
+def told_greedy() -> bool:
+    """Does TorchRL's exploration type ask for the most likely actions?"""
+    return exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
+
+
+def choose(td: TensorDictBase, log_probs: Tensor, keys: Sequence[NestedKey], *, greedy: bool = False) -> TensorDictBase:
+    """Write one action per agent, `[*B, N]`, and its log-probability under `keys`, from log-probs `[*B, N, A]`.
+
+    Drawn by the Gumbel-max trick, or the most likely one.
+    """
+    action = (log_probs if greedy else log_probs + gumbel_like(log_probs)).argmax(-1)
+    td.set(keys[0], action)
+    return td.set(keys[1], log_probs.gather(-1, action.unsqueeze(-1)).squeeze(-1))
 
 
 class CategoricalActor(TensorDictModuleBase):
@@ -71,11 +87,7 @@ class CategoricalActor(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         logp = self.log_probs(*(tensordict.get(k) for k in self.in_keys))
-        greedy = exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
-        action = (logp if greedy else logp + gumbel_like(logp)).argmax(-1)  # the Gumbel-max trick draws from softmax
-        tensordict.set(self.out_keys[0], action)
-        tensordict.set(self.out_keys[1], logp.gather(-1, action.unsqueeze(-1)).squeeze(-1))
-        return tensordict
+        return choose(tensordict, logp, self.out_keys, greedy=told_greedy())
 
     def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
         """(log-probability of the recorded action, entropy), `[*B, N]` each."""
@@ -107,8 +119,4 @@ class RandomActor(TensorDictModuleBase):
         return logits.log_softmax(-1)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        logp = self.log_probs(*(tensordict.get(k) for k in self.in_keys))
-        action = (logp + gumbel_like(logp)).argmax(-1)
-        tensordict.set(self.out_keys[0], action)
-        tensordict.set(self.out_keys[1], logp.gather(-1, action.unsqueeze(-1)).squeeze(-1))
-        return tensordict
+        return choose(tensordict, self.log_probs(*(tensordict.get(k) for k in self.in_keys)), self.out_keys)
