@@ -7,7 +7,7 @@ import lightning as L
 import pytest
 import torch
 
-from ilvf.algorithms import COMA, ILVFP, IPPO, MAPPO
+from ilvf.algorithms import COMA, ILVFP, IPPO, MADDPG, MAPPO, QMIX
 from ilvf.envs import Tabular
 from ilvf.losses import Bernoulli, Soft, Threshold
 from ilvf.modules import (
@@ -15,8 +15,11 @@ from ilvf.modules import (
     CategoricalActor,
     CentralCritic,
     CounterfactualCritic,
+    GreedyActor,
     InfluenceCritic,
+    JointCritic,
     LocalCritic,
+    Mixer,
     RelevanceCritic,
     StateCritic,
 )
@@ -24,6 +27,20 @@ from ilvf.modules import (
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 N, HORIZON, H = 3, 20, 16
 ON = dict(num_envs=16, rollout_steps=HORIZON, epochs=4, minibatches=1, lr=0.01, eval_every=1000, eval_episodes=50)
+
+OFF = dict(num_envs=16, rollout_steps=HORIZON, updates=40, batch_size=128, capacity=8000, warmup=320, lr=0.01, tau=0.05)
+OFF |= dict(eval_every=1000, eval_episodes=50)
+
+
+def qmix(make, actor, sizes, kind="qmix"):
+    """The mixture's agents are greedy in values of their own: another kind of actor than the one that is offered."""
+    greedy = GreedyActor(N, actor.arguments["observation_dim"], sizes[2], hidden=H)
+    mixer = Mixer(kind, *sizes[:2], embed=8)
+    return QMIX(make, greedy, mixer, epsilon_frames=3000, loss=dict(gamma=0.9), **OFF)
+
+
+def maddpg(make, actor, sizes):
+    return MADDPG(make, actor, JointCritic(*sizes, hidden=H), loss=dict(gamma=0.9), **OFF)
 
 
 def ilvf_p(make, actor, sizes, initial="random", part=None):
@@ -51,6 +68,9 @@ ALGORITHMS = {
     "coma": lambda m, a, s: COMA(m, a, CounterfactualCritic(*s, hidden=H), **ON),
     "prd": prd,
     "prd, soft": lambda *a: prd(*a, part=Soft()),
+    "qmix": qmix,
+    "vdn": lambda *a: qmix(*a, kind="vdn"),
+    "maddpg": maddpg,
 }
 
 
@@ -81,13 +101,13 @@ def test_what_is_good_for_one_and_for_all(name):
 BEST = (HORIZON - 0.5) / HORIZON  # in the first step half of the neighbours have given
 
 
-@pytest.mark.parametrize("name", ["ippo", "ippo_c"])
+@pytest.mark.parametrize("name", ["ippo", "ippo_c", "maddpg"])
 def test_the_selfish_fail(name):
     """r_i = 2 s_{i−1} − s_i: to its own return, giving is a loss; without gifts all get 0 (½ in the first step)."""
     assert learned(name, "gifts", 30) <= 0.1
 
 
-@pytest.mark.parametrize("name", ["ilvf_p, bernoulli, from ones", "mappo", "mappo, central"])
+@pytest.mark.parametrize("name", ["ilvf_p, bernoulli, from ones", "mappo", "mappo, central", "qmix", "vdn"])
 def test_credit_makes_them_give(name):
     """ILVF-P begins with everybody's credit here. Begun at random it can end selfish: who does not give for want of
     credit shows the critic no gifts to learn from (docs/algorithms.md)."""

@@ -8,12 +8,17 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from tensordict import TensorDict
 from torch import Tensor, nn
+from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from ilvf.errors import UsageError, require
 from ilvf.modules import CategoricalActor
+from ilvf.modules.greedy import GreedyActor
 
+Actor = CategoricalActor | GreedyActor
 ACTOR = "loss.actor."
+KINDS: dict[str, type[CategoricalActor] | type[GreedyActor]] = {"categorical": CategoricalActor, "greedy": GreedyActor}
 RESUMED = "ILVF_RESUMED"  # tells the other processes of a run what `last` was
 
 
@@ -79,7 +84,7 @@ class Policy:
     Deterministic by default; `deterministic=False` samples. `action_mask` `[*B, N, A]` where actions can be impossible.
     """
 
-    def __init__(self, actor: CategoricalActor, config: dict[str, Any]):
+    def __init__(self, actor: Actor, config: dict[str, Any]):
         self.actor, self.config = actor, config
 
     @torch.no_grad()
@@ -94,16 +99,27 @@ class Policy:
         require(
             masked == (action_mask is not None), f"action_mask must {'' if masked else 'not '}be given to this policy"
         )
-        mask = None if action_mask is None else action_mask.reshape(-1, *action_mask.shape[-2:])
-        log_probs = self.actor.log_probs(observation.reshape(-1, *need), mask)
-        chosen = log_probs.argmax(-1) if deterministic else torch.distributions.Categorical(logits=log_probs).sample()
-        return chosen.reshape(observation.shape[:-1])
+        given = (observation,) if action_mask is None else (observation, action_mask)
+        flat = [x.reshape(-1, *x.shape[-2:]) for x in given]
+        mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
+        with set_exploration_type(mode):
+            out = self.actor(TensorDict(dict(zip(self.actor.in_keys, flat, strict=True)), len(flat[0])))
+        return out[self.actor.out_keys[0]].reshape(observation.shape[:-1])
 
 
-def actor_of(content: Mapping[str, Any]) -> CategoricalActor:
+def arguments_of(actor: Actor) -> dict[str, Any]:
+    """What a checkpoint keeps of an actor beside its parameters: its kind and constructor arguments."""
+    kind = next((k for k, v in KINDS.items() if type(actor) is v), None)
+    return {"kind": kind, **actor.arguments}
+
+
+def actor_of(content: Mapping[str, Any]) -> Actor:
     """The actor in the content of a checkpoint."""
     state = {k.removeprefix(ACTOR): v for k, v in content["state_dict"].items() if k.startswith(ACTOR)}
-    return CategoricalActor.rebuild(content["ilvf"]["actor"], state)
+    arguments = dict(content["ilvf"]["actor"])
+    kind = arguments.pop("kind", "categorical")  # what there was before kinds were written
+    require(kind in KINDS, f"the checkpoint's actor is of the kind {kind!r}; this version knows {', '.join(KINDS)}")
+    return KINDS[kind].rebuild(arguments, state)
 
 
 def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:

@@ -1,4 +1,4 @@
-"""From environments to minibatches: one pass over `RolloutLoader` is one iteration of an on-policy algorithm."""
+"""From environments to minibatches: one pass over a loader is one iteration of an algorithm."""
 
 from collections.abc import Callable, Iterator
 
@@ -53,6 +53,27 @@ class RolloutLoader:
             if epoch and self.renew is not None:
                 self.renew(batch)
             yield from shuffled(batch, self.minibatches)
+
+
+class ReplayLoader:
+    """A sized iterable whose every pass collects once and then yields `updates` minibatches of earlier transitions.
+
+    Args:
+        collect: puts new transitions into a buffer.
+        sample: draws a minibatch from it.
+        updates: minibatches of each pass.
+    """
+
+    def __init__(self, collect: Callable[[], object], sample: Callable[[], TensorDictBase], *, updates: int):
+        self.collect, self.sample, self.updates = collect, sample, updates
+
+    def __len__(self) -> int:
+        return self.updates
+
+    def __iter__(self) -> Iterator[TensorDictBase]:
+        self.collect()
+        for _ in range(self.updates):
+            yield self.sample()
 
 
 def shuffled(batch: TensorDictBase, pieces: int) -> Iterator[TensorDictBase]:

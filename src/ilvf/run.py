@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 
-from ilvf.algorithms.on_policy import OnPolicy
+from ilvf.algorithms.training import Training
 from ilvf.callbacks import CleanStop, IterationBar
 from ilvf.checkpoint import RESUMED, AtomicCheckpoints, read_checkpoint, require_fit
 from ilvf.config import Config, flatten
@@ -31,8 +31,8 @@ MONITOR = "eval/return/team"
 
 
 def train(
-    name: str, cfg: Config, build: Callable[[Config], OnPolicy], callbacks: Sequence[Callback] = ()
-) -> OnPolicy | None:
+    name: str, cfg: Config, build: Callable[[Config], Training], callbacks: Sequence[Callback] = ()
+) -> Training | None:
     """Run the algorithm that `build` makes from the config, as the config says; `name` is the algorithm's.
 
     Returns:
@@ -62,6 +62,7 @@ def train(
     trainer = _trainer(cfg, run_dir, tracker, [stop, *callbacks])
     if content:
         _require_same_size(content, module, trainer)
+        module.require_complete(Path(cfg["resume"]), content)
     tracker.start(module.config, cfg["seed"], _changes(content, module))
     status = "FAILED"
     try:
@@ -79,7 +80,7 @@ def train(
 
 # ---------------------------------------------------------------------- parts
 def _quiet() -> None:
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning.pytorch", "lightning.fabric", "torchrl"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -144,7 +145,7 @@ def _trainer(cfg: Config, run_dir: Path, tracker: MLflowTracker, callbacks: Sequ
         raise
 
 
-def _require_same_size(content: dict[str, Any], module: OnPolicy, trainer: L.Trainer) -> None:
+def _require_same_size(content: dict[str, Any], module: Training, trainer: L.Trainer) -> None:
     """What a checkpoint holds for every process must find its place."""
     ranks = content["ilvf"]["state"]["ranks"]
     require(
@@ -158,7 +159,7 @@ def _require_same_size(content: dict[str, Any], module: OnPolicy, trainer: L.Tra
     )
 
 
-def _changes(content: dict[str, Any] | None, module: OnPolicy) -> dict[str, Any]:
+def _changes(content: dict[str, Any] | None, module: Training) -> dict[str, Any]:
     """The config keys that a resumed run changes."""
     old = flatten(content["ilvf"]["config"]) if content else None
     return {} if old is None else {k: v for k, v in flatten(module.config).items() if old.get(k) != v}
@@ -173,7 +174,7 @@ def _store_checkpoints(tracker: MLflowTracker, run_dir: Path) -> None:
         tracker.artifact(run_dir / METRICS)
 
 
-def _report(module: OnPolicy, tracker: MLflowTracker, run_dir: Path, signal_number: int | None) -> None:
+def _report(module: Training, tracker: MLflowTracker, run_dir: Path, signal_number: int | None) -> None:
     """The last words of a run."""
     found = {k.removeprefix("eval/"): v for k, v in module.last_metrics.items() if k.startswith("eval/")}
     if signal_number is not None:

@@ -43,10 +43,10 @@ def checksum(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def save_run_state(env: EnvBase, frames: int, checksum: str) -> dict[str, Any]:
-    """The frame counter, and every process's generators, environments and checksum."""
+def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dict[str, Any]:
+    """The frame counter, and every process's generators, environments and checksum, and what `more` it has."""
     own = env.get_state() if hasattr(env, "get_state") else {}
-    mine = {"generators": save_generators(), "env": own, "checksum": checksum}
+    mine = {"generators": save_generators(), "env": own, "checksum": checksum, **more}
     ranks = [mine]
     if several():
         ranks = [None] * dist.get_world_size()  # type: ignore[list-item]

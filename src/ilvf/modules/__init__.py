@@ -8,6 +8,9 @@ from ilvf.modules.central import CentralCritic, LocalCritic
 from ilvf.modules.counterfactual import CounterfactualCritic
 from ilvf.modules.critic import InfluenceCritic, StateCritic
 from ilvf.modules.first_layers import OwnFirst, SharedFirst
+from ilvf.modules.greedy import GreedyActor
+from ilvf.modules.joint_critic import JointCritic
+from ilvf.modules.mixer import Mixer
 from ilvf.modules.relevance import RelevanceCritic
 from ilvf.modules.value_norm import ValueNorm
 
@@ -18,9 +21,12 @@ __all__ = [
     "CategoricalActor",
     "CentralCritic",
     "CounterfactualCritic",
+    "GreedyActor",
     "GumbelAttention",
     "InfluenceCritic",
+    "JointCritic",
     "LocalCritic",
+    "Mixer",
     "OwnFirst",
     "RandomActor",
     "RelevanceCritic",
