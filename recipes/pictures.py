@@ -63,18 +63,20 @@ def learning_curve(path: Path) -> Figure:
 
 def comparison(groups: dict[str, Any], metric: str) -> Figure:
     """Mean learning curve of every group with its 95 % t interval over seeds."""
+    import matplotlib
     import pandas as pd
 
     from ilvf.analysis import t_interval
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="environment frames", ylabel=metric)
+    axes.set_prop_cycle(color=matplotlib.colormaps["tab10" if len(groups) <= 10 else "tab20"].colors)
     for label, curves in groups.items():
         table = pd.concat(curves, axis=1).dropna()
         (line,) = axes.plot(table.index, table.mean(axis=1), label=f"{label} ({len(curves)} seeds)")
         if len(curves) > 1:
             band = [t_interval(row.tolist()) for _, row in table.iterrows()]
             axes.fill_between(table.index, *zip(*band, strict=True), color=line.get_color(), alpha=0.15, lw=0)
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     axes.grid(alpha=0.3)
     return figure
