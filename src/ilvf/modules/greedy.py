@@ -7,8 +7,8 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
-from torchrl.envs.utils import ExplorationType, exploration_type
 
+from ilvf.modules.actor import told_greedy
 from ilvf.modules.agent_nets import AgentMLP, normalise
 
 
@@ -76,7 +76,7 @@ class GreedyActor(TensorDictModuleBase):
         inputs = [tensordict.get(k) for k in self.in_keys]
         values = self.values(*inputs)
         action = values.argmax(-1)
-        if exploration_type() not in (ExplorationType.DETERMINISTIC, ExplorationType.MODE):
+        if not told_greedy():
             other = random_action(values, *inputs[1:])
             action = torch.where(torch.rand(action.shape, device=action.device) < self.epsilon, other, action)
         return tensordict.set(self.out_keys[0], action)
