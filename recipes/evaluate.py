@@ -21,6 +21,7 @@ def main() -> None:
     from ilvf.evaluation import EVALUATION_SEED, evaluate
 
     env = make_env(num_envs=cfg["algorithm"]["eval_episodes"], seed=EVALUATION_SEED + cfg["seed"], **cfg["env"])
+    env.eval()
     torch.manual_seed(cfg["seed"])
     actor, source = (
         trained(env, Path(cfg["checkpoint"])) if cfg["checkpoint"] else untrained(env, cfg["policy"], Path(cfg["out"]))
@@ -49,7 +50,8 @@ def untrained(env, name: str, out: Path):
     """(actor, where its picture goes): random, or one of the rules that the environment has (`env.rules`)."""
     from ilvf.modules import RandomActor
 
-    rules = {"random": lambda: RandomActor(env.n_actions), **getattr(env, "rules", {})}
+    masked = ("agents", "action_mask") in env.observation_spec.keys(True)
+    rules = {"random": lambda: RandomActor(env.n_actions, masked=masked), **getattr(env, "rules", {})}
     require(name in rules, f"policy={name!r} is not known here; choose one of {', '.join(rules)}")
     return rules[name](), out / name
 

@@ -21,7 +21,9 @@ def unpack(cfg: Config) -> tuple[dict[str, Any], Callable, Any, dict[str, Any]]:
     a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
     env = factory(num_envs=1, seed=cfg["seed"])
     net, loss = ({k: a.pop(k) for k in keys} for keys in (NET, LOSS))
-    actor = CategoricalActor(env.n_agents, env.observation_dim, env.n_actions, gain=a.pop("gain"), **net)
+    masked = ("agents", "action_mask") in env.observation_spec.keys(True)
+    sizes = (env.n_agents, env.observation_dim, env.n_actions)
+    actor = CategoricalActor(*sizes, gain=a.pop("gain"), masked=masked, **net)
     return a, factory, env, {"actor": actor, "net": net, "loss": loss}
 
 

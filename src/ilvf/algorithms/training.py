@@ -206,6 +206,7 @@ class Training(L.LightningModule):
     # ------------------------------------------------------------------ evaluation
     def _evaluate(self) -> dict[str, float]:
         env = self.make_env(num_envs=self.eval_episodes, seed=EVALUATION_SEED + self.seed, device=self.env.device)
+        env.eval()  # environments may pay training rewards that no score should have
         metrics, rollout = evaluate(env, self.loss.actor, max_steps=self._evaluation_steps(env))
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:

@@ -1,10 +1,11 @@
 """What every batched scenario shares: specs, resets, the clock, episode statistics, saving and restoring."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from tensordict import TensorDict, TensorDictBase
+from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
@@ -26,8 +27,9 @@ class BatchedEnv(EnvBase):
     | `("agents", "observation")` | `[B, N, Do]` | what each policy sees; `observation_mask` beside it marks padding |
     | `("agents", "state")` | `[B, N, D]` | each agent's own state, what critics see |
     | `("agents", "action")` | `[B, N]` int64 | |
+    | `("agents", "action_mask")` | `[B, N, A]` bool | only of scenarios with `masked = True`: what is possible now |
     | `("next", "agents", "reward")` | `[B, N, 1]` | r_i; the team's reward is the sum over agents |
-    | `terminated`, `truncated`, `done` | `[B, 1]` | the clock truncates at `horizon` steps |
+    | `terminated`, `truncated`, `done` | `[B, 1]` | `ended` terminates, the clock truncates at `horizon` steps |
     | `("episode", ...)` | `[B, 1]` | `return` (team, so far), `length`, and the scenario's own statistics |
 
     `observation_graph`, `transition_graph`, `reward_graph`: bool `[N, N]`, G[i, j] = "j enters i's observation / next
@@ -38,6 +40,7 @@ class BatchedEnv(EnvBase):
     n_actions: int
     observation_dim: int
     state_dim: int
+    masked: bool = False
     statistic_names: tuple[str, ...] = ()
     batch_locked = True
 
@@ -96,8 +99,21 @@ class BatchedEnv(EnvBase):
     def reward(self, world: World) -> Tensor:
         """r_i on the new world, `[B, N]`."""
 
+    def ended(self, world: World) -> Tensor | None:
+        """bool `[B]`: the task is over in the new world (terminated); None where it never ends by itself."""
+        return None
+
+    def action_mask(self, world: World) -> Tensor:
+        """bool `[B, N, A]`: the actions that are possible; asked for only of scenarios with `masked = True`."""
+        raise NotImplementedError
+
     def statistics(self, world: World) -> dict[str, Tensor]:
         """`statistic_names` → `[B]`, evaluated on the new world."""
+        return {}
+
+    @property
+    def rules(self) -> Mapping[str, Callable[[], TensorDictModuleBase]]:
+        """Rule-based controllers by name; each call builds a policy that writes `("agents", "action")`."""
         return {}
 
     def landscape(self, world: World) -> dict[str, Tensor]:
@@ -114,6 +130,9 @@ class BatchedEnv(EnvBase):
             shape=(b, n),
             device=dev,
         )
+        if self.masked:
+            a = self.n_actions
+            agents["action_mask"] = Binary(a, (b, n, a), device=dev, dtype=torch.bool)
         names = ("return", "length", *self.statistic_names)
         episode = Composite({k: Unbounded((b, 1), device=dev) for k in names}, shape=(b,), device=dev)
         land = {k: Unbounded(v.shape, device=dev) for k, v in self.landscape(self.initial()).items()}
@@ -148,11 +167,15 @@ class BatchedEnv(EnvBase):
         self.world["step"] = history["step"] + 1
         self.world["return"] = history["return"] + reward.sum(-1)
         out = self._look()
-        truncated = (self.world["step"] >= self.horizon).unsqueeze(-1)
         out.set(("agents", "reward"), reward.unsqueeze(-1))
-        terminated = torch.zeros_like(truncated)
-        out.update({"done": truncated.clone(), "terminated": terminated, "truncated": truncated})
-        return out
+        return out.update(self._flags())
+
+    def _flags(self) -> dict[str, Tensor]:
+        """An episode that ends by itself in its last step is terminated, not truncated."""
+        late, ended = self.world["step"] >= self.horizon, self.ended(self.world)
+        terminated = torch.zeros_like(late) if ended is None else ended
+        flags = {"terminated": terminated, "truncated": late & ~terminated, "done": late | terminated}
+        return {k: v.unsqueeze(-1) for k, v in flags.items()}
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None:
@@ -171,6 +194,8 @@ class BatchedEnv(EnvBase):
             "observation_mask": self.observation_mask.expand_as(observation),
             "state": state,
         }
+        if self.masked:
+            agents["action_mask"] = self.action_mask(self.world)
         return TensorDict(
             {
                 "agents": TensorDict(agents, [*b, self.n_agents], device=dev),
