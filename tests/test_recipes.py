@@ -1,4 +1,4 @@
-"""Every on-policy baseline through its recipe: it runs, resumes exactly, is evaluated, all its keys are live."""
+"""Every on-policy baseline through its recipe: it runs, resumes exactly, is evaluated."""
 
 import pytest
 import torch
@@ -7,20 +7,7 @@ from tensordict import TensorDict
 from conftest import TINY
 from ilvf.modules import RandomActor
 
-RECIPES = {
-    "mappo": ("algorithm.critic=central", "algorithm.shared_first=true"),
-    "ippo": ("algorithm.critic=state",),
-    "no_inferring": (
-        "algorithm.discretise=soft",
-        "algorithm.noise=true",
-        "algorithm.tau=0.3",
-        "algorithm.initial_influence=ones",
-        "algorithm.target=mc",
-    ),
-    "coma": ("algorithm.lmbda=0.3", "algorithm.gamma=0.5", "algorithm.normalize=none"),
-    "prd": ("algorithm.threshold=0.4", "algorithm.threshold=null", "algorithm.target=mc"),
-}
-KEYS = [(name, option) for name, options in RECIPES.items() for option in options]
+RECIPES = ("mappo", "ippo", "no_inferring", "coma", "prd")
 
 
 @pytest.fixture
@@ -53,14 +40,6 @@ def test_three_and_three_are_six(name, run, recipe, capsys):
     (folder,) = (p.parent for p in out.glob("*/checkpoints"))
     assert recipe("evaluate", f"checkpoint={folder}") == 0
     assert "reward/agent_step" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("name", "option"), KEYS)
-def test_every_own_key_turns_something(name, option, run):
-    """The weights after two iterations are others (shared keys are turned in test_runs.py)."""
-    ends = [run(name, *TINY, "algorithm.lr=0.03", *args)[1] for args in ((), (option,))]
-    same = ends[0].keys() == ends[1].keys() and all(v.shape == ends[1][k].shape for k, v in ends[0].items())
-    assert not same or any(not torch.equal(v, ends[1][k]) for k, v in ends[0].items())
 
 
 @pytest.mark.parametrize("name", RECIPES)

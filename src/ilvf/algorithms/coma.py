@@ -30,11 +30,14 @@ class COMA(OnPolicy):
         lmbda: float = 0.8,
         value_norm: bool = True,
         min_variance: float = 1e-6,
+        state_key: str = "state",
         loss: dict[str, Any] | None = None,
         **options: Any,
     ):
         n = actor.arguments["n_agents"]
         norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
         objective = ILVFLoss(actor, critic, norm, **(loss or {}))
-        advantage: Any = CounterfactualAdvantage(actor, critic, norm, gamma=gamma, lmbda=lmbda, normalize=normalize)
+        objective.set_keys(state=("agents", state_key))
+        credit: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key)
+        advantage: Any = CounterfactualAdvantage(actor, critic, norm, **credit)
         super().__init__(make_env, objective, advantage, **options)

@@ -48,8 +48,17 @@ class TeamAdvantage:
     R = Σ_i r_i,  A = GAE(R, V),  Â_i = A.  Values and targets `[*B, T, 1, 1]` are the team's and stand at the root.
     """
 
-    def __init__(self, critic: CentralCritic, norm: ValueNorm | None, *, gamma: float, lmbda: float, normalize: str):
-        module = critic.value_module(value_key="normalised_value")
+    def __init__(
+        self,
+        critic: CentralCritic,
+        norm: ValueNorm | None,
+        *,
+        gamma: float,
+        lmbda: float,
+        normalize: str,
+        state_key: str = "state",
+    ):
+        module = critic.value_module(value_key="normalised_value", state_key=state_key)
         options: dict[str, Any] = dict(normalize=normalize, shifted=True)
         self.estimator = ILVFAdvantage(gae(gamma, lmbda), real_scale(module, norm, ()), torch.ones(1, 1), **options)
         root = {k: k for k in ("value_target", "individual_advantage", "influence", "influence_weight", "mask")}
@@ -81,15 +90,17 @@ class CounterfactualAdvantage:
         gamma: float,
         lmbda: float,
         normalize: str,
+        state_key: str = "state",
     ):
         require(0 <= gamma <= 1 and 0 <= lmbda <= 1, f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]")
         self.actor, self.critic, self.norm = actor, critic, norm
         self.gamma, self.lmbda, self.normalize = gamma, lmbda, normalize
+        self.state_key = ("agents", state_key)
         self.tensor_keys = ILVFAdvantage.default_keys()
 
     @torch.no_grad()
     def __call__(self, rollout: TensorDictBase) -> TensorDictBase:
-        q = self.critic.all_actions(rollout["agents", "state"], rollout["agents", "action"])
+        q = self.critic.all_actions(rollout[self.state_key], rollout["agents", "action"])
         chosen = q.gather(-1, rollout["agents", "action"].unsqueeze(-1))
         pi = self.actor.log_probs(*(rollout.get(k) for k in self.actor.in_keys)).exp()
         advantage = self._real(chosen) - (pi * self._real(q)).sum(-1, keepdim=True)
@@ -102,7 +113,7 @@ class CounterfactualAdvantage:
 
     def _target(self, rollout: TensorDictBase) -> Tensor:
         following = self.actor(rollout["next"].select(*self.actor.in_keys))
-        value = self._real(self.critic(rollout["next", "agents", "state"], following["agents", "action"])).squeeze(-1)
+        value = self._real(self.critic(rollout["next", *self.state_key], following["agents", "action"])).squeeze(-1)
         reward = rollout["next", "agents", "reward"].sum(-2).expand_as(value)
         done, terminated = (rollout["next", k].expand_as(value) for k in ("done", "terminated"))
         return vec_td_lambda_return_estimate(self.gamma, self.lmbda, value, reward, done, terminated).unsqueeze(-1)

@@ -16,7 +16,7 @@ class IPPO(OnPolicy):
         LocalCritic:  V_i(o_i)   IPPO
         StateCritic:  V_i(s)     IPPO-C, the paper's baseline: the Ŵ = I end of the ILVF family
 
-    Args: see `MAPPO`.
+    Args: see `MAPPO`. `state_key` is None for the one that the critic is made for: observation or state.
     """
 
     def __init__(
@@ -30,12 +30,13 @@ class IPPO(OnPolicy):
         lmbda: float = 0.95,
         value_norm: bool = True,
         min_variance: float = 1e-6,
+        state_key: str | None = None,
         loss: dict[str, Any] | None = None,
         **options: Any,
     ):
         n = actor.arguments["n_agents"]
         norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
-        key = "observation" if isinstance(critic, LocalCritic) else "state"
+        key = state_key or ("observation" if isinstance(critic, LocalCritic) else "state")
         objective = ILVFLoss(actor, critic, norm, **(loss or {}))
         objective.set_keys(state=("agents", key))
         discount: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=key)

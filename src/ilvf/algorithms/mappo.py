@@ -23,6 +23,7 @@ class MAPPO(OnPolicy):
         normalize: standardise the advantage per `agent`, `global` or `none`, once per rollout.
         gamma, lmbda: of GAE.
         value_norm, min_variance: normalise the value targets, with this floor of their variance.
+        state_key: what critics see; "observation" for environments without states.
         loss: keyword arguments of `ILVFLoss`.
         **options: of `OnPolicy`.
     """
@@ -38,13 +39,15 @@ class MAPPO(OnPolicy):
         lmbda: float = 0.95,
         value_norm: bool = True,
         min_variance: float = 1e-6,
+        state_key: str = "state",
         loss: dict[str, Any] | None = None,
         **options: Any,
     ):
         n, central = actor.arguments["n_agents"], isinstance(critic, CentralCritic)
         norm = ValueNorm((1 if central else n, 1), min_variance=min_variance) if value_norm else None
         objective = ILVFLoss(actor, critic, norm, **(loss or {}))
-        discount: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize)
+        objective.set_keys(state=("agents", state_key))
+        discount: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key)
         advantage: Any
         if isinstance(critic, CentralCritic):
             advantage = TeamAdvantage(critic, norm, **discount)
