@@ -114,7 +114,8 @@ class OffPolicy(Training):
         self.prepare()
         with self.trainer.precision_plugin.forward_context():
             rollout = next(self._rollouts)
-        self.replay.add(rollout.select(*self.loss.batch_keys).reshape(-1))
+        may = [k for k in self.loss.optional_keys if rollout.get(k, None) is not None]
+        self.replay.add(rollout.select(*self.loss.batch_keys, *may).reshape(-1))
         return rollout
 
     def prepare(self) -> None:

@@ -15,6 +15,7 @@ from torchrl.objectives.value import ValueEstimatorBase
 from ilvf.algorithms.training import EnvFactory, Training
 from ilvf.errors import require
 from ilvf.losses import ILVFLoss
+from ilvf.losses.signals import alive
 from ilvf.rollout import RolloutLoader
 
 __all__ = ["EnvFactory", "OnPolicy"]
@@ -68,9 +69,12 @@ class OnPolicy(Training):
             self._collected = time.perf_counter()
             self.estimate(rollout)
         if self.loss.value_norm is not None:
-            self.loss.value_norm.update(rollout[self.loss.tensor_keys.value_target])
+            target = rollout[self.loss.tensor_keys.value_target]
+            living = alive(rollout, self.loss.tensor_keys.mask, self.loss.actor.arguments["n_agents"])
+            self.loss.value_norm.update(target, living if living is not None and living.shape == target.shape else None)
         self.note(rollout)
-        return rollout.select(*self.kept_keys).reshape(-1)
+        may = [k for k in (self.loss.tensor_keys.mask,) if rollout.get(k, None) is not None]
+        return rollout.select(*self.kept_keys, *may).reshape(-1)
 
     @property
     def kept_keys(self) -> list[Any]:

@@ -17,6 +17,7 @@ from ilvf.losses.discretise import Threshold
 from ilvf.losses.functional import force_diagonal, local_advantage, standardise
 from ilvf.losses.signals import (
     all_alive,
+    bury,
     key_tuple,
     need,
     number_of_agents,
@@ -69,8 +70,9 @@ class ILVFAdvantage(ValueEstimatorBase):
     Keys (`set_keys`): `advantage` (the local one), `individual_advantage`, `value_target`, `value`, `reward`, `done`,
     `terminated`, `influence_weight` (read), `influence` (written), `mask`. Reward and done of the whole team,
     `[*B, T, 1]`, are broadcast to the agents. Where there is a `mask` `[*B, T, N]`, agents that it calls dead (False)
-    neither get credit nor give any, and do not count in the normalisation. The keys of an `inner` with a network of its
-    own, such as a loss's estimator, are taken over.
+    neither get credit nor give any, and do not count in the normalisation; where the next state has one too, their
+    values are 0 from their death on (an `inner` with a network of its own must see to that itself). The keys of such
+    an `inner`, a loss's estimator say, are taken over.
 
     Errors: `UsageError`, one sentence, for a missing key, a shape without agent axis, a flattened rollout, an
     influence for another number of agents.
@@ -224,6 +226,9 @@ class ILVFAdvantage(ValueEstimatorBase):
         if self.critic is not None:
             keys = [self._key("value", g) for g in self.groups]
             write_values(self.critic, tensordict, keys, time, self.tensor_keys.done if self.contiguous else None)
+            for group in self.groups:
+                bury(tensordict, self._key("value", group), self._key("mask", group))
+                bury(tensordict.get("next"), self._key("value", group), self._key("mask", group))
 
     def _individual(self, tensordict: TensorDictBase, group: str, time: int, **options: Any) -> None:
         """Write A_j and the value target of every agent of a group, by `inner`."""

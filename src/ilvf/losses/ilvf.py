@@ -11,7 +11,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.errors import require
 from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
-from ilvf.losses.signals import need
+from ilvf.losses.signals import alive, need
 from ilvf.modules import CategoricalActor, ValueNorm
 
 
@@ -33,6 +33,8 @@ class ILVFLoss(LossModule):
         huber_delta: δ.
         value_clip: radius of the value clipping in normalised units; None for none.
 
+    Where the tensordict has a `mask` `[*B, N]`, only agents that are alive (True) count, in every term.
+
     The value at collection, for its clipping, is `normalised_value`, the critic's own output, where there is one, and
     else `state_value`, normalised.
 
@@ -49,6 +51,7 @@ class ILVFLoss(LossModule):
         value: NestedKey = ("agents", "state_value")
         state: NestedKey = ("agents", "state")
         action: NestedKey = ("agents", "action")
+        mask: NestedKey = ("agents", "mask")
 
     default_keys = _AcceptedKeys
     actor: CategoricalActor
@@ -88,26 +91,30 @@ class ILVFLoss(LossModule):
 
     @property
     def batch_keys(self) -> list[NestedKey]:
-        """What a minibatch must hold."""
-        return list(dict.fromkeys([*self.actor.in_keys, *vars(self.tensor_keys).values()]))
+        """What a minibatch must hold; `mask` it may."""
+        keys = {k: v for k, v in vars(self.tensor_keys).items() if k != "mask"}
+        return list(dict.fromkeys([*self.actor.in_keys, *keys.values()]))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        policy, diagnostics = self._policy_terms(tensordict)
-        terms = {**policy, **self._value_terms(tensordict)}
+        living = alive(tensordict, self.tensor_keys.mask, self.actor.arguments["n_agents"])
+        policy, diagnostics = self._policy_terms(tensordict, living)
+        terms = {**policy, **self._value_terms(tensordict, living)}
         return TensorDict({**terms, **{k: v.detach() for k, v in diagnostics.items()}})
 
-    def _policy_terms(self, td: TensorDictBase) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _policy_terms(self, td: TensorDictBase, living: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         keys = self.tensor_keys
         log_prob, entropy = self.actor.evaluate(td)
         old, advantage = td.get(keys.action_log_prob), td.get(keys.advantage).squeeze(-1)
         gain, ratio = clipped_surrogate(log_prob, old, advantage, self.clip)
+        if living is not None:
+            gain, entropy = (x.masked_fill(~living.squeeze(-1), 0) for x in (gain, entropy))
         terms = {"loss_objective": -team_mean(gain), "loss_entropy": -self.entropy * team_mean(entropy)}
         with torch.no_grad():
             outside = ((ratio - 1).abs() > self.clip).float().mean()
             kl = (ratio - 1 - (log_prob - old)).mean()  # Schulman's k3 estimator, never negative
         return terms, {"entropy": entropy.mean(), "clip_fraction": outside, "kl": kl}
 
-    def _value_terms(self, td: TensorDictBase) -> dict[str, Tensor]:
+    def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> dict[str, Tensor]:
         keys = self.tensor_keys
         target = need(td, keys.value_target)
         if self.value_norm is not None:
@@ -118,11 +125,12 @@ class ILVFLoss(LossModule):
         else:
             old = self._old_value(td)
             error = clipped_value_loss(value, old, target, clip=self.value_clip, delta=self.huber_delta)
-        terms = {"loss_value": self.value * team_mean(error.squeeze(-1))}
+        errors = {"loss_value": error}
         if action_value is not None:
-            error = huber(action_value - target, self.huber_delta)
-            terms["loss_action_value"] = self.value * team_mean(error.squeeze(-1))
-        return terms
+            errors["loss_action_value"] = huber(action_value - target, self.huber_delta)
+        if living is not None and value.shape[-2] == living.shape[-2]:  # one value of the whole team lives on
+            errors = {k: v.masked_fill(~living, 0) for k, v in errors.items()}
+        return {k: self.value * team_mean(v.squeeze(-1)) for k, v in errors.items()}
 
     def _old_value(self, td: TensorDictBase) -> Tensor:
         old = td.get(self.tensor_keys.normalised_value, None)

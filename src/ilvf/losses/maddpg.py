@@ -11,6 +11,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.errors import require
 from ilvf.losses.functional import huber, team_mean
+from ilvf.losses.signals import alive
 from ilvf.modules.actor import CategoricalActor
 from ilvf.modules.attention import gumbel_like
 from ilvf.modules.joint_critic import JointCritic
@@ -37,7 +38,8 @@ class MADDPGLoss(LossModule):
         huber_delta: δ of ℓ = Huber; None is the squared error, ℓ(e) = e².
 
     Output: `loss_actor`, `loss_critic`, and the diagnostics `target` (mean y, in reward units), `error` (mean |Q − y|,
-    normalised) and `entropy`, detached.
+    normalised) and `entropy`, detached. Where a transition has a `mask` `[*B, N]`, only agents that are alive (True)
+    count, and the dead of the next state have no future.
     """
 
     @dataclass
@@ -45,6 +47,7 @@ class MADDPGLoss(LossModule):
         state: NestedKey = ("agents", "state")
         reward: NestedKey = ("agents", "reward")
         terminated: NestedKey = "terminated"
+        mask: NestedKey = ("agents", "mask")
 
     default_keys = _AcceptedKeys
     actor: CategoricalActor
@@ -94,6 +97,11 @@ class MADDPGLoss(LossModule):
         now = [*self.actor.in_keys, keys.state]
         return [*now, *map(after, now), self.actor.out_keys[0], after(keys.reward), after(keys.terminated)]
 
+    @property
+    def optional_keys(self) -> list[NestedKey]:
+        """What a transition may hold besides."""
+        return [self.tensor_keys.mask, after(self.tensor_keys.mask)]
+
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         logp = self.actor.log_probs(*(tensordict.get(k) for k in self.actor.in_keys))
         action = F.one_hot(tensordict.get(self.actor.out_keys[0]), logp.shape[-1]).to(logp.dtype)
@@ -106,6 +114,10 @@ class MADDPGLoss(LossModule):
         loss = error.square() if self.huber_delta is None else huber(error, self.huber_delta)
         entropy = -(logp.exp() * logp).sum(-1)
         gain = self.gain(state, action, straight_through(logp, self.temperature))
+        living = alive(tensordict, self.tensor_keys.mask, logp.shape[-2])
+        if living is not None:
+            gain, entropy = (x.masked_fill(~living.squeeze(-1), 0) for x in (gain, entropy))
+            loss = loss.masked_fill(~living, 0)
         terms = {
             "loss_actor": -team_mean(gain) - self.entropy * team_mean(entropy),
             "loss_critic": team_mean(loss.squeeze(-1)),
@@ -127,6 +139,8 @@ class MADDPGLoss(LossModule):
         future = self.target_critic(later.get(keys.state), action.flatten(1))
         on = (~later.get(keys.terminated)).to(future.dtype).unsqueeze(-1)
         future = future if self.norm is None else self.norm.denormalise(future)
+        living = alive(later, keys.mask, logp.shape[-2])
+        future = future if living is None else future.masked_fill(~living, 0)
         return later.get(keys.reward) + self.gamma * on * future
 
 

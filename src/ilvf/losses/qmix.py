@@ -23,7 +23,8 @@ class QMIXLoss(LossModule):
 
     The bar marks target networks. A truncated episode bootstraps, a terminated one does not. Q_tot is put out
     normalised (see `ReturnNorm`), so that nothing depends on the scale of the rewards. Without `double` the argmax is
-    that of Q̄ itself. Impossible actions are never the argmax.
+    that of Q̄ itself. Impossible actions are never the argmax. Agents that have died go on being mixed, with the value
+    of whatever their observation is then.
 
     Args:
         actor, mixer: own their parameters here; their targets are frozen copies.
@@ -85,6 +86,11 @@ class QMIXLoss(LossModule):
         keys, now = self.tensor_keys, list(self.actor.in_keys)
         now += [keys.state] if self.mixer.needs_state else []
         return [*now, *map(after, now), *self.actor.out_keys, after(keys.reward), after(keys.terminated)]
+
+    @property
+    def optional_keys(self) -> list[NestedKey]:
+        """What a transition may hold besides: nothing."""
+        return []
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         observation = tensordict.get(self.actor.in_keys[0])

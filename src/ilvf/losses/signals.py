@@ -75,6 +75,15 @@ def alive(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor | None:
     return mask.bool().reshape(*batch, n, 1)
 
 
+def bury(tensordict: TensorDictBase, value_key: NestedKey, mask_key: NestedKey) -> None:
+    """Set the values of dead agents to 0: nothing will come to them any more."""
+    if tensordict.get(mask_key, None) is not None:
+        value = per_agent(tensordict, value_key)
+        living = alive(tensordict, mask_key, value.shape[-2])
+        assert living is not None
+        tensordict.set(value_key, value.masked_fill(~living, 0))
+
+
 def all_alive(tensordict: TensorDictBase, keys: list[NestedKey], sizes: list[int]) -> Tensor | None:
     """`alive` of several groups, side by side; a group without a mask lives. None if there is no mask at all."""
     masks = [alive(tensordict, key, n) for key, n in zip(keys, sizes, strict=True)]

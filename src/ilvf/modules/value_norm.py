@@ -40,10 +40,17 @@ class ValueNorm(nn.Module):
         variance = (self.second / weight - mean.square()).clamp_min(self.min_variance)
         return mean.float(), variance.sqrt().float()
 
-    def update(self, x: Tensor) -> None:
-        """x `[*B, *shape]`."""
+    def update(self, x: Tensor, mask: Tensor | None = None) -> None:
+        """x `[*B, *shape]`; where a bool mask of that shape is False, an agent is dead and does not count."""
         x = x.detach().double().reshape(-1, *self.first.shape)
-        batch = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
+        if mask is None:
+            batch = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
+        else:
+            lives = mask.reshape(x.shape)
+            x = x.masked_fill(~lives, 0)
+            *sums, share = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0), lives.double().mean(0)]))
+            known = torch.stack([self.first, self.second]) / self.weight.clamp_min(1e-5)  # of whom nothing was seen
+            batch = torch.where(share > 0, torch.stack(sums) / share.clamp_min(1e-12), known)
         self.first.lerp_(batch[0], 1 - self.beta)
         self.second.lerp_(batch[1], 1 - self.beta)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - self.beta)
