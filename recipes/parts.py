@@ -7,7 +7,7 @@ from typing import Any
 from ilvf.config import Config
 
 NET = ("hidden", "depth", "hidden_norm", "share")
-LOSS = ("clip", "entropy", "value", "huber_delta", "value_clip")
+LOSS = ("clip", "entropy", "value", "huber_delta", "value_clip", "sparsity")
 
 
 def unpack(cfg: Config) -> tuple[dict[str, Any], Callable, Any, dict[str, Any]]:
@@ -20,7 +20,7 @@ def unpack(cfg: Config) -> tuple[dict[str, Any], Callable, Any, dict[str, Any]]:
 
     a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
     env = factory(num_envs=1, seed=cfg["seed"])
-    net, loss = ({k: a.pop(k) for k in keys} for keys in (NET, LOSS))
+    net, loss = ({k: a.pop(k) for k in keys if k in a} for keys in (NET, LOSS))
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     sizes = (env.n_agents, env.observation_dim, env.n_actions)
     actor = CategoricalActor(*sizes, gain=a.pop("gain"), masked=masked, **net)

@@ -34,7 +34,7 @@ SHARED = {
 }
 CREDIT = (
     "discretise=soft threshold=0.45 noise=true tau=0.3 initial_influence=ones orientation=attention diagonal=false "
-    "draw=epoch target=mc"
+    "draw=epoch target=mc sparsity=3"
 )
 OWN = {
     "ilvf_p": f"influence=ones influence=identity influence=reward_graph {CREDIT} shared_first=true",

@@ -409,3 +409,24 @@ def test_bad_coefficients(refused):
     ):
         with refused(word):
             loss_of(**option)
+
+
+def test_a_prior_on_few_influences():
+    """w = ½ everywhere off the diagonal: Σ_i ½ = N/2, times s; and it pulls the weights down, not the diagonal."""
+    loss = loss_of(sparsity=0.4)
+    for p in loss.critic.attention.logits.head.parameters():
+        p.data.zero_()
+    td = batch(loss.actor)
+    term = loss(td)["loss_sparsity"]
+    assert term.item() == pytest.approx(0.4 * N / 2)
+    term.backward()
+    slope = loss.critic.attention.logits.head.bias.grad[:, 0]  # [N critics, N states]
+    eye = torch.eye(N, dtype=torch.bool)
+    assert (slope[~eye] > 0).all()
+    assert not slope[eye].any()
+    assert "loss_sparsity" not in loss_of()(td)
+
+
+def test_the_prior_needs_an_attention(refused):
+    with refused("sparsity=0.1", "StateCritic"):
+        loss_of(StateCritic(N, D, hidden=8), sparsity=0.1)

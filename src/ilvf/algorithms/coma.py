@@ -16,6 +16,8 @@ class COMA(OnPolicy):
 
     Args:
         lmbda: of the λ-return that Q regresses; COMA's paper has 0.8.
+        loss: keyword arguments of `ILVFLoss`; `value_clip` is None here, since clipping Q as MAPPO clips V was measured
+            to make large teams unlearn (docs/results/encircle.md).
         the rest: see `MAPPO`.
     """
 
@@ -36,7 +38,7 @@ class COMA(OnPolicy):
     ):
         n = actor.arguments["n_agents"]
         norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
-        objective = ILVFLoss(actor, critic, norm, **(loss or {}))
+        objective = ILVFLoss(actor, critic, norm, **{"value_clip": None, **(loss or {})})
         objective.set_keys(state=("agents", state_key))
         credit: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key)
         advantage: Any = CounterfactualAdvantage(actor, critic, norm, **credit)

@@ -12,13 +12,13 @@ from torchrl.objectives.common import LossModule
 from ilvf.errors import require
 from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
 from ilvf.losses.signals import alive, need
-from ilvf.modules import CategoricalActor, ValueNorm
+from ilvf.modules import ActionInfluenceCritic, CategoricalActor, InfluenceCritic, ValueNorm
 
 
 class ILVFLoss(LossModule):
     """The loss of ILVF-P (eq. 9 and 11); with a `StateCritic`, of MAPPO and IPPO-C.
 
-        L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i) + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) ]
+        L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i) + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) + s w̄_i ]
 
     ρ_i = π_i/π_i,old; ℓ = Huber; V (not Q, whose stored value is random) with value clipping. All in normalised values
     when there is a `value_norm`. Mean over the batch, SUM over agents. Advantages are used as they are.
@@ -32,14 +32,16 @@ class ILVFLoss(LossModule):
         value: c.
         huber_delta: δ.
         value_clip: radius of the value clipping in normalised units; None for none.
+        sparsity: s, a prior on few influences: w̄_i = mean_{j≠i} w_ij of the attention, without noise. Not in the paper
+            (0); it decides where the returns do not, such as where s_j = 0 and w_ij s_j is 0 whatever w_ij is.
 
     Where the tensordict has a `mask` `[*B, N]`, only agents that are alive (True) count, in every term.
 
     The value at collection, for its clipping, is `normalised_value`, the critic's own output, where there is one, and
     else `state_value`, normalised.
 
-    Output: `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q), which sum to L, and the
-    diagnostics `entropy`, `clip_fraction`, `kl`, detached.
+    Output: `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q) and `loss_sparsity` (with s),
+    which sum to L, and the diagnostics `entropy`, `clip_fraction`, `kl`, detached.
     """
 
     @dataclass
@@ -69,6 +71,7 @@ class ILVFLoss(LossModule):
         value: float = 1.0,
         huber_delta: float = 10.0,
         value_clip: float | None = 0.2,
+        sparsity: float = 0.0,
     ):
         super().__init__()
         require(
@@ -80,7 +83,13 @@ class ILVFLoss(LossModule):
         require(clip > 0, f"clip={clip} must be positive; the usual value is 0.2")
         require(entropy >= 0 and value >= 0, f"entropy={entropy} and value={value} must not be negative")
         require(huber_delta > 0, f"huber_delta={huber_delta} must be positive; Table 1 has 10")
+        require(sparsity >= 0, f"sparsity={sparsity} must not be negative")
+        require(
+            not sparsity or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
+            f"sparsity={sparsity} is for critics with Gumbel attention, found {type(critic).__name__}",
+        )
         self.actor, self.critic, self.value_norm = actor, critic, value_norm
+        self.sparsity = sparsity
         self.clip, self.entropy, self.value = clip, entropy, value
         self.huber_delta, self.value_clip = huber_delta, value_clip
         self.in_keys = self.batch_keys
@@ -99,6 +108,8 @@ class ILVFLoss(LossModule):
         living = alive(tensordict, self.tensor_keys.mask, self.actor.arguments["n_agents"])
         policy, diagnostics = self._policy_terms(tensordict, living)
         terms = {**policy, **self._value_terms(tensordict, living)}
+        if self.sparsity:
+            terms["loss_sparsity"] = self.sparsity * self._spread(tensordict, living)
         return TensorDict({**terms, **{k: v.detach() for k, v in diagnostics.items()}})
 
     def _policy_terms(self, td: TensorDictBase, living: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -131,6 +142,13 @@ class ILVFLoss(LossModule):
         if living is not None and value.shape[-2] == living.shape[-2]:  # one value of the whole team lives on
             errors = {k: v.masked_fill(~living, 0) for k, v in errors.items()}
         return {k: self.value * team_mean(v.squeeze(-1)) for k, v in errors.items()}
+
+    def _spread(self, td: TensorDictBase, living: Tensor | None) -> Tensor:
+        """Σ_i mean_B mean_{j≠i} w_ij."""
+        _, weight, _ = self.critic(td.get(self.tensor_keys.state))  # column = critic
+        others = weight - torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
+        spread = others.sum(-2) / (weight.shape[-1] - 1)
+        return team_mean(spread if living is None else spread.masked_fill(~living.squeeze(-1), 0))
 
     def _old_value(self, td: TensorDictBase) -> Tensor:
         old = td.get(self.tensor_keys.normalised_value, None)
