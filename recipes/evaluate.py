@@ -34,6 +34,9 @@ def main() -> None:
         picture.parent.mkdir(parents=True, exist_ok=True)
         env.draw(rollout).savefig(picture, dpi=110)
         print(f"picture of the first episode: {picture}")
+        if hasattr(env, "animate"):
+            env.animate(rollout, picture.with_suffix(".gif"))
+            print(f"and as an animation: {picture.with_suffix('.gif')}")
 
 
 def trained(env, path: Path):

@@ -11,7 +11,12 @@ from ilvf.tracking import METRICS, read_rows
 
 
 class Pictures(Callback):
-    """Stored with the run: at every evaluation the influence heatmap and the first episode, at the end the curve."""
+    """Stored with the run: at every evaluation the influence heatmap and the first episode; at the end the curve, and
+    the first episode of the last evaluation as an animation, if the environment has `animate`.
+    """
+
+    def __init__(self) -> None:
+        self.last: tuple[Any, Any, str] | None = None  # environment, first episode, frames
 
     def on_evaluation(self, trainer: Any, module: Any, env: Any, rollout: Any) -> None:
         if not trainer.is_global_zero or trainer.logger is None:
@@ -26,10 +31,17 @@ class Pictures(Callback):
             trainer.logger.figure(heatmap(module.attention.cpu(), truths, module.frames), f"influence-{frames}.png")
         if hasattr(env, "draw"):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
+        if hasattr(env, "animate"):
+            self.last = env, rollout[:1].clone(), frames
 
     def on_fit_end(self, trainer: Any, module: Any) -> None:
         if trainer.is_global_zero and trainer.logger is not None:
             trainer.logger.figure(learning_curve(trainer.logger.run_dir / METRICS), "learning-curve.png")
+            if self.last is not None:
+                env, episode, frames = self.last
+                path = trainer.logger.run_dir / "pictures" / f"episode-{frames}.gif"
+                env.animate(episode, path)
+                trainer.logger.artifact(path, "pictures")
 
 
 def heatmap(attention: Any, truths: dict[str, Any], frames: int) -> Figure:

@@ -53,7 +53,7 @@ UNDER = {  # what another key must be for this one to matter
     "capacity=40": ("rollout_steps=5",),
 }
 OF_RECIPE = {"prd": {"orientation=attention": ("threshold=null",)}, "qmix": {"": ("epsilon_frames=200",)}}
-EVALUATION = {"eval_every", "eval_episodes", "eval_steps"}
+EVALUATION = {"eval_every", "eval_episodes", "eval_steps", "eval_deterministic"}
 
 
 def kind(name):
@@ -112,7 +112,7 @@ def test_the_same_value_learns_the_same(name):
 
 
 @pytest.mark.parametrize("name", OWN)
-@pytest.mark.parametrize("option", ["eval_every=2", "eval_episodes=5", "eval_steps=4"])
+@pytest.mark.parametrize("option", ["eval_every=2", "eval_episodes=5", "eval_steps=4", "eval_deterministic=false"])
 def test_evaluation(name, option):
     """Evaluated more often, on other episodes, or on shorter ones, and the learning is the same."""
     metrics = [trained(name, *options).last_metrics["eval/return/team"] for options in ((), (option,))]

@@ -38,6 +38,8 @@ class Training(L.LightningModule):
         eval_every: iterations between evaluations; the last iteration is always evaluated.
         eval_episodes: episodes of an evaluation.
         eval_steps: its longest episode; None is the environment's `horizon`.
+        eval_deterministic: evaluate the most likely actions; False samples, as in training. Where the right action is
+            a mean of two, as in CACC, the most likely one may be far worse.
         seed: of the environments (plus 1000 per process) and of everything random.
     """
 
@@ -57,6 +59,7 @@ class Training(L.LightningModule):
         eval_every: int = 10,
         eval_episodes: int = 32,
         eval_steps: int | None = None,
+        eval_deterministic: bool = True,
         seed: int = 0,
     ):
         super().__init__()
@@ -71,6 +74,7 @@ class Training(L.LightningModule):
         self.num_envs, self.rollout_steps = num_envs, rollout_steps
         self.lr, self.adam_eps, self.max_grad_norm = lr, adam_eps, max_grad_norm
         self.eval_every, self.eval_episodes, self.eval_steps, self.seed = eval_every, eval_episodes, eval_steps, seed
+        self.eval_deterministic = eval_deterministic
         self.frames = 0  # environment steps of the whole team, over all processes
         self.wall_s = 0.0  # seconds of training so far
         self.config: dict[str, Any] = {}  # the resolved config of the run, saved in checkpoints
@@ -207,11 +211,13 @@ class Training(L.LightningModule):
     def _evaluate(self) -> dict[str, float]:
         env = self.make_env(num_envs=self.eval_episodes, seed=EVALUATION_SEED + self.seed, device=self.env.device)
         env.eval()  # environments may pay training rewards that no score should have
-        metrics, rollout = evaluate(env, self.loss.actor, max_steps=self._evaluation_steps(env))
+        steps, greedy = self._evaluation_steps(env), self.eval_deterministic
+        metrics, rollout = evaluate(env, self.loss.actor, max_steps=steps, deterministic=greedy)
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:
             if hasattr(callback, "on_evaluation"):
                 callback.on_evaluation(self.trainer, self, env, rollout)
+        env.close()
         return {f"eval/{k}": v for k, v in metrics.items()}
 
     def _evaluation_steps(self, env: EnvBase) -> int:

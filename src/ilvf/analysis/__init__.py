@@ -6,14 +6,23 @@ from ilvf.lazy import lazily
 
 if TYPE_CHECKING:
     from ilvf.analysis.curves import bootstrap_interval, summarise, t_interval
-    from ilvf.analysis.influence import auroc, average_precision, calibration_error, density, off_diagonal
-    from ilvf.analysis.interventions import Interventions, intervene, visited_states
+    from ilvf.analysis.influence import (
+        auroc,
+        average_precision,
+        calibration_error,
+        density,
+        lower_share,
+        off_diagonal,
+    )
+    from ilvf.analysis.interventions import Interventions, intervene, states_at, visited_states
     from ilvf.analysis.verdict import Audit, audit
 
 _HOME = {
     **dict.fromkeys(("bootstrap_interval", "summarise", "t_interval"), "curves"),
-    **dict.fromkeys(("auroc", "average_precision", "calibration_error", "density", "off_diagonal"), "influence"),
-    **dict.fromkeys(("Interventions", "intervene", "visited_states"), "interventions"),
+    **dict.fromkeys(
+        ("auroc", "average_precision", "calibration_error", "density", "lower_share", "off_diagonal"), "influence"
+    ),
+    **dict.fromkeys(("Interventions", "intervene", "states_at", "visited_states"), "interventions"),
     **dict.fromkeys(("Audit", "audit"), "verdict"),
 }
 
@@ -27,7 +36,9 @@ __all__ = [
     "calibration_error",
     "density",
     "intervene",
+    "lower_share",
     "off_diagonal",
+    "states_at",
     "summarise",
     "t_interval",
     "visited_states",

@@ -16,6 +16,15 @@ def density(influence: Tensor) -> Tensor:
     return off_diagonal(influence).float().mean()
 
 
+def lower_share(matrix: Tensor) -> Tensor:
+    """How much of the off-diagonal entries of `[*B, N, N]` lies below the diagonal, `[*B]`: ½ for a symmetric matrix.
+
+    Of an attention w (row = critic) in a platoon: how much of what matters to a vehicle drives in front of it.
+    """
+    below = matrix.tril(-1).sum((-1, -2))
+    return below / off_diagonal(matrix).sum(-1).clamp_min(1e-12)
+
+
 def auroc(score: Tensor, truth: Tensor) -> Tensor:
     """Area under the ROC curve of scores `[N, N]` for a boolean graph `[N, N]`, off-diagonal pairs pooled.
 

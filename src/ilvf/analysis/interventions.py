@@ -3,7 +3,7 @@
 Axes: K states, M joint first actions per state, R futures per joint action, N agents, A actions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def intervene(
         gamma: discount.
         tolerance: smaller differences count as zero (rounding).
     """
-    require(hasattr(env, "set_state"), f"{type(env).__name__} has no set_state; the audit starts from given states")
+    _require_states(env)
     steps = _steps(env, steps)
     require(actions >= 2 and repeats >= 2, f"actions={actions} and repeats={repeats} must be at least 2")
     lab = _Laboratory(env, policy, states, steps, gamma, seed)
@@ -108,6 +108,7 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
 
     steps: longest episode; by default the environment's `horizon`.
     """
+    _require_states(env)
     steps = _steps(env, steps)
     noise = torch.Generator(env.device).manual_seed(seed)
     td, kept = env.reset(), dict[str, Tensor]()
@@ -120,6 +121,22 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
                 kept[key] = torch.where(here.view(-1, *[1] * (value.ndim - 1)), value, kept.get(key, value))
         td = _step(env, td, _sample(_log_probs(policy, td), noise))[1]
         going &= ~td["done"].squeeze(-1)
+    return kept
+
+
+@torch.no_grad()
+def states_at(env: EnvBase, policy: Any, steps: Sequence[int], *, seed: int = 0) -> dict[int, State]:
+    """The states of all environments of `env` after each of `steps` steps from their start under `policy`.
+
+    An episode that has ended by then has begun anew, as everywhere in TorchRL.
+    """
+    noise = torch.Generator(env.device).manual_seed(seed)
+    td, kept = env.reset(), dict[int, State]()
+    for t in range(max(steps) + 1):
+        if t in steps:
+            kept[t] = {k: v for k, v in env.get_state().items() if k != "rng"}
+        td.set(("agents", "action"), _sample(_log_probs(policy, td), noise))
+        td = env.step_and_maybe_reset(td)[1]
     return kept
 
 
@@ -191,6 +208,11 @@ class _Laboratory:
             f"{type(self.env).__name__} does not repeat itself from the same state: everything it draws must come from "
             "a generator that set_state restores as 'rng'",
         )
+
+
+def _require_states(env: EnvBase) -> None:
+    both = hasattr(env, "get_state") and hasattr(env, "set_state")  # TorchRL gives every environment the second
+    require(both, f"{type(env).__name__} has no get_state and set_state; the audit starts from given states")
 
 
 def _steps(env: EnvBase, steps: int | None) -> int:
