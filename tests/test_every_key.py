@@ -27,10 +27,10 @@ KIND = {
 NETWORK = "hidden=12 depth=1 hidden_norm=true share=true gain=1.0"
 SHARED = {
     "on_policy": f"{NETWORK} normalize=none gamma=0.5 lmbda=0.3 value_norm=false min_variance=1000 clip=0.001 "
-    "entropy=3 value=0.01 value_clip=0.001 huber_delta=0.01 lr=0.01 adam_eps=0.1 max_grad_norm=0.001 num_envs=3 "
-    "rollout_steps=4 epochs=3 minibatches=3",
-    "off_policy": f"{NETWORK} gamma=0.5 normalise=false huber_delta=0.01 lr=0.01 adam_eps=0.1 max_grad_norm=0.001 "
-    "tau=0.5 target_every=2 updates=5 batch_size=8 capacity=40 warmup=0 num_envs=3 rollout_steps=4",
+    "entropy=3 value=0.01 value_clip=0.001 huber_delta=0.01 lr=0.01 lr_end=0.001 adam_eps=0.1 max_grad_norm=0.001 "
+    "num_envs=3 rollout_steps=4 epochs=3 minibatches=3",
+    "off_policy": f"{NETWORK} gamma=0.5 normalise=false huber_delta=0.01 lr=0.01 lr_end=0.001 adam_eps=0.1 "
+    "max_grad_norm=0.001 tau=0.5 target_every=2 updates=5 batch_size=8 capacity=40 warmup=0 num_envs=3 rollout_steps=4",
 }
 CREDIT = (
     "discretise=soft threshold=0.45 noise=true tau=0.3 initial_influence=ones orientation=attention diagonal=false "

@@ -215,3 +215,11 @@ def test_it_learns_to_encircle_and_finds_the_coupling():
     assert metrics[-1]["value/explained_variance"] > 0.8
     assert metrics[0]["attention/auroc_reward"] < 0.7  # chance is 0.5
     assert metrics[-1]["attention/auroc_reward"] > 0.85
+
+
+def test_the_learning_rate_falls_in_a_straight_line():
+    module, seen = algorithm(lr=0.01, lr_end=0.002), []
+    step = module.training_step
+    module.training_step = lambda *a: (seen.append(module.trainer.optimizers[0].param_groups[0]["lr"]), step(*a))[1]
+    fit(module, 5)
+    assert seen[::4] == pytest.approx([0.01, 0.008, 0.006, 0.004, 0.002])

@@ -34,6 +34,7 @@ class Training(L.LightningModule):
         num_envs: environments per process.
         rollout_steps: T, steps of each environment per iteration.
         lr, adam_eps: of Adam.
+        lr_end: learning rate of the last iteration, approached in a straight line; None keeps `lr`.
         max_grad_norm: clip of the gradient's norm, times the number of agents (the loss is a sum over agents).
         eval_every: iterations between evaluations; the last iteration is always evaluated.
         eval_episodes: episodes of an evaluation.
@@ -54,6 +55,7 @@ class Training(L.LightningModule):
         num_envs: int = 64,
         rollout_steps: int = 50,
         lr: float = 1e-3,
+        lr_end: float | None = None,
         adam_eps: float = 1e-5,
         max_grad_norm: float = 10.0,
         eval_every: int = 10,
@@ -64,6 +66,7 @@ class Training(L.LightningModule):
     ):
         super().__init__()
         require(lr > 0, f"lr={lr} must be positive; 1e-3 is the practical setting, 8e-5 the paper's")
+        require(lr_end is None or 0 <= lr_end <= lr, f"lr_end={lr_end} must be between 0 and lr={lr}, or null")
         require(max_grad_norm > 0, f"max_grad_norm={max_grad_norm} must be positive")
         sizes = dict(num_envs=num_envs, rollout_steps=rollout_steps, eval_every=eval_every, eval_episodes=eval_episodes)
         for name, value in sizes.items():
@@ -72,7 +75,7 @@ class Training(L.LightningModule):
         require(eval_steps is None or eval_steps >= 1, f"eval_steps={eval_steps} must be at least 1")
         self.make_env, self.loss = make_env, loss
         self.num_envs, self.rollout_steps = num_envs, rollout_steps
-        self.lr, self.adam_eps, self.max_grad_norm = lr, adam_eps, max_grad_norm
+        self.lr, self.lr_end, self.adam_eps, self.max_grad_norm = lr, lr_end, adam_eps, max_grad_norm
         self.eval_every, self.eval_episodes, self.eval_steps, self.seed = eval_every, eval_episodes, eval_steps, seed
         self.eval_deterministic = eval_deterministic
         self.frames = 0  # environment steps of the whole team, over all processes
@@ -108,6 +111,13 @@ class Training(L.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:  # a resumed run may have been given others
             group.update(lr=self.learning_rate(group["name"]), eps=self.adam_eps)
 
+    def _decay(self) -> None:
+        """The learning rates of this iteration."""
+        if self.lr_end is not None:
+            done = self.current_epoch / max((self.trainer.max_epochs or 1) - 1, 1)
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = self.learning_rate(group["name"]) * (1 - done * (1 - self.lr_end / self.lr))
+
     def teardown(self, stage: str) -> None:
         if hasattr(self, "collector"):
             self.collector.shutdown()
@@ -134,6 +144,7 @@ class Training(L.LightningModule):
     def begin_iteration(self) -> None:
         """Start the clock; the generators of a resumed run go back to where they were, last of all that is built."""
         self._restore_generators()
+        self._decay()
         self._started, self._frames_before = time.perf_counter(), self.frames
 
     def note(self, rollout: TensorDictBase) -> None:
