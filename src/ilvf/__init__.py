@@ -11,7 +11,7 @@ from ilvf.lazy import lazily
 if TYPE_CHECKING:
     from ilvf.algorithms import ILVFP
     from ilvf.checkpoint import load_policy
-    from ilvf.envs import Encircle, check_env, make_env
+    from ilvf.envs import CACC, CapturePrey, Encircle, check_env, make_env
     from ilvf.errors import UsageError
     from ilvf.losses import ActionValueLoss, Bernoulli, ILVFAdvantage, ILVFLoss, Soft, Threshold, local_advantage
     from ilvf.modules import CategoricalActor, GumbelAttention, InfluenceCritic, StateCritic, ValueNorm
@@ -20,6 +20,8 @@ _HOME = {
     "make_env": "envs",
     "check_env": "envs",
     "Encircle": "envs",
+    "CapturePrey": "envs",
+    "CACC": "envs",
     "CategoricalActor": "modules",
     "GumbelAttention": "modules",
     "InfluenceCritic": "modules",
@@ -41,6 +43,8 @@ __all__ = [  # noqa: RUF022 (in the order the data meets them)
     "make_env",
     "check_env",
     "Encircle",
+    "CapturePrey",
+    "CACC",
     "CategoricalActor",
     "GumbelAttention",
     "InfluenceCritic",

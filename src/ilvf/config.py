@@ -3,7 +3,7 @@
 A recipe's yaml is its whole truth: every key with its default and, behind `#`, one line of meaning; with `base: NAME`
 on top of `configs/base/NAME.yaml`, which recipes of one kind share. `env=NAME` puts `configs/env/NAME.yaml` under
 `env`; `preset=NAME` overlays those keys of `configs/preset/NAME.yaml` that the recipe has; every other argument is
-`section.key=value`, or one of the bare keys at the top.
+`section.key=value`, or one of the bare keys at the top. What is below `env.kwargs` is passed on unchecked.
 """
 
 import difflib
@@ -21,6 +21,7 @@ from ilvf.errors import UsageError, require
 
 Config = dict[str, Any]
 NULLABLE = ("algorithm.value_clip", "algorithm.threshold")  # keys whose default is a number and which may be null
+OPEN = ("env.kwargs",)  # sections that take any key, because their content is passed on to somebody else's code
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(#\s*(?P<help>.*))?$")
 
 
@@ -60,7 +61,7 @@ def resolve(recipe: Path, overrides: Mapping[str, Any]) -> Config:
         base = _saved(base, overrides)
     elif (preset := overrides.get("preset")) is not None:
         known = _leaves(base)
-        laid = {k: v for k, v in _leaves(_load(recipe, "preset", preset)).items() if k in known}
+        laid = {k: v for k, v in _leaves(_load(recipe, "preset", preset)).items() if k in known or _is_open(base, k)}
         base = OmegaConf.merge(base, _flat_to_config(base, laid, f"preset {preset}"))
     merged = OmegaConf.merge(base, _flat_to_config(base, overrides, "command line"))
     return {"recipe": recipe.stem, **OmegaConf.to_container(merged, resolve=True)}  # type: ignore[dict-item]
@@ -145,12 +146,18 @@ def _flat_to_config(base: DictConfig, overrides: Mapping[str, Any], where: str) 
             {f"{key}.{k}": v for k, v in _leaves(value).items()} if isinstance(value, DictConfig) else {key: value}
         )
     for key, value in flat.items():
-        require(key in known, f"unknown key {key!r} ({where}){_nearest(key, list(known))}; --help lists all keys")
-        flat[key] = _checked(key, value, known[key])
+        fits = key in known or _is_open(base, key)
+        require(fits, f"unknown key {key!r} ({where}){_nearest(key, list(known))}; --help lists all keys")
+        flat[key] = _checked(key, value, known.get(key))
     out = OmegaConf.create()
     for key, value in flat.items():
         OmegaConf.update(out, key, value)
     return out
+
+
+def _is_open(base: DictConfig, key: str) -> bool:
+    """`key` lies in a section of `base` that takes any key."""
+    return any(key.startswith(f"{s}.") and OmegaConf.select(base, s) is not None for s in OPEN)
 
 
 def _leaves(cfg: Any, prefix: str = "") -> dict[str, Any]:

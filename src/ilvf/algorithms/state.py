@@ -55,7 +55,10 @@ def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dic
 
 
 def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) -> None:
-    """Put this process's environments where they were; the next reset returns that state."""
+    """Put this process's environments where they were; the next reset returns that state.
+
+    Environments that cannot be put anywhere get another seed instead, so that they do not repeat their first episodes.
+    """
     found = len(state["ranks"])
     require(
         found == world_size, f"the checkpoint is of {found} processes, this run has {world_size}; use the same number"
@@ -63,3 +66,7 @@ def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) ->
     saved = state["ranks"][rank]["env"]
     if saved:
         env.set_state(saved)
+    else:
+        then = torch.Generator()
+        then.set_state(state["ranks"][rank]["generators"]["torch"].cpu())
+        env.set_seed(int(torch.randint(2**30, (), generator=then)))

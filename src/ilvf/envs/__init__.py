@@ -11,28 +11,44 @@ if TYPE_CHECKING:
     from torchrl.envs import EnvBase
 
     from ilvf.envs.base import BatchedEnv
+    from ilvf.envs.cacc import CACC
+    from ilvf.envs.capture_prey import CapturePrey
     from ilvf.envs.check import EnvFacts, check_env
     from ilvf.envs.encircle import Encircle
     from ilvf.envs.graphs import value_graph
+    from ilvf.envs.pettingzoo import PettingZoo
     from ilvf.envs.tabular import Tabular
     from ilvf.envs.tabular_games import make_game
     from ilvf.envs.tabular_theory import TabularGame
+    from ilvf.envs.to_pettingzoo import as_pettingzoo
 
 __all__ = [
+    "CACC",
     "BatchedEnv",
+    "CapturePrey",
     "Encircle",
     "EnvFacts",
+    "PettingZoo",
     "Tabular",
     "TabularGame",
+    "as_pettingzoo",
     "check_env",
     "make_env",
     "make_game",
     "value_graph",
 ]
 
-SCENARIOS = {"encircle": "Encircle", "tabular": "Tabular"}  # name → class, in the file of that name
+SCENARIOS = {  # name → class, in the file of that name
+    "encircle": "Encircle",
+    "capture_prey": "CapturePrey",
+    "cacc": "CACC",
+    "tabular": "Tabular",
+}
+PETTINGZOO = "pettingzoo"
 _PARTS = {
     "BatchedEnv": "base",
+    "PettingZoo": "pettingzoo",
+    "as_pettingzoo": "to_pettingzoo",
     "value_graph": "graphs",
     "TabularGame": "tabular_theory",
     "make_game": "tabular_games",
@@ -46,7 +62,18 @@ __getattr__ = lazily(__name__, {**_PARTS, **{c: f for f, c in SCENARIOS.items()}
 def make_env(
     name: str, *, num_envs: int = 1, seed: int | None = None, device: "torch.device | str" = "cpu", **kwargs: Any
 ) -> "EnvBase":
-    """The environment called `name`, `num_envs` copies of it; `kwargs` are its constructor's own arguments."""
-    require(name in SCENARIOS, f"env={name!r} is not known; choose one of {', '.join(SCENARIOS)}")
+    """The environment called `name`, `num_envs` copies of it; `kwargs` are its constructor's own arguments.
+
+    `pettingzoo/package.module` is a PettingZoo parallel environment, see `ilvf.envs.pettingzoo`.
+    """
+    if name == PETTINGZOO or name.startswith(f"{PETTINGZOO}/"):
+        from ilvf.envs.pettingzoo import PettingZoo
+
+        task = kwargs.pop("task", None) or name.removeprefix(PETTINGZOO).removeprefix("/")
+        require(
+            bool(task), f"{name} needs a task: {PETTINGZOO}/package.module, such as {PETTINGZOO}/mpe2.simple_spread_v3"
+        )
+        return PettingZoo(task, num_envs=num_envs, seed=seed, device=device, **kwargs)
+    require(name in SCENARIOS, f"env={name!r} is not known; choose one of {', '.join(SCENARIOS)}, {PETTINGZOO}/TASK")
     scenario = getattr(importlib.import_module(f"{__name__}.{name}"), SCENARIOS[name])
     return scenario(num_envs=num_envs, seed=seed, device=device, **kwargs)

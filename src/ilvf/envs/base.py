@@ -11,7 +11,7 @@ from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from ilvf.envs.graphs import influence_graph, value_graph
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 
 World = dict[str, Tensor]  # all that a scenario remembers; every tensor is [B, ...]
 
@@ -161,6 +161,7 @@ class BatchedEnv(EnvBase):
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         action = tensordict.get(("agents", "action"))
+        self._require_actions(action)
         history = {k: self.world[k] for k in ("step", "return")}
         self.world = self.advance(self.world, action)
         reward = self.reward(self.world)
@@ -169,6 +170,16 @@ class BatchedEnv(EnvBase):
         out = self._look()
         out.set(("agents", "reward"), reward.unsqueeze(-1))
         return out.update(self._flags())
+
+    def _require_actions(self, action: Tensor) -> None:
+        need = (*self.batch_size, self.n_agents)
+        if action.shape != need:
+            raise UsageError(f"('agents', 'action') has the shape {tuple(action.shape)}, need {need}")
+        if action.device.type == "cpu":  # elsewhere it would wait for the device, whose own index check has to do
+            low, high = (int(x) for x in action.aminmax())
+            if low < 0 or high >= self.n_actions:
+                wrong = low if low < 0 else high
+                raise UsageError(f"action {wrong} is out of range; {type(self).__name__} has 0 to {self.n_actions - 1}")
 
     def _flags(self) -> dict[str, Tensor]:
         """An episode that ends by itself in its last step is terminated, not truncated."""
