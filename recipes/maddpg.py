@@ -24,7 +24,7 @@ def build(cfg: Config):
     def take(*keys: str) -> dict:
         return {k: a.pop(k) for k in keys}
 
-    gain, net = a.pop("gain"), take("hidden", "depth", "hidden_norm", "share")
+    gain, net = a.pop("gain"), take("hidden", "depth", "hidden_norm", "input_norm", "share")
     loss = take("gamma", "normalise", "temperature", "entropy", "huber_delta")
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     actor = CategoricalActor(env.n_agents, env.observation_dim, env.n_actions, gain=gain, masked=masked, **net)

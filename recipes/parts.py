@@ -6,7 +6,7 @@ from typing import Any
 
 from ilvf.config import Config
 
-NET = ("hidden", "depth", "hidden_norm", "share")
+NET = ("hidden", "depth", "hidden_norm", "input_norm", "share")
 LOSS = ("clip", "entropy", "value", "huber_delta", "value_clip", "sparsity")
 
 

@@ -24,11 +24,11 @@ def build(cfg: Config):
     def take(*keys: str) -> dict:
         return {k: a.pop(k) for k in keys}
 
-    net = take("hidden", "depth", "gain", "hidden_norm", "share")
+    net = take("hidden", "depth", "gain", "hidden_norm", "input_norm", "share")
     loss = take("gamma", "normalise", "double", "huber_delta")
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     actor = GreedyActor(env.n_agents, env.observation_dim, env.n_actions, masked=masked, **net)
-    mixer = Mixer(a.pop("mixer"), env.n_agents, env.state_dim, embed=a.pop("embed"))
+    mixer = Mixer(a.pop("mixer"), env.n_agents, env.state_dim, embed=a.pop("embed"), input_norm=net["input_norm"])
     return QMIX(factory, actor, mixer, loss=loss, seed=cfg["seed"], **a)
 
 

@@ -24,7 +24,7 @@ KIND = {
     "on_policy": (*SMALL, "algorithm.epochs=2", "algorithm.minibatches=2"),
     "off_policy": (*SMALL, "algorithm.updates=4", "algorithm.batch_size=16", "algorithm.warmup=20"),
 }
-NETWORK = "hidden=12 depth=1 hidden_norm=true share=true gain=1.0"
+NETWORK = "hidden=12 depth=1 hidden_norm=true input_norm=none share=true gain=1.0"
 SHARED = {
     "on_policy": f"{NETWORK} normalize=none gamma=0.5 lmbda=0.3 value_norm=false min_variance=1000 clip=0.001 "
     "entropy=3 value=0.01 value_clip=0.001 huber_delta=0.01 lr=0.01 lr_end=0.001 adam_eps=0.1 max_grad_norm=0.001 "

@@ -318,3 +318,57 @@ class TestValueNorm:
         norm = ValueNorm((1, 1))
         norm.update(1e5 + torch.randn(20_000, 1, 1, dtype=torch.float64))
         assert norm.moments()[1].item() == pytest.approx(1.0, abs=0.05)
+
+
+# ---------------------------------------------------------------------- inputs as they are
+def _networks(kind):
+    from ilvf.modules import CentralCritic, CounterfactualCritic, LocalCritic, RelevanceCritic
+    from ilvf.modules.action_attention import ActionInfluenceCritic
+    from ilvf.modules.greedy import GreedyActor
+    from ilvf.modules.joint_critic import JointCritic
+    from ilvf.modules.mixer import Mixer
+
+    n, d, a, options = 3, 4, 5, dict(hidden=8, input_norm=kind)
+    action = torch.randint(a, (6, n))
+    mixer = Mixer("qmix", n, d, input_norm=kind)
+    influence = [InfluenceCritic(n, d, a, shared_first=s, initial="ones", **options) for s in (False, True)]
+    no_inferring, joint = ActionInfluenceCritic(n, d, a, **options), JointCritic(n, d, a, gain=1.0, **options)
+    counterfactual, relevance = CounterfactualCritic(n, d, a, **options), RelevanceCritic(n, d, a, **options)
+    return {
+        "actor": CategoricalActor(n, d, a, gain=1.0, **options).log_probs,
+        "greedy": GreedyActor(n, d, a, **options).values,
+        "state": StateCritic(n, d, **options),
+        "shared": StateCritic(n, d, shared_first=True, **options),
+        "local": LocalCritic(n, d, **options),
+        "central": CentralCritic(n, d, **options),
+        "influence, V": lambda s: influence[0](s)[0],
+        "influence, w": lambda s: influence[0](s)[1],
+        "influence, shared": lambda s: influence[1](s)[0],
+        "no inferring, w": lambda s: no_inferring(s)[1],
+        "no inferring, V": lambda s: no_inferring(s)[0],
+        "counterfactual": lambda s: counterfactual.all_actions(s, action),
+        "relevance": lambda s: relevance.relevance(s, action),
+        "joint": lambda s: joint(s, torch.zeros(6, n * a)),
+        "mixer": lambda s: mixer(torch.ones(6, n, 1), s),
+    }
+
+
+@pytest.mark.parametrize("name", list(_networks("none")))
+def test_layer_norm_forgets_the_scale_of_the_inputs_and_none_does_not(name):
+    state = torch.randn(6, 3, 4)
+    for kind in ("layer", "none"):
+        torch.manual_seed(1)
+        network = _networks(kind)[name]
+        same = torch.allclose(network(state), network(3 * state), atol=1e-3)
+        assert same == (kind == "layer"), kind
+
+
+def test_without_norm_v_reads_the_weighted_states_as_they_are():
+    """V_i's first layer on concat_j w_ij s_j, and Q's on Σ_j w_ij s_j, written out."""
+    critic = InfluenceCritic(3, 4, 2, hidden=8, input_norm="none")
+    state, w = torch.randn(5, 3, 4), torch.rand(5, 3, 3)
+    layer = critic.first.of_value
+    for i in range(3):
+        row = torch.cat([w[:, i, j : j + 1] * state[:, j] for j in range(3)], -1)
+        expected = row @ layer.weight[i] + layer.bias[i]
+        assert torch.allclose(critic.first.value(state, w)[i], expected, atol=1e-5)

@@ -5,7 +5,7 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normaliser
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critic import StateCritic, agents_last, require_state
 from ilvf.modules.first_layers import joint_action
@@ -33,13 +33,17 @@ class ActionInfluenceCritic(nn.Module):
         initial: str = "random",
         activation: str = "relu",
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
     ):
         super().__init__()
         self.sizes, self.n_actions = (n_agents, state_dim), n_actions
         trunk: dict[str, Any] = dict(hidden=hidden, activation=activation, share=share)
-        self.attention = GumbelAttention(n_agents, state_dim, tau=tau, initial=initial, **trunk)
-        self.state_critic = StateCritic(n_agents, state_dim, depth=depth, hidden_norm=hidden_norm, **trunk)
+        self.normalise = normaliser(input_norm)
+        self.attention = GumbelAttention(n_agents, state_dim, tau=tau, initial=initial, input_norm=input_norm, **trunk)
+        self.state_critic = StateCritic(
+            n_agents, state_dim, depth=depth, hidden_norm=hidden_norm, input_norm=input_norm, **trunk
+        )
         self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, n_actions, hidden, share=share, bias=False)
         self.action_value = AgentMLP(n_agents, hidden, 1, depth=q_depth, hidden_norm=hidden_norm, first=False, **trunk)
@@ -58,7 +62,7 @@ class ActionInfluenceCritic(nn.Module):
         flat, acted = state.flatten(0, -3), joint_action(action, state, self.n_actions)
         weight = self.attention.sample(self.attention(flat))
         mixed = weight @ acted.unflatten(-1, (-1, self.n_actions))  # [B, N, A]
-        first = self.of_sum.add_to(self.of_state(normalise(flat.flatten(1))), mixed.transpose(0, 1))
+        first = self.of_sum.add_to(self.of_state(self.normalise(flat.flatten(1))), mixed.transpose(0, 1))
         return self.state_critic(state), agents_last(self.action_value.after_first(first), state)
 
     def value_module(

@@ -10,7 +10,7 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.envs.utils import ExplorationType, exploration_type
 
-from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentMLP, normaliser
 from ilvf.modules.attention import gumbel_like
 
 
@@ -40,6 +40,7 @@ class CategoricalActor(TensorDictModuleBase):
         n_agents, observation_dim, n_actions: N, Do, A.
         hidden, depth: hidden layers; `gain`: scale of the last layer's orthogonal initialisation.
         hidden_norm: LayerNorm after every hidden layer (official MAPPO).
+        input_norm: `layer` or `none`, see `normaliser`.
         share: one network for all agents, whose identity enters as a bias.
         masked: agents differ in their actions, or some actions are not always possible.
     """
@@ -55,6 +56,7 @@ class CategoricalActor(TensorDictModuleBase):
         gain: float = 0.01,
         activation: str = "relu",
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
         masked: bool = False,
         group: str = "agents",
@@ -65,6 +67,7 @@ class CategoricalActor(TensorDictModuleBase):
             hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share
         )
         self.arguments: dict[str, Any] = {**sizes, **options, "gain": gain, "masked": masked, "group": group}
+        self.arguments["input_norm"], self.normalise = input_norm, normaliser(input_norm)
         self.group, self.masked = group, masked
         self.in_keys = [(group, "observation")] + ([(group, "action_mask")] if masked else [])
         self.out_keys = [(group, "action"), (group, "action_log_prob")]
@@ -79,7 +82,7 @@ class CategoricalActor(TensorDictModuleBase):
 
     def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         """log π_i(a | o_i) of every action, `[*B, N, A]`; impossible actions get the lowest finite number."""
-        flat = normalise(observation.flatten(0, -3)).transpose(0, 1)
+        flat = self.normalise(observation.flatten(0, -3)).transpose(0, 1)
         logits = self.net(flat).transpose(0, 1).unflatten(0, observation.shape[:-2])
         if mask is not None:
             logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)

@@ -5,6 +5,7 @@ first, `[N, B, ·]`, because that is what a batched matrix product multiplies wi
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -123,3 +124,13 @@ class AgentMLP(nn.Module):
 def normalise(x: Tensor) -> Tensor:
     """LayerNorm of the last axis, without scale and offset: the linear layer that follows has both."""
     return F.layer_norm(x, x.shape[-1:], eps=EPS)
+
+
+def normaliser(input_norm: str) -> Callable[[Tensor], Tensor]:
+    """What networks do with their inputs: `layer` is LayerNorm, `none` leaves them as they are.
+
+    LayerNorm (official MAPPO) frees a network from the scale of its inputs, and takes that scale away from it: of
+    observations near a goal only the direction is left. `none` wants numbers of about 1.
+    """
+    require_choice("input_norm", input_norm, ("layer", "none"))
+    return normalise if input_norm == "layer" else nn.Identity()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ilvf.errors import require, require_choice
-from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentMLP, normaliser
 
 INITIAL_BIAS = {"random": (0.0, 0.0), "identity": (2.0, -2.0), "ones": (2.0, 2.0)}  # (on, off) the diagonal
 
@@ -33,6 +33,7 @@ class GumbelAttention(nn.Module):
         initial: W before training, `random` (about one half everywhere), `identity` or `ones` (App. D).
         share: one f_h for all critics (each keeps its own biases).
         own_first: False leaves the first layer to the critic (see `SharedFirst`).
+        input_norm: `layer` or `none`, see `normaliser`.
     """
 
     def __init__(
@@ -46,11 +47,12 @@ class GumbelAttention(nn.Module):
         activation: str = "relu",
         share: bool = False,
         own_first: bool = True,
+        input_norm: str = "layer",
     ):
         super().__init__()
         require(tau > 0, f"tau={tau}: the temperature must be positive; the paper uses 1")
         require_choice("initial_influence", initial, tuple(INITIAL_BIAS))
-        self.tau = tau
+        self.tau, self.normalise = tau, normaliser(input_norm)
         self.logits = AgentMLP(
             n_agents,
             n_agents * state_dim,
@@ -69,7 +71,7 @@ class GumbelAttention(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[B, N, D]` → h `[B, N, N]`, row = critic, column = state."""
-        return self.logits(normalise(state.flatten(1))).transpose(0, 1)
+        return self.logits(self.normalise(state.flatten(1))).transpose(0, 1)
 
     def weight(self, logits: Tensor) -> Tensor:
         return torch.sigmoid(logits / self.tau)

@@ -5,7 +5,7 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentMLP, normaliser
 from ilvf.modules.critic import agents_last, require_state
 
 
@@ -14,18 +14,28 @@ class LocalCritic(nn.Module):
 
     Args:
         n_agents, observation_dim: N and Do of `("agents", "observation")`.
-        hidden, depth, activation, hidden_norm, share: see `AgentMLP`.
+        hidden, depth, activation, hidden_norm, share: see `AgentMLP`; `input_norm`: see `normaliser`.
     """
 
-    def __init__(self, n_agents: int, observation_dim: int, *, hidden: int = 64, depth: int = 2, **options: Any):
+    def __init__(
+        self,
+        n_agents: int,
+        observation_dim: int,
+        *,
+        hidden: int = 64,
+        depth: int = 2,
+        input_norm: str = "layer",
+        **options: Any,
+    ):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         self.sizes = (n_agents, observation_dim)
         self.value = AgentMLP(n_agents, observation_dim, 1, hidden=hidden, depth=depth, **options)
 
     def forward(self, observation: Tensor) -> Tensor:
         """observation `[*B, N, Do]` → V `[*B, N, 1]`."""
         require_state(observation, *self.sizes)
-        rows = normalise(observation.flatten(0, -3)).transpose(0, 1)
+        rows = self.normalise(observation.flatten(0, -3)).transpose(0, 1)
         return agents_last(self.value(rows), observation)
 
     def predict(self, observation: Tensor, action: Tensor) -> tuple[Tensor, None]:
@@ -43,18 +53,28 @@ class CentralCritic(nn.Module):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        hidden, depth, activation, hidden_norm: see `AgentMLP`.
+        hidden, depth, activation, hidden_norm: see `AgentMLP`; `input_norm`: see `normaliser`.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, *, hidden: int = 64, depth: int = 2, **options: Any):
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        *,
+        hidden: int = 64,
+        depth: int = 2,
+        input_norm: str = "layer",
+        **options: Any,
+    ):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         self.sizes = (n_agents, state_dim)
         self.value = AgentMLP(1, n_agents * state_dim, 1, hidden=hidden, depth=depth, **options)
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[*B, N, D]` → V `[*B, 1, 1]`."""
         require_state(state, *self.sizes)
-        flat = normalise(state.flatten(0, -3).flatten(1))
+        flat = self.normalise(state.flatten(0, -3).flatten(1))
         return self.value(flat.unsqueeze(0))[0].unsqueeze(-1).unflatten(0, state.shape[:-2])
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:

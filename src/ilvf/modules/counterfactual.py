@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normaliser
 from ilvf.modules.critic import agents_last, require_state
 from ilvf.modules.first_layers import joint_action
 
@@ -17,7 +17,7 @@ class CounterfactualCritic(nn.Module):
 
     Args:
         n_agents, state_dim, n_actions: N, D, A.
-        hidden, depth, hidden_norm, share: see `AgentMLP`.
+        hidden, depth, hidden_norm, share: see `AgentMLP`; `input_norm`: see `normaliser`.
     """
 
     def __init__(
@@ -29,9 +29,11 @@ class CounterfactualCritic(nn.Module):
         hidden: int = 64,
         depth: int = 2,
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
     ):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         self.sizes, self.n_actions = (n_agents, state_dim), n_actions
         width = n_agents * state_dim
         self.of_state = AgentLinear(n_agents, width, hidden, share=share)
@@ -47,7 +49,7 @@ class CounterfactualCritic(nn.Module):
         """state `[*B, N, D]`, action `[*B, N]` → Q_i(s, b, a_−i) of every b, `[*B, N, A]`."""
         require_state(state, *self.sizes)
         flat, acted = state.flatten(0, -3), joint_action(action, state, self.n_actions)
-        first = self.of_others.add_to(self.of_state(normalise(flat.flatten(1))), acted * self.others)
+        first = self.of_others.add_to(self.of_state(self.normalise(flat.flatten(1))), acted * self.others)
         return agents_last(self.rest.after_first(first), state)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:

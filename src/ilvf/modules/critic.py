@@ -11,7 +11,7 @@ from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
 from ilvf.errors import require
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normaliser
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.first_layers import OwnFirst, SharedFirst, joint_action
 
@@ -25,6 +25,7 @@ class StateCritic(nn.Module):
         n_agents, state_dim: N and D of `("agents", "state")`.
         hidden, depth: hidden layers of V.
         hidden_norm: LayerNorm after every hidden layer (official MAPPO).
+        input_norm: `layer` or `none`, see `normaliser`.
         share: one network for all agents, whose identity enters as a bias.
         shared_first: a first layer shared by all critics, Σ_j A_j LN(s_j): for large teams.
     """
@@ -38,11 +39,13 @@ class StateCritic(nn.Module):
         depth: int = 2,
         activation: str = "relu",
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
         shared_first: bool = False,
     ):
         super().__init__()
         self.shared_first, self.sizes = shared_first, (n_agents, state_dim)
+        self.normalise = normaliser(input_norm)
         width = state_dim if shared_first else n_agents * state_dim
         self.first = AgentLinear(n_agents, width, hidden, share=share)
         self.value = AgentMLP(
@@ -62,9 +65,9 @@ class StateCritic(nn.Module):
         require_state(state, *self.sizes)
         flat = state.flatten(0, -3)
         if self.shared_first:
-            y = self.first.total(normalise(flat).flatten(1))  # [B, H], the same for all critics
+            y = self.first.total(self.normalise(flat).flatten(1))  # [B, H], the same for all critics
         else:
-            y = self.first(normalise(flat.flatten(1)))
+            y = self.first(self.normalise(flat.flatten(1)))
         return agents_last(self.value.after_first(y), state)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
@@ -90,6 +93,7 @@ class InfluenceCritic(nn.Module):
         depth, q_depth: hidden layers of V and of Q (f_h has one).
         tau, initial: of the attention, see `GumbelAttention`.
         hidden_norm: LayerNorm after every hidden layer of V and Q (official MAPPO).
+        input_norm: `layer` or `none`, see `normaliser`.
         share: one network for all agents, whose identity enters as a bias.
         shared_first: first layers shared by all critics, see `SharedFirst`: for large teams.
     """
@@ -107,13 +111,14 @@ class InfluenceCritic(nn.Module):
         initial: str = "random",
         activation: str = "relu",
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
         shared_first: bool = False,
     ):
         super().__init__()
         self.sizes, self.n_actions = (n_agents, state_dim), n_actions
         first = SharedFirst if shared_first else OwnFirst
-        self.first = first(n_agents, state_dim, n_actions, hidden, share=share)
+        self.first = first(n_agents, state_dim, n_actions, hidden, share=share, input_norm=input_norm)
         self.attention = GumbelAttention(
             n_agents,
             state_dim,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ilvf.errors import require
-from ilvf.modules.agent_nets import EPS, AgentLinear, normalise
+from ilvf.modules.agent_nets import EPS, AgentLinear, normalise, normaliser
 
 CHUNK = 2**24  # numbers in a temporary tensor of weighted states
 
@@ -41,12 +41,24 @@ class OwnFirst(nn.Module):
 
         f_h: C_i LN(s)        V: A_i LN(concat_j w_ij s_j)        Q: B_i LN(Σ_j w^g_ij s_j) + E_i a
 
+    With `input_norm="none"` there is no LN.
+
     O(N²·D·H) multiplications per state. `a` is the joint action (see `joint_action`), not
     normalised.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        n_actions: int,
+        hidden: int,
+        *,
+        share: bool = False,
+        input_norm: str = "layer",
+    ):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         joint = n_agents * state_dim
         self.of_logits = AgentLinear(n_agents, joint, hidden, share=share)
         self.of_value = AgentLinear(n_agents, joint, hidden, share=share)
@@ -57,9 +69,12 @@ class OwnFirst(nn.Module):
         return state
 
     def logits(self, state: Tensor) -> Tensor:
-        return self.of_logits(normalise(state.flatten(1)))
+        return self.of_logits(self.normalise(state.flatten(1)))
 
     def value(self, state: Tensor, weight: Tensor) -> Tensor:
+        if self.normalise is not normalise:
+            weighted = weight.unsqueeze(-1) * state.unsqueeze(1)  # [B, N, N, D]
+            return self.of_value(weighted.flatten(2).transpose(0, 1))
         matrix = centred(self.of_value.weight)
         rows = max(1, CHUNK // (state.shape[-2] ** 2 * state.shape[-1]))  # large teams: piece by piece
         pieces = zip(state.split(rows), weight.split(rows), strict=True)
@@ -67,7 +82,7 @@ class OwnFirst(nn.Module):
         return y[0] if len(y) == 1 else torch.cat(y, 1)
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
-        mixed = normalise(weight @ state).transpose(0, 1)
+        mixed = self.normalise(weight @ state).transpose(0, 1)
         acted = self.of_action(action)
         return self.of_sum.add_to(acted, mixed)
 
@@ -83,15 +98,25 @@ class SharedFirst(nn.Module):
     comes before the weighting, and Q sums what B_j makes of the states, not the states themselves.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, n_actions: int, hidden: int, *, share: bool = False):
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        n_actions: int,
+        hidden: int,
+        *,
+        share: bool = False,
+        input_norm: str = "layer",
+    ):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         self.of_logits = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_value = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)
         self.of_action = AgentLinear(n_agents, n_actions, hidden, share=share)
 
     def prepare(self, state: Tensor) -> Tensor:
-        return normalise(state)
+        return self.normalise(state)
 
     def logits(self, state: Tensor) -> Tensor:
         return self.of_logits.total(state.flatten(1))  # [B, H]

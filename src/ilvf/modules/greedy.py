@@ -9,7 +9,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.modules.actor import told_greedy
-from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentMLP, normaliser
 
 
 class GreedyActor(TensorDictModuleBase):
@@ -26,6 +26,7 @@ class GreedyActor(TensorDictModuleBase):
         hidden, depth: hidden layers; `gain`: scale of the last layer's orthogonal initialisation: small, so that values
             begin at 0 and not at the bootstrapped maximum of noise.
         hidden_norm: LayerNorm after every hidden layer.
+        input_norm: `layer` or `none`, see `normaliser`.
         share: one network for all agents, whose identity enters as a bias.
         masked: agents differ in their actions, or some actions are not always possible.
     """
@@ -43,6 +44,7 @@ class GreedyActor(TensorDictModuleBase):
         gain: float = 0.01,
         activation: str = "relu",
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
         masked: bool = False,
         group: str = "agents",
@@ -53,6 +55,7 @@ class GreedyActor(TensorDictModuleBase):
             hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share
         )
         self.arguments: dict[str, Any] = {**sizes, **options, "gain": gain, "masked": masked, "group": group}
+        self.arguments["input_norm"], self.normalise = input_norm, normaliser(input_norm)
         self.group, self.masked = group, masked
         self.in_keys = [(group, "observation")] + ([(group, "action_mask")] if masked else [])
         self.out_keys = [(group, "action")]
@@ -68,7 +71,7 @@ class GreedyActor(TensorDictModuleBase):
 
     def values(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         """Q_i(o_i, a) of every action, `[*B, N, A]`; impossible actions get the lowest finite number."""
-        flat = normalise(observation.flatten(0, -3)).transpose(0, 1)
+        flat = self.normalise(observation.flatten(0, -3)).transpose(0, 1)
         values = self.net(flat).transpose(0, 1).unflatten(0, observation.shape[:-2])
         return values if mask is None else values.masked_fill(~mask, torch.finfo(values.dtype).min)
 

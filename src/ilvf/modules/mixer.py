@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torchrl.modules import QMixer, VDNMixer
 
 from ilvf.errors import require_choice
-from ilvf.modules.agent_nets import normalise
+from ilvf.modules.agent_nets import normaliser
 
 
 class Mixer(nn.Module):
@@ -13,16 +13,18 @@ class Mixer(nn.Module):
         vdn    Q_tot = Σ_i q_i                                                    (Sunehag et al., 2018)
         qmix   Q_tot = |w_2(s)|ᵀ elu(|W_1(s)|ᵀ q + b_1(s)) + V(s),  ∂Q_tot/∂q_i ≥ 0    (Rashid et al., 2018)
 
-    TorchRL's mixers, on the joint state after LayerNorm.
+    TorchRL's mixers.
 
     Args:
         kind: `qmix` or `vdn`.
         n_agents, state_dim: N and D of `("agents", "state")`.
         embed: units of the mixing network, and of V.
+        input_norm: of the joint state: `layer` or `none`, see `normaliser`.
     """
 
-    def __init__(self, kind: str, n_agents: int, state_dim: int, *, embed: int = 32):
+    def __init__(self, kind: str, n_agents: int, state_dim: int, *, embed: int = 32, input_norm: str = "layer"):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         require_choice("mixer", kind, ("qmix", "vdn"))
         self.needs_state = kind == "qmix"
         if self.needs_state:
@@ -35,4 +37,4 @@ class Mixer(nn.Module):
         if not self.needs_state:
             return self.net(value)
         assert state is not None
-        return self.net(value, normalise(state.flatten(1)))
+        return self.net(value, self.normalise(state.flatten(1)))

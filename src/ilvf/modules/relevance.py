@@ -6,7 +6,7 @@ import torch
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentMLP, normalise
+from ilvf.modules.agent_nets import AgentMLP, normaliser
 from ilvf.modules.critic import StateCritic, agents_last, require_state
 from ilvf.modules.first_layers import joint_action
 
@@ -24,6 +24,7 @@ class RelevanceCritic(nn.Module):
     Args:
         n_agents, state_dim, n_actions: N, D, A.
         hidden, depth, hidden_norm, share: of V and of Q's head.
+        input_norm: `layer` or `none`, see `normaliser`.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class RelevanceCritic(nn.Module):
         hidden: int = 64,
         depth: int = 2,
         hidden_norm: bool = False,
+        input_norm: str = "layer",
         share: bool = False,
     ):
         super().__init__()
+        self.normalise = normaliser(input_norm)
         self.sizes, self.n_actions, self.hidden = (n_agents, state_dim), n_actions, hidden
         self.state_critic = StateCritic(
-            n_agents, state_dim, hidden=hidden, depth=depth, hidden_norm=hidden_norm, share=share
+            n_agents, state_dim, hidden=hidden, depth=depth, hidden_norm=hidden_norm, input_norm=input_norm, share=share
         )
         self.query = AgentMLP(n_agents, state_dim, hidden, hidden=hidden, share=True)
         self.key_value = AgentMLP(n_agents, state_dim + n_actions, 2 * hidden, hidden=hidden, share=True)
@@ -50,7 +53,7 @@ class RelevanceCritic(nn.Module):
     def attend(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """(α `[B, N, N]`, row = whose return; input of Q `[N, B, ·]`) of flat states."""
         acted = joint_action(action, state, self.n_actions).unflatten(-1, (-1, self.n_actions)).transpose(0, 1)
-        own = normalise(state.flatten(0, -3)).transpose(0, 1)  # [N, B, D]
+        own = self.normalise(state.flatten(0, -3)).transpose(0, 1)  # [N, B, D]
         key, value = self.key_value(torch.cat([own, acted], -1)).transpose(0, 1).chunk(2, -1)  # [B, N, H]
         logits = self.query(own).transpose(0, 1) @ key.transpose(-1, -2) / math.sqrt(self.hidden)
         eye = torch.eye(self.sizes[0], dtype=torch.bool, device=state.device)
