@@ -17,6 +17,7 @@ test: $(VENV)/installed  ## style, types and all tests
 
 bench: $(VENV)/installed  ## what the README's speed table is made by
 	$(BIN)/python benchmarks/collect.py
+	$(BIN)/python benchmarks/envs.py
 	$(BIN)/python benchmarks/update.py
 	$(BIN)/python benchmarks/large_teams.py
 

@@ -11,6 +11,7 @@ be stopped and continued.
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,7 @@ VARIANTS = (  # recipe and arguments
     ("qmix",),
     ("maddpg",),
 )
+Variants = Sequence[tuple[str, ...]]
 COMMON = ("trainer.threads=1", "trainer.progress=false")
 
 
@@ -43,7 +45,9 @@ def main() -> None:
     for recipe, *options in VARIANTS:
         if args.only and recipe not in args.only:
             continue
-        missing = [s for s in parse_seeds(args.seeds) if s not in finished(args.out, recipe, options)]
+        missing = [
+            s for s in parse_seeds(args.seeds) if s not in finished(args.out, "encircle", VARIANTS, recipe, options)
+        ]
         print(recipe, *options, f"seeds {missing}" if missing else "done", flush=True)
         if missing and not args.dry:
             seeds = "seeds=" + ",".join(map(str, missing))
@@ -53,22 +57,25 @@ def main() -> None:
         subprocess.run(command("compare", f"out={args.out}", *options), check=True)
 
 
-def finished(out: Path, recipe: str, options: list[str]) -> set[int]:
-    """Seeds of this variant that the store has finished, told from other variants by all keys that any of them sets."""
+def finished(out: Path, name: str, variants: Variants, recipe: str, options: Sequence[str]) -> dict[int, str]:
+    """Seeds of this variant that experiment `name` has finished, and the ids of their MLflow runs.
+
+    Variants of one recipe are told from each other by all keys that any of them sets.
+    """
     if not (out / "mlflow.db").exists():
-        return set()
+        return {}
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("encircle")
+    experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return set()
+        return {}
     runs = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'", max_results=5000)
     mine = dict(o.split("=") for o in options)
-    others = [dict(o.split("=") for o in rest) for name, *rest in VARIANTS if name == recipe]
+    others = [dict(o.split("=") for o in rest) for name, *rest in variants if name == recipe]
     plain = {key: value for other in others for key, value in other.items() if key not in mine}
     return {
-        int(r.data.params["seed"])
+        int(r.data.params["seed"]): r.info.run_id
         for r in runs
         if r.data.params.get("recipe") == recipe
         and all(r.data.params.get(k) == v for k, v in mine.items())

@@ -4,12 +4,20 @@ import pytest
 import torch
 from torchrl.envs.utils import check_env_specs
 
-from ilvf.envs import Encircle, Tabular
+from ilvf.envs import CACC, CapturePrey, Encircle, Tabular
 from ilvf.losses import Bernoulli, Soft, Threshold
 
 ENVS = {
     "encircle": lambda **k: Encircle(6, **k),
     "encircle with obstacles": lambda **k: Encircle(6, 2, angle="unsigned", **k),
+    "capture prey": lambda **k: CapturePrey(**k),
+    "capture moving prey": lambda **k: CapturePrey(
+        3, 2, 6, mode="cooperative", graph="full", n_prey=2, prey_policy="random", **k
+    ),
+    "cacc": lambda **k: CACC(**k),
+    "cacc, held and paid": lambda horizon=600, **k: CACC(
+        "slow-down", 5, collision_rule="pay_to_horizon", action_repeat=2, horizon=2 * horizon, **k
+    ),
     "tabular": lambda **k: Tabular("switch", n_agents=4, **k),
 }
 

@@ -107,7 +107,7 @@ def _run_dir(name: str, cfg: Config, resume: Path | None) -> Path:
 
 def _tracker(name: str, cfg: Config, run_dir: Path, run_id: str | None) -> MLflowTracker:
     out = Path(cfg["out"]).resolve() if run_id is None else run_dir.parent
-    uri, experiment = tracking_uri(out), cfg["env"]["name"]
+    uri, experiment = tracking_uri(out), "/".join(filter(None, (cfg["env"]["name"], cfg["env"].get("task"))))
     if not (out / "mlflow.db").exists() and uri.startswith("sqlite"):
         print(f"creating the MLflow store {out / 'mlflow.db'} (once, 10 to 30 s)", flush=True)
     open_store(uri, out, experiment)
