@@ -42,7 +42,7 @@ PLATOON_SHOWN = ("cost_to_bound", "headway_error", "speed_error", "acceleration"
 TASKS = {
     "catch-up": Task(
         {**PLATOON, "scenario": "catch-up"},
-        (*PLATOON_LEARNS, "trainer.max_epochs=100"),
+        (*PLATOON_LEARNS, "trainer.max_epochs=80"),
         "episode/cost_to_bound",
         ("random", "constant", "linear"),
         PLATOON_SHOWN,
@@ -56,7 +56,7 @@ TASKS = {
     ),
     "capture_prey": Task(
         {"name": "capture_prey"},
-        ("algorithm.rollout_steps=80", "algorithm.lr_end=0.0", "trainer.max_epochs=60"),
+        ("algorithm.rollout_steps=80", "algorithm.lr_end=0.0", "trainer.max_epochs=50"),
         "return/team",
         ("random", "seek"),
         ("return", "success", "captured", "length"),

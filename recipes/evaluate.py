@@ -24,9 +24,12 @@ def main() -> None:
     env.eval()
     torch.manual_seed(cfg["seed"])
     actor, source = (
-        trained(env, Path(cfg["checkpoint"])) if cfg["checkpoint"] else untrained(env, cfg["policy"], Path(cfg["out"]))
+        trained(env, Path(cfg["checkpoint"]))
+        if cfg["checkpoint"]
+        else untrained(env, cfg["policy"], Path(cfg["out"]), cfg["env"]["name"])
     )
-    metrics, rollout = evaluate(env, actor, max_steps=env.horizon, deterministic=cfg["algorithm"]["deterministic"])
+    steps, greedy = (cfg["algorithm"][k] for k in ("eval_steps", "eval_deterministic"))
+    metrics, rollout = evaluate(env, actor, max_steps=steps or env.horizon, deterministic=greedy)
     print(f"{env.batch_size[0]} episodes of {cfg['env']['name']}, {source}")
     print("\n".join(f"  {k:<24}{v:12.4f}" for k, v in metrics.items()))
     if hasattr(env, "draw"):
@@ -49,14 +52,14 @@ def trained(env, path: Path):
     return actor, path
 
 
-def untrained(env, name: str, out: Path):
+def untrained(env, name: str, out: Path, task: str):
     """(actor, where its picture goes): random, or one of the rules that the environment has (`env.rules`)."""
     from ilvf.modules import RandomActor
 
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     rules = {"random": lambda: RandomActor(env.n_actions, masked=masked), **getattr(env, "rules", {})}
     require(name in rules, f"policy={name!r} is not known here; choose one of {', '.join(rules)}")
-    return rules[name](), out / name
+    return rules[name](), out / f"{name}-{task.replace('/', '-')}"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from audit_report import table
 from ilvf.analysis import lower_share, off_diagonal
+from ilvf.errors import require
 
 
 def write_report(
@@ -23,14 +24,15 @@ def write_report(
     draw_curves(line, at).savefig(folder / "curves.png", dpi=110)
     effects = {m: {"effect": a.effect, "significant": a.significant} for m, a in measured.items()}
     torch.save({"moments": seen, "curves": line, "measured": effects}, folder / "influence.pt")
-    rows = [row(m, t, seen[m], measured.get(m)) for m, t in at.items()]
+    rows = [[*row(m, t, seen[m], measured.get(m)), still_on(episode, t)] for m, t in at.items()]
     env = ", ".join(f"{k}={v}" for k, v in setting["env"].items())
     head = (
-        f"# Influence over an episode: {setting['checkpoint']}\n\n{env}. Means over {len(episode['weight'])} episodes; "
+        f"# Influence over an episode: {setting['checkpoint']}\n\n{env}. Means over the episodes that are still on; "
         "row = whose return, column = whose state or action. *Below*: share of the off-diagonal sum below the diagonal."
     )
     columns = ["moment", "step", "mean w", "below", "mean Ŵ", "on the diagonal of w"]
     columns += ["significant pairs", "effect below", "AUROC of w"] if measured else []
+    columns.append("episodes")
     page = [head, table(columns, rows), "![matrices](matrices.png)", "![curves](curves.png)"]
     (folder / "report.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
     first, last = min(at), max(at)
@@ -44,14 +46,14 @@ def write_report(
 def moment(episode: dict[str, Any], t: int) -> dict[str, Tensor]:
     """Means over the episodes that are still on, `[N, N]`, row = whose return."""
     on = episode["counted"][:, t]
-    on = on if on.any() else torch.ones_like(on)
+    require(bool(on.any()), f"no episode lasts to step {t}; take an earlier moment, or more episodes")
     return {k: episode[k][on, t].float().mean(0).T.cpu() for k in ("weight", "influence")}
 
 
 def curves(episode: dict[str, Any]) -> dict[str, Tensor]:
     """Mean and lower share of w, and density of Ŵ, over the episodes that are still on, `[T]`."""
     on = episode["counted"].float()
-    count = on.sum(0).clamp_min(1)
+    count = on.sum(0)  # NaN where nobody is left
     weight, influence = episode["weight"].mT, episode["influence"].mT
     each = {
         "mean of w off the diagonal": off_diagonal(weight).mean(-1),
@@ -59,6 +61,10 @@ def curves(episode: dict[str, Any]) -> dict[str, Tensor]:
         "density of Ŵ off the diagonal": off_diagonal(influence).float().mean(-1),
     }
     return {k: ((v * on).sum(0) / count).cpu() for k, v in each.items()}
+
+
+def still_on(episode: dict[str, Any], t: int) -> str:
+    return f"{int(episode['counted'][:, t].sum())} of {len(episode['counted'])}"
 
 
 def row(m: float, t: int, seen: dict[str, Tensor], audit: Any) -> list[Any]:

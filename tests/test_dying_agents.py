@@ -80,9 +80,8 @@ def test_a_value_norm_of_the_living():
     assert mean.flatten().tolist() == pytest.approx([2.0, 0.0])
     assert std[0].item() == pytest.approx(1.0)
     norm.update(x, torch.ones_like(mask))
-    before = norm.moments()[0][1].clone()
     norm.update(x, mask)
-    assert torch.allclose(norm.moments()[0][1], before)  # what is known of agent 1 stays
+    assert norm.moments()[0][1].item() == pytest.approx(7.0)  # 7s are all that was ever seen of agent 1
 
 
 def test_maddpgs_target_of_the_dead_is_their_last_reward():
@@ -97,3 +96,29 @@ def test_maddpgs_target_of_the_dead_is_their_last_reward():
     now = {"observation": state, "state": state, "action": torch.zeros(rows, N, dtype=torch.long)}
     td = TensorDict({"agents": now, "next": {"agents": later, "terminated": torch.zeros(rows, 1).bool()}}, [rows])
     assert loss.target(td)[0].flatten().tolist() == [10.0, 1.0, 10.0]
+
+
+def test_coma_goes_on_with_the_living():
+    """Agent 1 is dead after the first of two steps: its target leans on the others' values.
+
+    Q̄ of the living is 10, of the dead one 1000. γ = 0.5, λ = 0: target = 3 rewards of 1 + 0.5 · 10 = 8 for everybody.
+    """
+    from ilvf.algorithms.estimators import CounterfactualAdvantage
+    from ilvf.modules import CounterfactualCritic
+
+    critic = CounterfactualCritic(N, D, A, hidden=8)
+    for p in critic.parameters():
+        p.data.zero_()
+    critic.rest.head.bias.data.copy_(torch.tensor([10.0, 1000.0, 10.0]).view(N, 1, 1).expand(N, 1, A))
+    actor = CategoricalActor(N, D, A, hidden=8)
+    state = torch.randn(1, 2, N, D)
+    mask = torch.tensor([[[True, True, True], [True, False, True]]])
+    later = {"observation": state, "state": state, "reward": torch.ones(1, 2, N, 1)}
+    later["mask"] = torch.tensor([True, False, True]).expand(1, 2, N)
+    td = TensorDict({"agents": {"observation": state, "state": state, "mask": mask}, "next": {"agents": later}}, [1, 2])
+    with torch.no_grad():
+        actor(td)
+    td["next", "done"] = td["next", "terminated"] = torch.zeros(1, 2, 1, dtype=torch.bool)
+    CounterfactualAdvantage(actor, critic, None, gamma=0.5, lmbda=0.0, normalize="none")(td)
+    assert td["agents", "value_target"].flatten().tolist() == pytest.approx([8.0] * 6)
+    assert not td["agents", "advantage"][0, 1, 1].any()

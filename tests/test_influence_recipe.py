@@ -42,7 +42,6 @@ def test_report_and_pictures(name, recipe, out, capsys):
     assert all(len(v) == 10 for v in found["curves"].values())
     assert ("significant pairs" in page) == (name == "ilvf_p") == bool(found["measured"])
     mean = found["curves"]["mean of w off the diagonal"]
-    assert 0 < mean[5] < 1
     assert torch.allclose(mean[5], found["moments"][0.5]["weight"][~torch.eye(4, dtype=torch.bool)].mean(), atol=1e-6)
     assert (folder / "influence" / "matrices.png").stat().st_size > 10_000
     assert (folder / "influence" / "curves.png").exists()
@@ -62,3 +61,29 @@ def test_mistakes(recipe, out, capsys):
         assert recipe("influence", *arguments) == 2
         error = capsys.readouterr().err
         assert all(w in error for w in words), error
+
+
+def test_only_first_episodes_count(refused):
+    """Four of platoons that collide at once are over after their collision; who begins anew is not looked at."""
+    from ilvf.envs import CACC
+    from ilvf.envs.cacc_rules import Constant
+
+    env = CACC("slow-down", num_envs=4, collision_rule="stop", horizon=20, ratio=[1.6, 2.4], seed=0)
+    world = env.platoon(torch.full((4, 8), 20.0), torch.full((4, 8), 24.0))
+    world["headway"][::2] = 1.2  # two collide in their first steps
+    world["speed"][::2] = torch.linspace(5, 30, 8)
+
+    class Certain(Constant):
+        def log_probs(self, state):
+            return torch.tensor([-50.0, -50.0, -50.0, 0.0]).expand(*state.shape[:-1], 4)
+
+    env.set_state({**world, "rng": env.rng.get_state()})
+    found = states_at(env, Certain(), [0, 10])
+    assert len(found[0]["headway"]) == 4
+    assert len(found[10]["headway"]) == 2
+    assert (found[10]["time"] == 10).all()
+    world["speed"][1::2] = torch.linspace(5, 30, 8)
+    world["headway"][1::2] = 1.2
+    env.set_state({**world, "rng": env.rng.get_state()})
+    with refused("no episode lasts to step 10"):
+        states_at(env, Certain(), [10])

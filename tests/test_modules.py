@@ -369,6 +369,6 @@ def test_without_norm_v_reads_the_weighted_states_as_they_are():
     state, w = torch.randn(5, 3, 4), torch.rand(5, 3, 3)
     layer = critic.first.of_value
     for i in range(3):
-        row = torch.cat([w[:, i, j : j + 1] * state[:, j] for j in range(3)], -1)
+        row = torch.stack([w[:, i, j : j + 1] * state[:, j] for j in range(3)], -1).flatten(1)  # feature by feature
         expected = row @ layer.weight[i] + layer.bias[i]
         assert torch.allclose(critic.first.value(state, w)[i], expected, atol=1e-5)

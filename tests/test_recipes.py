@@ -59,7 +59,7 @@ def test_a_random_policy_is_evaluated_without_a_checkpoint(recipe, tmp_path, cap
         pages.append(capsys.readouterr().out)
     assert pages[0] == pages[1]
     assert "reward/agent_step" in pages[0]
-    assert (tmp_path / "random-episode.png").exists()
+    assert (tmp_path / "random-encircle-episode.png").exists()
     for arguments, word in ((("policy=nobody",), "nobody"), ((), "checkpoint=PATH")):
         assert recipe("evaluate", *arguments) == 2
         assert word in capsys.readouterr().err

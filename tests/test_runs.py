@@ -260,7 +260,9 @@ def test_bad_checkpoints(out, recipe, capsys):
     capsys.readouterr()
 
     assert recipe("ilvf_p", f"resume={good}", f"out={out}", "env.n_agents=6") == 2
-    assert re.search(r"does not fit.*loss\.actor.*\(4, 1, 8\) there, \(6, 1, 8\) here", capsys.readouterr().err)
+    assert "does not fit this config: n_agents is 4 there, 6 here" in capsys.readouterr().err
+    assert recipe("ilvf_p", f"resume={good}", f"out={out}", "algorithm.shared_first=true") == 2
+    assert re.search(r"does not fit.*loss\.critic.* there, .* here", capsys.readouterr().err)
 
     assert recipe("ilvf_p", f"resume={good}", f"out={out}", "algorithm.num_envs=6") == 2
     assert "4} environments a process, this run 6" in capsys.readouterr().err
@@ -389,3 +391,10 @@ def test_every_key_turns_something(recipe, option, tmp_path, store, monkeypatch)
         ends.append(parameters(only_run(out)))
     same = ends[0].keys() == ends[1].keys() and all(v.shape == ends[1][k].shape for k, v in ends[0].items())
     assert not same or any(not torch.equal(v, ends[1][k]) for k, v in ends[0].items())
+
+
+def test_networks_that_read_their_inputs_otherwise_are_not_resumed(out, recipe, capsys):
+    """Parameters of the same shapes, but another meaning."""
+    assert recipe("ilvf_p", *TINY, f"out={out}") == 0
+    assert recipe("ilvf_p", "resume=last", "algorithm.input_norm=none", f"out={out}") == 2
+    assert "input_norm is layer there, none here" in capsys.readouterr().err

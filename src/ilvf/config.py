@@ -22,6 +22,11 @@ from ilvf.errors import UsageError, require
 Config = dict[str, Any]
 NULLABLE = ("algorithm.value_clip", "algorithm.threshold")  # keys whose default is a number and which may be null
 OPEN = ("env.kwargs",)  # sections that take any key, because their content is passed on to somebody else's code
+NUMBERS = (  # keys whose default is null and which are numbers otherwise
+    *("algorithm." + k for k in ("lr_end", "actor_lr", "target_every", "huber_delta", "value_clip", "eval_steps")),
+    *(f"{section}.{k}" for section in ("audit", "influence") for k in ("steps", "gamma")),
+    "env.horizon",
+)
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(#\s*(?P<help>.*))?$")
 
 
@@ -169,6 +174,9 @@ def _leaves(cfg: Any, prefix: str = "") -> dict[str, Any]:
 
 def _checked(key: str, value: Any, default: Any) -> Any:
     """`value`, if it is of the kind of `default` (a whole number passes for a number, anything for null)."""
+    if default is None and value is not None and key in NUMBERS:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        require(is_number, f"{key}={value!r} must be a number, or null")
     if default is None or (value is None and key in NULLABLE):
         return value
     if isinstance(default, str) and isinstance(value, str | int | float):  # a word that looks like a number or a bool

@@ -197,16 +197,17 @@ def add_to_run(uri: str, run_id: str | None, folder: Path, metrics: Mapping[str,
     """Store a folder of files and some metrics with a run that has ended; False if the store does not have it."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
-    client = MlflowClient(uri)
     try:
+        client = MlflowClient(uri)
         if run_id is None or not _has_run(client, run_id):
             return False
         client.log_artifacts(run_id, str(folder), folder.name)
         step = int(client.get_run(run_id).data.metrics.get("frames", 0))
         for name, value in metrics.items():
             client.log_metric(run_id, name, value, step=step)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, SQLAlchemyError) as error:
         raise UsageError(f"the run {run_id} in {uri} cannot be written: {_first_line(error)}; see {folder}") from error
     return True
 

@@ -11,6 +11,7 @@ from torchrl.objectives.value.functional import vec_td_lambda_return_estimate
 
 from ilvf.errors import require
 from ilvf.losses import ILVFAdvantage, standardise
+from ilvf.losses.signals import alive
 from ilvf.modules import CategoricalActor, CentralCritic, CounterfactualCritic, ValueNorm
 
 
@@ -78,7 +79,8 @@ class CounterfactualAdvantage:
 
         Â_i = Q_i(s, a) − Σ_b π_i(b | o_i) Q_i(s, b, a_−i)
 
-    Q_i are regressed on the λ-return of the team's reward with the values Q_i(s', a'), a' ~ π(· | o').
+    Q_i are regressed on the λ-return of the team's reward with the values Q_i(s', a'), a' ~ π(· | o'). That return goes
+    on when agent i has died (`("agents", "mask")`), but Q_i is not trained any more: the mean of the living counts.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class CounterfactualAdvantage:
         chosen = q.gather(-1, rollout["agents", "action"].unsqueeze(-1))
         pi = self.actor.log_probs(*(rollout.get(k) for k in self.actor.in_keys)).exp()
         advantage = self._real(chosen) - (pi * self._real(q)).sum(-1, keepdim=True)
+        living = alive(rollout, self.tensor_keys.mask, q.shape[-2])
         if self.normalize != "none":
-            advantage = standardise(advantage, per_agent=self.normalize == "agent")
+            advantage = standardise(advantage, per_agent=self.normalize == "agent", mask=living)
+        advantage = advantage if living is None else advantage.masked_fill(~living, 0)
         written = {"normalised_value": chosen, "state_value": self._real(chosen), "advantage": advantage}
         for key, value in {**written, "value_target": self._target(rollout)}.items():
             rollout["agents", key] = value
@@ -114,8 +118,15 @@ class CounterfactualAdvantage:
     def _target(self, rollout: TensorDictBase) -> Tensor:
         following = self.actor(rollout["next"].select(*self.actor.in_keys))
         value = self._real(self.critic(rollout["next", *self.state_key], following["agents", "action"])).squeeze(-1)
+        living = alive(rollout["next"], self.tensor_keys.mask, value.shape[-1])
+        if living is not None:
+            lives = living.squeeze(-1)
+            mean = (value * lives).sum(-1, keepdim=True) / lives.sum(-1, keepdim=True).clamp_min(1)
+            value = torch.where(lives, value, mean)
         reward = rollout["next", "agents", "reward"].sum(-2).expand_as(value)
         done, terminated = (rollout["next", k].expand_as(value) for k in ("done", "terminated"))
+        if self.lmbda == 0:
+            return (reward + self.gamma * ~terminated * value).unsqueeze(-1)
         return vec_td_lambda_return_estimate(self.gamma, self.lmbda, value, reward, done, terminated).unsqueeze(-1)
 
     def _real(self, value: Tensor) -> Tensor:

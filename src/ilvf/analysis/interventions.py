@@ -126,17 +126,17 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
 
 @torch.no_grad()
 def states_at(env: EnvBase, policy: Any, steps: Sequence[int], *, seed: int = 0) -> dict[int, State]:
-    """The states of all environments of `env` after each of `steps` steps from their start under `policy`.
-
-    An episode that has ended by then has begun anew, as everywhere in TorchRL.
-    """
+    """The states after each of `steps` steps from the start under `policy`, of those environments of `env` whose first
+    episode still goes on."""
     noise = torch.Generator(env.device).manual_seed(seed)
     td, kept = env.reset(), dict[int, State]()
+    going = torch.ones(env.batch_size, dtype=torch.bool, device=env.device)
     for t in range(max(steps) + 1):
         if t in steps:
-            kept[t] = {k: v for k, v in env.get_state().items() if k != "rng"}
-        td.set(("agents", "action"), _sample(_log_probs(policy, td), noise))
-        td = env.step_and_maybe_reset(td)[1]
+            require(bool(going.any()), f"no episode lasts to step {t}; take an earlier moment, or more episodes")
+            kept[t] = {k: v[going] for k, v in env.get_state().items() if k != "rng"}
+        out, td = env.step_and_maybe_reset(td.set(("agents", "action"), _sample(_log_probs(policy, td), noise)))
+        going &= ~out["next", "done"].squeeze(-1)
     return kept
 
 

@@ -121,9 +121,12 @@ class ILVFLoss(LossModule):
             gain, entropy = (x.masked_fill(~living.squeeze(-1), 0) for x in (gain, entropy))
         terms = {"loss_objective": -team_mean(gain), "loss_entropy": -self.entropy * team_mean(entropy)}
         with torch.no_grad():
-            outside = ((ratio - 1).abs() > self.clip).float().mean()
-            kl = (ratio - 1 - (log_prob - old)).mean()  # Schulman's k3 estimator, never negative
-        return terms, {"entropy": entropy.mean(), "clip_fraction": outside, "kl": kl}
+            seen = {
+                "entropy": entropy,
+                "clip_fraction": ((ratio - 1).abs() > self.clip).float(),
+                "kl": ratio - 1 - (log_prob - old),  # Schulman's k3 estimator, never negative
+            }
+        return terms, {k: v.mean() if living is None else v[living.squeeze(-1)].mean() for k, v in seen.items()}
 
     def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> dict[str, Tensor]:
         keys = self.tensor_keys
@@ -147,7 +150,7 @@ class ILVFLoss(LossModule):
         """Σ_i mean_B mean_{j≠i} w_ij."""
         _, weight, _ = self.critic(td.get(self.tensor_keys.state))  # column = critic
         others = weight - torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
-        spread = others.sum(-2) / (weight.shape[-1] - 1)
+        spread = others.sum(-2) / max(weight.shape[-1] - 1, 1)
         return team_mean(spread if living is None else spread.masked_fill(~living.squeeze(-1), 0))
 
     def _old_value(self, td: TensorDictBase) -> Tensor:

@@ -107,7 +107,7 @@ class MADDPGLoss(LossModule):
         action = F.one_hot(tensordict.get(self.actor.out_keys[0]), logp.shape[-1]).to(logp.dtype)
         state = tensordict.get(self.tensor_keys.state)
         if self.norm is not None:
-            self.norm.update(tensordict.get(after(self.tensor_keys.reward)))
+            self.norm.update(tensordict.get(after(self.tensor_keys.reward)))  # zeros of the dead count
         target = self.target(tensordict)
         regressed = target if self.norm is None else self.norm.normalise(target)
         error = self.critic(state, action.flatten(1)) - regressed

@@ -31,6 +31,11 @@ def weighted_concat(state: Tensor, weight: Tensor) -> Tensor:
     return ((weight * scale).unsqueeze(-2) * by_feature.unsqueeze(-3)).flatten(-2)
 
 
+def plain_concat(state: Tensor, weight: Tensor) -> Tensor:
+    """concat_j w_ij s_j as it is, in the order of `weighted_concat`: `[B, N, D·N]`."""
+    return (weight.unsqueeze(-2) * state.transpose(-1, -2).unsqueeze(-3)).flatten(-2)
+
+
 def centred(weight: Tensor) -> Tensor:
     """W with zero column means, `[N, F, H]`: (x − mean(x)) W = x · centred(W)."""
     return weight - weight.mean(1, keepdim=True)
@@ -72,13 +77,13 @@ class OwnFirst(nn.Module):
         return self.of_logits(self.normalise(state.flatten(1)))
 
     def value(self, state: Tensor, weight: Tensor) -> Tensor:
-        if self.normalise is not normalise:
-            weighted = weight.unsqueeze(-1) * state.unsqueeze(1)  # [B, N, N, D]
-            return self.of_value(weighted.flatten(2).transpose(0, 1))
-        matrix = centred(self.of_value.weight)
+        plain = self.normalise is not normalise
+        join, matrix = (
+            (plain_concat, self.of_value.weight) if plain else (weighted_concat, centred(self.of_value.weight))
+        )
         rows = max(1, CHUNK // (state.shape[-2] ** 2 * state.shape[-1]))  # large teams: piece by piece
         pieces = zip(state.split(rows), weight.split(rows), strict=True)
-        y = [self.of_value.apply_to(weighted_concat(s, w).transpose(0, 1), matrix) for s, w in pieces]
+        y = [self.of_value.apply_to(join(s, w).transpose(0, 1), matrix) for s, w in pieces]
         return y[0] if len(y) == 1 else torch.cat(y, 1)
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:

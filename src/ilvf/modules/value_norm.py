@@ -50,7 +50,12 @@ class ValueNorm(nn.Module):
             x = x.masked_fill(~lives, 0)
             *sums, share = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0), lives.double().mean(0)]))
             known = torch.stack([self.first, self.second]) / self.weight.clamp_min(1e-5)  # of whom nothing was seen
-            batch = torch.where(share > 0, torch.stack(sums) / share.clamp_min(1e-12), known)
+            seen = torch.stack(sums) / share.clamp_min(1e-12)
+            batch = torch.where(share > 0, seen, known)
+            if self.weight > 0:  # who is seen for the first time brings no zeros from before
+                new = (share > 0) & (self.second == 0)
+                self.first.copy_(torch.where(new, seen[0] * self.weight, self.first))
+                self.second.copy_(torch.where(new, seen[1] * self.weight, self.second))
         self.first.lerp_(batch[0], 1 - self.beta)
         self.second.lerp_(batch[1], 1 - self.beta)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - self.beta)
