@@ -16,7 +16,7 @@ def build(cfg: Config):
     import torch
 
     from ilvf.algorithms import ILVFP
-    from ilvf.errors import require_choice
+    from ilvf.errors import require, require_choice
     from ilvf.modules import InfluenceCritic, StateCritic
     from parts import discretisation, unpack
 
@@ -33,6 +33,8 @@ def build(cfg: Config):
         "full_graph": lambda: (env.value_graph.T | eye).float(),
     }
     require_choice("algorithm.influence", influence, tuple(graphs))
+    graph = {"reward_graph": "reward_graph", "full_graph": "value_graph"}.get(influence, "batch_size")
+    require(hasattr(env, graph), f"algorithm.influence={influence}: env={cfg['env']['name']} does not know its {graph}")
     if influence == "learned":
         critic = InfluenceCritic(n, env.state_dim, env.n_actions, shared_first=first, **attention, **net)
     else:

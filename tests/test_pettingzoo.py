@@ -411,7 +411,7 @@ def test_a_run_that_loses_a_worker_can_be_resumed(out, recipe, capsys, tmp_path)
     (last,) = out.glob("*/checkpoints/last.ckpt")
     assert torch.load(last, weights_only=True)["ilvf"]["state"]["frames"] == 2 * 40
     client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("pettingzoo").experiment_id
+    experiment = client.get_experiment_by_name("pettingzoo/zoo").experiment_id
     assert [r.info.status for r in client.search_runs([experiment])] == ["FAILED"]
 
     assert recipe("mappo", "resume=last", f"out={out}", "trainer.max_epochs=4") == 0
@@ -546,3 +546,10 @@ def test_the_modules_show_themselves(capsys):
     assert "cat" in capsys.readouterr().out
     with pytest.raises(UsageError):
         main("zoo:nothing")
+
+
+def test_a_graph_that_the_task_does_not_know(recipe, out, capsys):
+    """A PettingZoo task says nothing of who enters whose reward."""
+    task = ["env=pettingzoo", "env.task=zoo", "algorithm.influence=reward_graph", f"out={out}"]
+    assert recipe("ilvf_p", *task) == 2
+    assert "does not know its reward_graph" in capsys.readouterr().err

@@ -44,6 +44,7 @@ SCENARIOS = {  # name → class, in the file of that name
     "cacc": "CACC",
     "tabular": "Tabular",
 }
+TRAFFIC = ("large_grid", "monaco", "sumo")  # scenarios on SUMO, see `ilvf.envs.traffic`
 PETTINGZOO = "pettingzoo"
 _PARTS = {
     "BatchedEnv": "base",
@@ -74,6 +75,14 @@ def make_env(
             bool(task), f"{name} needs a task: {PETTINGZOO}/package.module, such as {PETTINGZOO}/mpe2.simple_spread_v3"
         )
         return PettingZoo(task, num_envs=num_envs, seed=seed, device=device, **kwargs)
-    require(name in SCENARIOS, f"env={name!r} is not known; choose one of {', '.join(SCENARIOS)}, {PETTINGZOO}/TASK")
+    if name in TRAFFIC:
+        from ilvf.envs.traffic.simulator import require_sumo
+
+        require_sumo(f"env={name}")
+        from ilvf.envs.traffic.batched import make_traffic
+
+        return make_traffic(name, num_envs=num_envs, seed=seed, device=device, **kwargs)
+    known = ", ".join((*SCENARIOS, *TRAFFIC, f"{PETTINGZOO}/TASK"))
+    require(name in SCENARIOS, f"env={name!r} is not known; choose one of {known}")
     scenario = getattr(importlib.import_module(f"{__name__}.{name}"), SCENARIOS[name])
     return scenario(num_envs=num_envs, seed=seed, device=device, **kwargs)

@@ -4,7 +4,7 @@ Imports no torch: a child process that steps environments starts in half a secon
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +23,9 @@ APART = 100_003  # between the seeds of copies: runs with seeds 0, 1, 2, ... hav
 class Copies:
     """`number` environments, reset and stepped one after the other; what they say is written into arrays.
 
+    Environments whose work is done elsewhere may have `begin_reset(seed)` and `begin_step(actions)`: they are called
+    for all copies before the first `reset` or `step`, and all work at the same time.
+
     | array | shape | |
     |---|---|---|
     | `observation`, `state` | `[k, N, Do]`, `[k, N, D]` float32 | zero-padded; `state` only where infos have it |
@@ -31,6 +34,7 @@ class Copies:
     | `reward` | `[k, N]` float32 | |
     | `terminated`, `truncated` | `[k]` bool | of the team: the last agent has gone, and all by termination, or not |
     | `global_state` | `[k, G]` float32 | only if it is wanted |
+    | `statistics` | `[k, S]` float32 | only where environments have `episode_statistics()`: name → number, so far |
 
     Args:
         make: makes one environment.
@@ -84,10 +88,15 @@ class Copies:
                 arrays["action_mask"][:, i, : agent.actions] = True
         if global_state:
             arrays["global_state"] = np.zeros((k, self.layout.global_state), np.float32)
+        if self.layout.statistics:
+            arrays["statistics"] = np.zeros((k, len(self.layout.statistics)), np.float32)
         return arrays
 
     def reset(self, seeds: Mapping[int, int | None]) -> Arrays:
         """Begin new episodes in the copies that `seeds` names; None goes on with the copy's own random numbers."""
+        for k, seed in seeds.items():
+            if hasattr(self.envs[k], "begin_reset") and not self._is_probed(k, seed):
+                self.envs[k].begin_reset(seed)
         for k, seed in seeds.items():
             observations, infos = self._begin(k, seed)
             there, need = set(self.envs[k].agents), {a.name for _, a in self._agents}
@@ -102,22 +111,30 @@ class Copies:
 
     def _begin(self, k: int, seed: int | None) -> Any:
         """The reset that the constructor has made already, if nothing has happened since."""
-        probe, self._probe = self._probe, None if k == 0 else self._probe
-        return probe[1] if k == 0 and probe is not None and probe[0] == seed else self.envs[k].reset(seed=seed)
+        probe = self._probe[1] if self._probe and self._is_probed(k, seed) else None
+        self._probe = None if k == 0 else self._probe
+        return self.envs[k].reset(seed=seed) if probe is None else probe
+
+    def _is_probed(self, k: int, seed: int | None) -> bool:
+        return k == 0 and self._probe is not None and self._probe[0] == seed
 
     def step(self, action: np.ndarray) -> Arrays:
         """One step of all copies; `action` is `[k, N]`, each agent's counted from 0. The dead and the ended rest."""
         self.steps += 1
-        for k, row in enumerate(action.tolist()):
-            self._step(k, row)
+        rows = zip(action.tolist(), self._living, strict=True)
+        chosen = [{agent.name: agent.start + row[i] for i, agent in living} for row, living in rows]
+        for env, actions in zip(self.envs, chosen, strict=True):
+            if actions and hasattr(env, "begin_step"):
+                env.begin_step(actions)
+        for k, actions in enumerate(chosen):
+            self._step(k, actions)
         return self._kept()
 
-    def _step(self, k: int, row: Sequence[int]) -> None:
+    def _step(self, k: int, actions: Mapping[str, int]) -> None:
         before = self._living[k]
         self.arrays["reward"][k] = 0
         if not before:
             return
-        actions = {agent.name: agent.start + row[i] for i, agent in before}
         observations, rewards, terminations, truncations, infos = self.envs[k].step(actions)
         lost, late, after = self._fates(k, rewards, terminations, truncations)
         self._same_agents(k, after)
@@ -177,6 +194,8 @@ class Copies:
             self._see(k, i, agent, observations, infos)
         if "global_state" in self.arrays:
             self.arrays["global_state"][k] = np.ravel(self.envs[k].state())
+        if "statistics" in self.arrays:
+            self.arrays["statistics"][k] = list(self.envs[k].episode_statistics().values())
 
     def _last_look(self, k: int, gone: Some, observations: Mapping[str, Any], infos: Mapping[str, Any]) -> None:
         """Those who have no future: the dead see nothing and may do anything, a team that ends together sees how."""

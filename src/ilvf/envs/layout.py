@@ -77,6 +77,7 @@ class Layout:
     agents: tuple[Agent, ...]
     global_state: int  # numbers in state(), 0 = not wanted
     horizon: int | None  # its own time limit, where it tells
+    statistics: tuple[str, ...] = ()  # what its episode_statistics() are called, where it has any
 
     @property
     def masked(self) -> bool:
@@ -103,7 +104,8 @@ def layout_of(env: ParallelEnv, infos: Mapping[str, Any], global_state: bool) ->
         whole = flatdim(env.state_space)
     clocks = [getattr(env.unwrapped, name, None) for name in CLOCKS]
     horizon = next((int(c) for c in clocks if isinstance(c, int | np.integer) and c > 0), None)
-    return Layout(agents, whole, horizon)
+    statistics = tuple(env.episode_statistics()) if hasattr(env, "episode_statistics") else ()
+    return Layout(agents, whole, horizon, statistics)
 
 
 def _agent(env: ParallelEnv, name: str, info: Mapping[str, Any]) -> Agent:

@@ -14,6 +14,9 @@ does not have.
 **Reward** r_i: each agent's own.  **End**: when the last agent has gone; terminated if all of them were, else
 truncated. `horizon` truncates by a clock of ours.
 
+**Statistics**: what `episode_statistics()` says, where there is one (name → number, of the episode so far), is written
+beside `return` and `length`.
+
 **Death**: with `dying=True` agents may end before others. `("agents", "mask")` then says who is alive; the dead see
 zeros and get nothing.
 
@@ -94,7 +97,7 @@ class PettingZoo(EnvBase):
         self.is_closed = False  # TorchRL closes only what says that it is open
         self.layout, self.dying = self.copies.layout, dying
         self.n_agents, self.observation_dim, self.state_dim, self.n_actions = self.layout.sizes()
-        self.masked = self.layout.masked
+        self.masked, self.statistic_names = self.layout.masked, self.layout.statistics
         told = [horizon, self.layout.horizon, *(kwargs[c] for c in CLOCKS if kwargs and c in kwargs)]
         self._clock, limit = horizon, next((t for t in told if t is not None), None)
         if limit is None:
@@ -130,7 +133,8 @@ class PettingZoo(EnvBase):
             exists = _first([agent.actions for agent in self.layout.agents], a).to(dev).expand(b, n, a)
         if self.dying:
             agents["mask"] = Binary(n, (b, n), device=dev, dtype=torch.bool)
-        episode = Composite({k: Unbounded((b, 1), device=dev) for k in ("return", "length")}, shape=(b,), device=dev)
+        names = ("return", "length", *self.statistic_names)
+        episode = Composite({k: Unbounded((b, 1), device=dev) for k in names}, shape=(b,), device=dev)
         g = self.layout.global_state
         whole = {"global_state": Unbounded((b, g), device=dev)} if g else {}
         self.observation_spec = Composite(agents=agents, episode=episode, **whole, shape=(b,), device=dev)
@@ -192,7 +196,7 @@ class PettingZoo(EnvBase):
             agents["action_mask"] = self._tensor(arrays["action_mask"])
         if self.dying:
             agents["mask"] = self._tensor(arrays["alive"])
-        episode = {k: self._tensor(v.copy()).unsqueeze(-1) for k, v in self._episode().items()}
+        episode = {k: self._tensor(v.copy()).unsqueeze(-1) for k, v in self._episode(arrays).items()}
         whole = {k: self._tensor(arrays[k]) for k in ("global_state",) if k in arrays}
         return TensorDict(
             {
@@ -204,8 +208,10 @@ class PettingZoo(EnvBase):
             device=dev,
         )
 
-    def _episode(self) -> Arrays:
-        return {"return": self._return, "length": self._length}
+    def _episode(self, arrays: Arrays) -> Arrays:
+        names = self.statistic_names
+        more = dict(zip(names, arrays["statistics"].T, strict=True)) if names else {}
+        return {"return": self._return, "length": self._length, **more}
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)

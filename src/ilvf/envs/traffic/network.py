@@ -43,6 +43,7 @@ class Signal:
     link_lanes: tuple[str, ...]  # approach lane of each link, by link index
     link_targets: tuple[str, ...]  # lane that each link leads to
     position: tuple[float, float]  # [m]
+    link_indices: tuple[int, ...]  # letter of each link in a phase; other letters are for pedestrians
 
     @property
     def lanes(self) -> tuple[str, ...]:
@@ -170,7 +171,8 @@ def _phases(light: Light, entry: Entry, add_protected: bool) -> tuple[str, ...]:
 def _signal(light: Light, phases: tuple[str, ...]) -> Signal:
     lanes = ((c.getFromLane().getID(), c.getToLane().getID()) for c in light.connections)
     link_lanes, link_targets = zip(*lanes, strict=True)
-    return Signal(light.id, phases, link_lanes, link_targets, light.position)
+    indices = tuple(c.getTLLinkIndex() for c in light.connections)
+    return Signal(light.id, phases, link_lanes, link_targets, light.position, indices)
 
 
 def _extensions(

@@ -1,0 +1,235 @@
+"""SUMO in a process of its own that may crash or hang: `Simulation` is what outlives it."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ilvf.envs.traffic.sumo_process import TOTALS
+from ilvf.envs.traffic.sumo_tools import INSTALL
+from ilvf.errors import require, require_choice
+
+SIMULATORS = ("libsumo", "traci", "gui")
+GRACE = 5.0  # [s] for SUMO to write its files and end
+VAGUE = ("Process Error", "Could not parse", "TraCI server already finished", "Could not connect")  # the log knows more
+PROGRAM = Path(__file__).with_name("sumo_process.py")
+
+Query = tuple[str, str, tuple[str, ...]]  # `lane` or `lanearea`, a function of that domain, ids
+
+
+class SimulatorLost(Exception):
+    """The simulator crashed, hung or gave up, the text says which. It is gone; the next `load` starts another."""
+
+
+class SimulatorRefuses(SimulatorLost):
+    """SUMO itself says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a control step leads to: one array for every query, and the totals of `sumo_process.TOTALS`."""
+
+    counts: list[np.ndarray]
+    totals: dict[str, float]
+
+
+def require_sumo(what: str) -> None:
+    """Raise unless SUMO is installed; `what` needs it."""
+    missing = [name for name in ("libsumo", "sumolib") if importlib.util.find_spec(name) is None]
+    require(not missing, f"{what} needs SUMO ({' and '.join(missing)}), which is not installed: {INSTALL}")
+
+
+class Simulation:
+    """One SUMO simulation in a child process. `load` and `step` ask, `read` waits for the answer.
+
+    Args:
+        signals: id → the phases that actions choose from.
+        queries: what to read after every control step.
+        options: of SUMO, all but the seed.
+        interval, yellow: [s] of a control step, and of the transition that it begins with.
+        simulator: `libsumo`, `traci` or `gui`.
+        timeout: [s] for one answer; a window may be paused, so `gui` has none.
+        tripinfo: a folder for SUMO's records of all finished trips, one file an episode.
+    """
+
+    def __init__(
+        self,
+        signals: Mapping[str, Sequence[str]],
+        queries: Sequence[Query],
+        options: Sequence[str],
+        *,
+        interval: float,
+        yellow: float,
+        simulator: str = "libsumo",
+        timeout: float = 60.0,
+        tripinfo: Path | None = None,
+    ):
+        require_choice("simulator", simulator, SIMULATORS)
+        require(timeout > 0, f"timeout={timeout} must be positive")
+        require_sumo("a traffic simulation")
+        self._setup = dict(
+            simulator=simulator, signals=dict(signals), queries=list(queries), interval=interval, yellow=yellow
+        )
+        self._ends = np.cumsum([len(ids) for *_, ids in queries])
+        self.options, self.timeout, self.tripinfo = list(options), None if simulator == "gui" else timeout, tripinfo
+        self._writing: Path | None = None  # the file of trips of this episode
+        self._written: Path | None = None  # that of the last one, until it has been looked at
+        self._child: _Child | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start a child unless there is one; it gets ready while others do something."""
+        if self._child is None:
+            self._child, self._asked = _Child(), 0
+            self._end = weakref.finalize(self, self._child.end)
+            self._child.send((self.timeout, self._setup))
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child."""
+        return self._child.process.pid if self._child else None
+
+    def load(self, seed: int) -> None:
+        """Begin an episode."""
+        while self._child and self._asked:  # by an episode that nobody waited for
+            with contextlib.suppress(SimulatorLost):
+                self.read()
+        self.start()
+        options = [*self.options, "--seed", str(seed)]
+        if self.tripinfo is not None:
+            self._written, self._writing = self._writing, self.tripinfo / f"tripinfo-{seed}.xml"
+            options += ["--tripinfo-output", str(self._writing)]
+        self._ask("load", options)
+
+    def step(self, actions: Sequence[int]) -> None:
+        """One control step with phase `actions[i]` at signal i."""
+        self._ask("step", actions)
+
+    def _ask(self, name: str, argument: Any) -> None:
+        if self._child is not None:
+            self._asked += 1
+            self._child.send((name, argument))
+
+    def read(self) -> Reading:
+        """Wait for what was asked for first.
+
+        Raises:
+            SimulatorLost: there will be no answer.
+        """
+        if self._child is None:
+            raise SimulatorLost("SUMO has ended")
+        try:
+            if self.timeout is not None and not self._child.pipe.poll(self.timeout):
+                self._lose(f"SUMO gave no answer within timeout={self.timeout:g} s")
+            kind, answer = self._child.pipe.recv()
+        except (EOFError, OSError):
+            self._lose(f"SUMO {self._child.fate()}")
+        self._asked -= 1
+        if kind == "failed":
+            self._lose(f"SUMO says: {self._child.explain(answer)}", SimulatorRefuses)
+        self._look_at_trips()
+        *counts, totals = np.split(np.frombuffer(answer), self._ends)
+        return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
+
+    def _lose(self, reason: str, kind: type[SimulatorLost] = SimulatorLost) -> None:
+        assert self._child is not None
+        self._child.kill()
+        self._end()
+        self._child = self._writing = self._written = None
+        raise kind(reason)
+
+    def close(self) -> None:
+        """End the child, or kill it if it does not end in time."""
+        if self._child is not None:
+            self._end()
+            self._child, self._written, self._writing = None, self._writing, None
+            self._look_at_trips()
+
+    def _look_at_trips(self) -> None:
+        """SUMO does not notice when it cannot write."""
+        if self._written is not None and not _is_complete(self._written):
+            warnings.warn(f"{self._written} is not complete; is the disk full?", stacklevel=4)
+        self._written = None
+
+
+def _is_complete(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 64))
+            return b"</tripinfos>" in file.read(64)
+    except OSError:
+        return False
+
+
+class _Child:
+    """The process, our end of its pipe, and what it prints, in a file without a name."""
+
+    def __init__(self) -> None:
+        self.owner, self.log = os.getpid(), tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
+        self.pipe, theirs = Pipe()
+        command = [sys.executable, "-P", "-Wignore", str(PROGRAM), str(theirs.fileno())]  # -P: no modules from there
+        quiet = {"LIBSUMO_AS_TRACI": "quiet"}  # else it comments on other packages
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # see `serve`
+        with theirs:
+            self.process = subprocess.Popen(
+                command,
+                env={**os.environ, **quiet, **single},
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # traci starts another process, which has to end with this one
+            )
+
+    def send(self, message: Any) -> None:
+        with contextlib.suppress(OSError):  # it is dead, which `read` will find
+            self.pipe.send(message)
+
+    def fate(self) -> str:
+        """What happened to a process whose pipe has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self.process.wait(GRACE)
+            if code < 0:
+                hint = " (the system does that when memory runs out)" if code == -signal.SIGKILL else ""
+                return f"was killed by {signal.Signals(-code).name}{hint}"
+            return f"ended with exit code {code}: {self._last_words() or 'it did not say why'}"
+        return "closed its pipe"
+
+    def explain(self, error: str) -> str:
+        """SUMO's error in one line; it often tells only its log what is wrong."""
+        known = self._last_words() if error.startswith(VAGUE) else ""
+        return " ".join((known or error).split())
+
+    def _last_words(self) -> str:
+        """Its first error, or the last line."""
+        self.log.seek(0)
+        said = self.log.read().decode(errors="replace").strip()
+        return said.split("Error:")[1].strip() if "Error:" in said else said.rpartition("\n")[2]
+
+    def end(self) -> None:
+        """Let it close its files, and kill it if that takes too long."""
+        if os.getpid() != self.owner:  # this is a fork, in which it is somebody else's
+            return
+        self.pipe.close()  # what it is waiting for
+        try:
+            self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.log.close()
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
