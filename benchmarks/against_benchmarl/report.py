@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 from tasks import OUT, TASKS, Evaluation, uniform
 
@@ -82,6 +83,7 @@ def picture(found: dict[str, Curves]) -> Figure:
     figure = Figure(figsize=(5 * len(found), 3.8), layout="constrained")
     for axes, (task, curves) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
         axes.set(title=task, xlabel="environment frames", ylabel="return of the team")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         for side, runs in curves.items():
             (line,) = axes.plot(runs.index, runs.mean(axis=1), label=f"{LABELS[side]} ({runs.shape[1]} seeds)")
             band = [t_interval(row.tolist()) for _, row in runs.iterrows()]
