@@ -1,7 +1,7 @@
 """COMA: credit by asking what the team would have got had this agent acted as it does on average.
 
 python recipes/coma.py
-python recipes/coma.py algorithm.lmbda=0.8 seeds=0-4
+python recipes/coma.py algorithm.lmbda=0.95 seeds=0-4
 """
 
 from ilvf.config import Config, command_line, run_recipe

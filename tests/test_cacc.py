@@ -351,7 +351,7 @@ def test_evaluate_by_name(recipe, tmp_path, capsys):
     assert recipe("evaluate", *args) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if "cost_to_bound" in x)
     assert float(line.split()[-1]) == pytest.approx(1.288, abs=2e-3)
-    assert (tmp_path / "linear-episode.png").stat().st_size > 10_000
+    assert (tmp_path / "linear-cacc-episode.png").stat().st_size > 10_000
 
 
 # ---------------------------------------------------------------------- who couples to whom
