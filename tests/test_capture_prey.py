@@ -497,7 +497,10 @@ def test_the_ceiling_from_the_command_line(recipe, tmp_path, capsys):
     assert recipe("evaluate", "policy=seek", "env=capture_prey", "algorithm.eval_episodes=8", f"out={tmp_path}") == 0
     page = capsys.readouterr().out
     assert float(page.partition("episode/success")[2].split()[0]) == 1
-    assert {path.name for path in tmp_path.iterdir()} >= {"seek-capture_prey-episode.png", "seek-capture_prey-episode.gif"}
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        "seek-capture_prey-episode.png",
+        "seek-capture_prey-episode.gif",
+    }
 
 
 def test_the_config_has_the_defaults_of_the_class():
