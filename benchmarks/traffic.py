@@ -1,17 +1,20 @@
 """Cost of the traffic environment, on the 5 x 5 grid.
 
-    python benchmarks/traffic.py               an hour of simulated time, about two minutes
+    python benchmarks/traffic.py               an hour of simulated time, about three minutes
     python benchmarks/traffic.py --steps 120   the first ten minutes
 
 1. CPU time of the same episode (that of the published trace `atsc_01_cycle`) in three processes that take turns, ten
    steps each: the bare simulation, which gets the same signal states and reads nothing; `SumoTrafficEnv`; and `Traffic`
    with the fixed cycle as its policy. Rewards must be the trace's.
-2. Start-up of an environment, and resets.
-3. Steps/s of two copies against those of one, after twenty minutes of the episode. This needs two free cores: the load
-   of the machine is printed.
+2. Start-up of an environment on roads that have been read: the first one also starts the template that the others are
+   forked from. Resets.
+3. Steps/s of two copies against those of one, after twenty minutes of the episode: two simulators that this process
+   waits for at pipes, and TorchRL's `ParallelEnv` of two, with its buffers. All three take turns. This needs two free
+   cores: the load of the machine is printed, and the CPU time of this process, which leaves less for the simulators.
 """
 
 import argparse
+import functools
 import multiprocessing
 import os
 import statistics
@@ -21,8 +24,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from torchrl.envs import EnvBase, ParallelEnv
 
+from ilvf.envs.copies import APART
 from ilvf.envs.traffic import SumoTrafficEnv, Traffic, read_network
+from ilvf.envs.traffic.child import templates
 from ilvf.envs.traffic.large_grid import PHASES
 from ilvf.envs.traffic.sumo_process import transition
 
@@ -118,43 +124,66 @@ def cost(steps: int) -> None:
 
 
 def starts(times: int = 5) -> None:
-    roads, first, again = network(), [], []
+    roads = network()
+    seconds: dict[str, list[float]] = {"first environment, with its reset": [], "another one": [], "reset": []}
     for _ in range(times):
-        started = time.perf_counter()
-        env = SumoTrafficEnv(roads, **FILES)
-        env.reset(seed=0)
-        first.append(time.perf_counter() - started)
-        for _ in range(times):
+        for template in templates.values():
+            template.end()
+        envs = []
+        for name in seconds:
             started = time.perf_counter()
-            env.reset()
-            again.append(time.perf_counter() - started)
-        env.close()
-    for name, values in (("new environment, with its first reset", first), ("reset", again)):
-        print(f"  {name:<40}{min(values):6.3f} s at best, {statistics.median(values):6.3f} s median")
+            if name != "reset":
+                envs.append(SumoTrafficEnv(roads, **FILES))
+            envs[-1].reset()
+            seconds[name].append(time.perf_counter() - started)
+        for env in envs:
+            env.close()
+    for name, values in seconds.items():
+        print(f"  {name:<40}{min(values):6.3f} s at best, {statistics.median(values):6.3f} s median of {times}")
+
+
+def one_copy(number: int) -> Traffic:
+    """With the seed that it has among several."""
+    return Traffic(network(), **FILES, num_envs=1, seed=APART * number)
+
+
+def compared() -> dict[str, EnvBase]:
+    workers = [functools.partial(one_copy, k) for k in range(2)]
+    return {
+        "1 copy": one_copy(0),
+        "2 copies": Traffic(network(), **FILES, num_envs=2, seed=0),
+        "ParallelEnv of 2": ParallelEnv(2, workers, use_buffers=True, mp_start_method="spawn"),
+    }
 
 
 def together(start: int, blocks: int = 8) -> None:
-    """From step `start` on one environment of one copy and one of two take turns, ten steps each."""
-    envs = {n: Traffic(network(), **FILES, num_envs=n, seed=0) for n in (1, 2)}
-    policies = {n: env.rules["fixed_cycle"]() for n, env in envs.items()}
-    now = {n: env.reset() for n, env in envs.items()}
-    rates: dict[int, list[float]] = {1: [], 2: []}
+    """They take turns of ten steps; those from step `start` on count."""
+    envs = compared()
+    policy, now = envs["1 copy"].rules["fixed_cycle"](), {name: env.reset() for name, env in envs.items()}
+    rates: dict[str, list[float]] = {name: [] for name in envs}
+    busy = dict.fromkeys(envs, 0.0)
     for block in range(start // TURN + blocks):
-        for n, env in envs.items():
-            started = time.perf_counter()
+        for name, env in envs.items():
+            started, spent = time.perf_counter(), time.process_time()
             for _ in range(TURN):
-                now[n] = env.step_and_maybe_reset(policies[n](now[n]))[1]
+                now[name] = env.step_and_maybe_reset(policy(now[name]))[1]
             if block >= start // TURN:
-                rates[n].append(n * TURN / (time.perf_counter() - started))
+                rates[name].append(env.batch_size.numel() * TURN / (time.perf_counter() - started))
+                busy[name] += 1e3 * (time.process_time() - spent) / TURN / blocks
+    two, parallel = (now[name]["episode", "return"].flatten() for name in ("2 copies", "ParallelEnv of 2"))
+    assert torch.equal(two, parallel)
     for env in envs.values():
         env.close()
-    ratio = sorted(two / one for one, two in zip(*rates.values(), strict=True))
+    report(rates, busy)
+
+
+def report(rates: dict[str, list[float]], busy: dict[str, float]) -> None:
+    for name, values in rates.items():
+        ratio = sorted(x / one for x, one in zip(values, rates["1 copy"], strict=True))
+        print(f"  {name:<18}{statistics.median(values):6.1f} steps/s, {busy[name]:6.2f} ms CPU here a step;", end="")
+        print(f" ratio {statistics.median(ratio):.2f} ({ratio[0]:.2f} to {ratio[-1]:.2f} in {len(ratio)} turns)")
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()[:2])
-    print(f"  1 copy {statistics.median(rates[1]):.1f}, 2 copies {statistics.median(rates[2]):.1f} steps/s (median)")
-    print(
-        f"  ratio {statistics.median(ratio):.2f} (median), {ratio[0]:.2f} to {ratio[-1]:.2f} in {blocks} turns;", end=""
-    )
-    print(f" load of the last minutes {load} on {os.cpu_count()} cores")
+    print(f"  medians; load of the last minutes {load} on {os.cpu_count()} cores; both pairs of episodes are the same")
 
 
 def main() -> None:

@@ -3,28 +3,21 @@
 import contextlib
 import importlib.util
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ilvf.envs.traffic.child import Child
 from ilvf.envs.traffic.sumo_process import TOTALS
 from ilvf.envs.traffic.sumo_tools import INSTALL
 from ilvf.errors import require, require_choice
 
 SIMULATORS = ("libsumo", "traci", "gui")
-GRACE = 5.0  # [s] for SUMO to write its files and end
-VAGUE = ("Process Error", "Could not parse", "TraCI server already finished", "Could not connect")  # the log knows more
-PROGRAM = Path(__file__).with_name("sumo_process.py")
 
 Query = tuple[str, str, tuple[str, ...]]  # `lane` or `lanearea`, a function of that domain, ids
 
@@ -82,24 +75,26 @@ class Simulation:
         self._setup = dict(
             simulator=simulator, signals=dict(signals), queries=list(queries), interval=interval, yellow=yellow
         )
+        self._module = "libsumo" if simulator == "libsumo" else "traci"
         self._ends = np.cumsum([len(ids) for *_, ids in queries])
         self.options, self.timeout, self.tripinfo = list(options), None if simulator == "gui" else timeout, tripinfo
         self._writing: Path | None = None  # the file of trips of this episode
         self._written: Path | None = None  # that of the last one, until it has been looked at
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self.start()
 
     def start(self) -> None:
         """Start a child unless there is one; it gets ready while others do something."""
         if self._child is None:
-            self._child, self._asked = _Child(), 0
+            self._child, self._asked = Child(self._module), 0
             self._end = weakref.finalize(self, self._child.end)
-            self._child.send((self.timeout, self._setup))
+            here = (os.getcwd(), dict(os.environ))  # as they are now, not when the template was started
+            self._child.send((here, self.timeout, self._setup))
 
     @property
     def pid(self) -> int | None:
         """Of the child."""
-        return self._child.process.pid if self._child else None
+        return self._child.pid if self._child else None
 
     def load(self, seed: int) -> None:
         """Begin an episode."""
@@ -171,65 +166,3 @@ def _is_complete(path: Path) -> bool:
             return b"</tripinfos>" in file.read(64)
     except OSError:
         return False
-
-
-class _Child:
-    """The process, our end of its pipe, and what it prints, in a file without a name."""
-
-    def __init__(self) -> None:
-        self.owner, self.log = os.getpid(), tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
-        self.pipe, theirs = Pipe()
-        command = [sys.executable, "-P", "-Wignore", str(PROGRAM), str(theirs.fileno())]  # -P: no modules from there
-        quiet = {"LIBSUMO_AS_TRACI": "quiet"}  # else it comments on other packages
-        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # see `serve`
-        with theirs:
-            self.process = subprocess.Popen(
-                command,
-                env={**os.environ, **quiet, **single},
-                stdin=subprocess.DEVNULL,
-                stdout=self.log,
-                stderr=self.log,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # traci starts another process, which has to end with this one
-            )
-
-    def send(self, message: Any) -> None:
-        with contextlib.suppress(OSError):  # it is dead, which `read` will find
-            self.pipe.send(message)
-
-    def fate(self) -> str:
-        """What happened to a process whose pipe has ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self.process.wait(GRACE)
-            if code < 0:
-                hint = " (the system does that when memory runs out)" if code == -signal.SIGKILL else ""
-                return f"was killed by {signal.Signals(-code).name}{hint}"
-            return f"ended with exit code {code}: {self._last_words() or 'it did not say why'}"
-        return "closed its pipe"
-
-    def explain(self, error: str) -> str:
-        """SUMO's error in one line; it often tells only its log what is wrong."""
-        known = self._last_words() if error.startswith(VAGUE) else ""
-        return " ".join((known or error).split())
-
-    def _last_words(self) -> str:
-        """Its first error, or the last line."""
-        self.log.seek(0)
-        said = self.log.read().decode(errors="replace").strip()
-        return said.split("Error:")[1].strip() if "Error:" in said else said.rpartition("\n")[2]
-
-    def end(self) -> None:
-        """Let it close its files, and kill it if that takes too long."""
-        if os.getpid() != self.owner:  # this is a fork, in which it is somebody else's
-            return
-        self.pipe.close()  # what it is waiting for
-        try:
-            self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self.log.close()
-
-    def kill(self) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()

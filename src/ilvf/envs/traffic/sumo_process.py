@@ -1,19 +1,25 @@
-"""The process that one SUMO simulation lives in; `simulator.py` runs this file and talks to it.
+"""The process that one SUMO simulation lives in, and the template that it is forked from; `child.py` runs this file.
 
-One message a control step each way. It imports neither torch nor this package, so that it is ready in half a second,
-and ends when the pipe does: with the process that started it.
+One message a control step each way. It imports neither torch nor this package, so that it is ready in a third of a
+second, and ends when the pipe does: with the process that started it.
 """
 
+import contextlib
+import importlib
 import os
 import signal
+import socket
+import subprocess
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 GREEN = "Gg"
-RETRIES = 10  # of traci to reach SUMO, a second each
+PATIENCE = 60.0  # [s] for SUMO as one more process to load its files
+RETRY = 0.1  # [s]
+OF_IDS = ("getPendingVehicles",)  # functions that give ids, which are counted
 TOTALS = (  # what follows the counts of lanes in an answer
     "running",  # vehicles in the network
     "departed",  # since the episode began, as all that follow
@@ -82,12 +88,19 @@ class Process:
 
             libsumo.start(["sumo", *options])
             return libsumo
+        return self._start_program(options)
+
+    def _start_program(self, options: Sequence[str]) -> Any:
+        """As `traci.start` does, which waits whole seconds, and starts a SUMO that has ended ten times more."""
         import sumolib
         import traci
 
         gui = self.simulator == "gui"
-        window = ["--start", "--quit-on-end"] if gui else []
-        traci.start([sumolib.checkBinary("sumo-gui" if gui else "sumo"), *window, *options], numRetries=RETRIES)
+        port = str(sumolib.miscutils.getFreeSocketPort())
+        command = [sumolib.checkBinary("sumo-gui" if gui else "sumo"), *options, "--remote-port", port]
+        program = subprocess.Popen(command + ["--start", "--quit-on-end"] * gui)
+        traci.connect(int(port), int(PATIENCE / RETRY), proc=program, waitBetweenRetries=RETRY, label="default")
+        traci.switch("default")
         return traci
 
     def _require_detectors(self) -> None:
@@ -126,7 +139,8 @@ class Process:
         """The queries' numbers one after the other, then `TOTALS`."""
         answer = array("d")
         for domain, function, ids in self.queries:
-            answer.extend(map(getattr(getattr(self.sumo, domain), function), ids))
+            found = map(getattr(getattr(self.sumo, domain), function), ids)
+            answer.extend(map(len, found) if function in OF_IDS else found)
         vehicle, parameter = self.sumo.vehicle, self.sumo.simulation.getParameter
         there = vehicle.getIDList()
         answer.extend((len(there), self.departed, self.arrived))
@@ -150,7 +164,9 @@ def serve(pipe: Connection) -> None:
     """
     process: Process | None = None
     try:
-        timeout, setup = pipe.recv()
+        (folder, environment), timeout, setup = pipe.recv()
+        os.chdir(folder)
+        os.environ.update(environment)
         process = Process(**setup)
         while True:
             name, argument = pipe.recv()
@@ -169,8 +185,70 @@ def _answer(process: Process, name: str, argument: Sequence[Any]) -> tuple[str, 
         return "failed", f"{error}" or type(error).__name__
 
 
-if __name__ == "__main__":
+# ---------------------------------------------------------------------- the template
+Lives = dict[Connection, tuple[Connection, int]]  # what ends with a child → whom to tell, and its id
+
+
+def fork_children(control: socket.socket) -> Connection:
+    """Fork a child for every request, until the process that sends them has ended. Returns in the child, with its pipe.
+
+    Who asks is told the child's id, and later its exit code. A child holds the other end of a pipe of ours while it
+    lives: so we wait for requests and for the ends of children at once, without signals.
+    """
+    lives: Lives = {}
+    while True:
+        for ready in wait([control, *lives]):
+            if isinstance(ready, Connection):
+                _bury(ready, *lives.pop(ready))
+                continue
+            _, files, *_ = socket.recv_fds(control, 1, 3)
+            if not files:
+                os._exit(0)
+            if (pipe := _fork(files, lives)) is not None:
+                control.close()
+                return pipe
+
+
+def _fork(files: Sequence[int], lives: Lives) -> Connection | None:
+    """In the child, its pipe."""
+    pipe, news, log = files
+    life, held = os.pipe()
+    pid = os.fork()
+    with contextlib.suppress(OSError):  # both try, so that nobody is too early
+        os.setpgid(pid, pid)  # traci starts another process, which has to end with this one
+    if pid == 0:
+        os.dup2(log, 2)  # errors; traci chats on 1
+        for theirs in (life, log):  # and those of its siblings are closed with `lives`
+            os.close(theirs)
+        return Connection(pipe)
+    told = Connection(news)
+    lives[Connection(life)] = told, pid
+    _tell(told, pid)
+    for theirs in (pipe, held, log):
+        os.close(theirs)
+    return None
+
+
+def _bury(life: Connection, told: Connection, pid: int) -> None:
+    with life, told:
+        _tell(told, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _tell(told: Connection, number: int) -> None:
+    with contextlib.suppress(OSError):  # who asked may have gone
+        told.send(number)
+
+
+def main(control: int, module: str) -> None:
+    """Import SUMO, and be the template; what is forked serves its simulation."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent's business
         signal.signal(number, signal.SIG_IGN)
-    serve(Connection(int(sys.argv[1])))
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # sumolib does without, and is there sooner
+    with contextlib.suppress(Exception):  # a child will try again, and tell
+        importlib.import_module(module)
+    serve(fork_children(socket.socket(fileno=control)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
     os._exit(0)  # SUMO has closed its files; taking Python down takes longer than the rest
