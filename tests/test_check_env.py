@@ -9,12 +9,13 @@ import lightning as L
 import pytest
 import torch
 from mpe2 import simple_spread_v3
+from tensordict import TensorDict
 from torchrl.data import Composite, OneHot, Unbounded
 from torchrl.envs import GymEnv, PettingZooWrapper, SerialEnv
 from torchrl.envs.libs.vmas import VmasEnv
 
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, UsageError, check_env
-from ilvf.evaluation import evaluate
+from ilvf.evaluation import episode_metrics, episode_sums, evaluate
 
 spec = importlib.util.spec_from_file_location("own_env", Path(__file__).parents[1] / "examples" / "own_env.py")
 own_env = importlib.util.module_from_spec(spec)
@@ -227,6 +228,27 @@ def test_only_first_episodes_count_in_an_evaluation():
     metrics, rollout = evaluate(Rooms(4, num_envs=2, horizon=9), Never(), max_steps=5)  # cut off before its end
     assert metrics["return/team"] == pytest.approx(rollout["next", "agents", "reward"].sum().item() / 2, rel=1e-5)
     assert metrics["episode/length"] == 5
+
+
+def broken_rollout(returns, interrupted):
+    """[B, 3]: the first episode of every row ends in its second step, with these statistics; nobody is paid but 1."""
+    b, ends = len(returns), torch.tensor([False, True, False]).view(1, 3, 1).expand(len(returns), 3, 1)
+    statistics = {"return": returns, "interrupted": interrupted}
+    episode = {k: ends * torch.tensor(v, dtype=torch.float32).view(b, 1, 1) for k, v in statistics.items()}
+    content = {"agents": {"reward": torch.ones(b, 3, 4, 1)}, "done": ends, "episode": episode}
+    return TensorDict({"next": content}, [b, 3])
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "team", "share"), [([0, 0, 0], 20, 0), ([0, 1, 0], 15, 1 / 3), ([1, 1, 1], None, 1)]
+)
+def test_interrupted_episodes_are_left_out_of_the_means(interrupted, team, share):
+    """Returns of 10, 30 and 20: their mean, that of the first and the last, none; rewards of training stay."""
+    sums = episode_sums(broken_rollout([10, 30, 20], interrupted))
+    metrics = episode_metrics({k: float(v) for k, v in sums.items()})
+    assert metrics.get("return/team") == team
+    assert metrics["episode/interrupted"] == pytest.approx(share)
+    assert metrics["reward/agent_step"] == 1
 
 
 def test_episodes_of_different_lengths_side_by_side():

@@ -26,6 +26,7 @@ from ilvf.config import command_line
 from ilvf.envs import make_env
 from ilvf.envs.copies import APART
 from ilvf.envs.traffic import Network, Signal, SumoTrafficEnv, Traffic, read_network
+from ilvf.envs.traffic.child import templates
 from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure, cycle
 from ilvf.envs.traffic.draw import each_step
 from ilvf.envs.traffic.large_grid import PHASES, large_grid
@@ -80,11 +81,12 @@ def small(town):
 
 
 def simulators():
-    """The processes of simulators below this one, zombies included."""
+    """The processes of simulators below this one, zombies included; not our own templates, which stay."""
+    stay = [template.process.pid for template in templates.values()]
     return [
         p
         for p in psutil.Process().children(recursive=True)
-        if p.status() == psutil.STATUS_ZOMBIE or any("sumo" in word for word in p.cmdline())
+        if p.pid not in stay and (p.status() == psutil.STATUS_ZOMBIE or any("sumo" in word for word in p.cmdline()))
     ]
 
 
@@ -263,6 +265,18 @@ def last(senses):
     return senses.queries[-1][2]
 
 
+def test_who_waits_outside_is_paid_for():
+    """Avenues are green for ever: many who come from the west find no room, and each is paid for where he waits."""
+    paid = []
+    for options in ({}, {"reward_backlog": True}):
+        with closing(grid(seconds=300, **options)) as env:
+            paid.append(-np.stack([r for *_, r in play(env, 60, lambda t, i: 0, seed=0)]))
+            backlog = env.episode_statistics()["backlog"]
+    outside = (paid[1] - paid[0])[-1]
+    assert {s.id for s, n in zip(given().signals, outside, strict=True) if n} == {"nt1", "nt11", "nt21"}
+    assert outside.sum() == backlog > 20
+
+
 def test_observations_are_own_and_neighbours():
     senses = two_signals(detectors=True)
     own, both = senses.seen(None), senses.seen(senses.network.neighbours)
@@ -400,6 +414,7 @@ def test_pettingzoo_says_so(small):
         (dict(yellow=5), "yellow=5"),
         (dict(seconds=3), "seconds=3"),
         (dict(reward_cap=0), "reward_cap=0"),
+        (dict(reward="wait", reward_backlog=True), "reward_backlog"),
         (dict(timeout=0), "timeout=0"),
         (dict(attempts=0), "attempts=0"),
         (dict(simulator="aimsun"), "simulator='aimsun'"),
@@ -691,7 +706,7 @@ def test_a_killed_worker_is_one_sentence(town, refused):
     env = Traffic(*town, num_envs=2, seed=0, seconds=50, workers=1)
     env.reset()
     running = simulators()
-    assert len(running) == 2
+    assert len(running) == 3  # two and the worker's template
     env.copies.workers[0].process.kill()
     with refused("worker 0", "SIGKILL", "resume=last"):
         env.rand_step()

@@ -5,7 +5,7 @@
     make_env("sumo", net_file="town.net.xml", routes="town.rou.xml", per="lane")
 
 All B simulators get their actions before the first is awaited, so they run at the same time on as many cores as there
-are; `workers` adds only processes for what is done with their answers. One needs about 150 MB, and an hour of the grid
+are; `workers` adds only processes for what is done with their answers. One needs about 50 MB, and an hour of the grid
 about 20 s of one core.
 
 The rules of `env.rules` on the grid, an hour, means over the same two episodes (greedy jams the roads in one of them):
@@ -22,25 +22,33 @@ Run `python -m ilvf.envs.traffic.batched [STEPS]` to see the grid under its thre
 
 import functools
 import inspect
+import os
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
+from ilvf.envs.copies import Copies
 from ilvf.envs.pettingzoo import PettingZoo
+from ilvf.envs.traffic.child import get_ready
 from ilvf.envs.traffic.env import SumoTrafficEnv
 from ilvf.envs.traffic.network import Network, read_network
 from ilvf.envs.traffic.senses import Senses
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 
-SENSES = ("per", "reward", "reward_cap", "reward_scale")
+SENSES = ("per", "reward", "reward_cap", "reward_backlog", "reward_scale")
+MEMORY = 50e6  # [bytes] of a simulator's own, on full roads
+PER_CORE = 4  # simulators that nobody needs to be warned of
 READING = ("table", "add_protected", "max_edges", "max_distance", "cover")
 
 
@@ -77,6 +85,8 @@ class Traffic(PettingZoo):
         self.control_interval = options.get("control_interval", 5.0)
         self._neighbors = options.get("observe_neighbors", True)
         kwargs = {"network": network, "routes": routes, "timeout": timeout, "attempts": attempts, **options}
+        if doubts := crowded(num_envs, os.cpu_count() or 1, psutil.virtual_memory().available):
+            warnings.warn(doubts, stacklevel=3)
         copies = -(-num_envs // max(workers, 1))
         patience = 2 * attempts * timeout * copies  # of us with a worker, which has to lose patience first
         super().__init__(
@@ -104,6 +114,12 @@ class Traffic(PettingZoo):
     def _rule(self, rule: Callable[[Senses], TensorDictModuleBase]) -> TensorDictModuleBase:
         return rule(self.senses).to(self.device)
 
+    def queues(self) -> Tensor:
+        """Halting vehicles on each lane of `network.lanes`, or on its detector, now, `[B, M]`."""
+        if not isinstance(self.copies, Copies):
+            raise UsageError("the queues of copies in workers cannot be read; make the environment with workers=0")
+        return self._tensor(np.stack([copy.queues() for copy in self.copies.envs], dtype=np.float32))
+
     def draw(self, rollout: TensorDictBase, index: int = 0) -> Any:
         """A matplotlib figure of the first episode of environment `index` of a rollout `[B, T]`: queue and speed."""
         from ilvf.envs.traffic.draw import draw_episode
@@ -111,11 +127,25 @@ class Traffic(PettingZoo):
         return draw_episode(rollout[index], self.control_interval)
 
 
+def crowded(num_envs: int, cores: int, free: float) -> str:
+    """A sentence about more simulators than a machine with `free` [bytes] of memory should have, or nothing."""
+    need = num_envs * MEMORY
+    if num_envs <= PER_CORE * cores and need <= free:
+        return ""
+    return (
+        f"{num_envs} simulators at once need about {need / 1e9:.1f} GB of memory, of which {free / 1e9:.1f} GB are "
+        f"free, and share {cores} cores; there are fewer with preset=traffic, or by algorithm.num_envs= and "
+        "algorithm.eval_episodes="
+    )
+
+
 def make_traffic(name: str, **options: Any) -> Traffic:
     """`large_grid` and `monaco` as published, `sumo` from any files; the rest of `options` is `Traffic`'s.
 
     net_file: of `monaco` and `sumo`; table, add_protected, max_edges, max_distance, cover: of `read_network`.
     """
+    if options.get("simulator", "libsumo") == "libsumo" and not options.get("workers"):
+        get_ready("libsumo")  # it imports SUMO while we read
     reading = {k: options.pop(k) for k in READING if k in options}
     given = {k: v for k, v in (_files(name, options) | options).items() if v is not None}
     for k in ("options", "routes", "additional"):

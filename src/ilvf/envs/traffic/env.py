@@ -28,7 +28,8 @@ left) is there several times, and also pays several times; with `per="lane"` onc
 | `wait` | −waiting time [s] of the vehicles on the approach lane: how long each has been halting |
 | `pressure` | −abs(density on approach lanes − density on the lanes that the links lead to), of 1 vehicle per 7.5 m |
 
-times `reward_scale`.
+times `reward_scale`. The published reward, `queue`, does not know vehicles that find no room to enter: a team can earn
+by keeping them out. `reward_backlog=True` charges a signal for those that wait to enter on the edges that lead to it.
 
 **End**: truncated after `seconds` (3600). If the simulator crashes, hangs or stops with an error, its episode is
 truncated there, without a reward and with what was seen last, and a warning says so; the next episode gets a new
@@ -38,8 +39,8 @@ are one at once.
 **Statistics** of the episode so far: `queue`, halting vehicles per approach lane (or detector), mean over lanes and
 steps; `speed` [m/s], mean over vehicles and steps; `travel_time` [s], mean over trips that were finished, from SUMO's
 tripinfo device; `throughput`, their number; `running`, vehicles on the roads now; `backlog`, those that wait outside
-for room to enter, now; `teleports`, vehicles that SUMO has taken out of a jam. Trips that cannot be finished in a jam
-are in no `travel_time`: read it beside `throughput` and `backlog`.
+for room to enter, now; `teleports`, vehicles that SUMO has taken out of a jam; `interrupted`, 1 if the simulator was
+lost in it. Trips that cannot be finished in a jam are in no `travel_time`: read it beside `throughput` and `backlog`.
 
 **Randomness**: SUMO's own. Episode k after `reset(seed=s)` is simulated with seed s + k, and equals a fresh
 `reset(seed=s + k)`.
@@ -64,7 +65,8 @@ from ilvf.envs.traffic.simulator import Reading, Simulation, SimulatorLost, Simu
 from ilvf.errors import UsageError, require
 
 SEEDS = 2**31  # SUMO's are below
-STATISTICS = ("queue", "speed", "travel_time", "throughput", "running", "backlog", "teleports")
+NOBODY = "no vehicle has departed in an episode of {}; options='--begin SECONDS' starts when its traffic does"
+STATISTICS = ("queue", "speed", "travel_time", "throughput", "running", "backlog", "teleports", "interrupted")
 
 Seen = tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]  # observations, infos
 Stepped = tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
@@ -81,6 +83,7 @@ class SumoTrafficEnv(ParallelEnv):
         per: what waves and rewards are listed and summed over, `link` or `lane`.
         reward: `queue`, `wait` or `pressure`.
         reward_cap: most vehicles that a link or lane pays for in `queue`; None for all.
+        reward_backlog: `queue` is also of the vehicles that wait outside for room to enter, each once.
         reward_scale: what rewards are multiplied by.
         observe_neighbors: the neighbours' waves are observed too.
         control_interval: [s] of a step.
@@ -104,6 +107,7 @@ class SumoTrafficEnv(ParallelEnv):
         per: str = "link",
         reward: str = "queue",
         reward_cap: float | None = None,
+        reward_backlog: bool = False,
         reward_scale: float = 1.0,
         observe_neighbors: bool = True,
         control_interval: float = 5.0,
@@ -130,6 +134,7 @@ class SumoTrafficEnv(ParallelEnv):
             per=per,
             reward=reward,
             reward_cap=reward_cap,
+            reward_backlog=reward_backlog,
             reward_scale=reward_scale,
         )
         self.possible_agents, self.agents = [s.id for s in self.network.signals], list[str]()
@@ -167,6 +172,10 @@ class SumoTrafficEnv(ParallelEnv):
         """The waves of all signals."""
         return self._waves.copy()
 
+    def queues(self) -> np.ndarray:
+        """Halting vehicles on each lane of `network.lanes`, or on its detector, now, `[M]`."""
+        return self._halting.copy()
+
     # ------------------------------------------------------------------ episodes
     def begin_reset(self, seed: int | None = None) -> None:
         """Ask the simulator for a new episode; the `reset` that follows waits for it."""
@@ -192,7 +201,7 @@ class SumoTrafficEnv(ParallelEnv):
                 self._fail(f"{error} when episode {self._seed} began", "it is tried again")
                 self.begin_reset(self._seed)
         self.agents = list(self.possible_agents)
-        self._steps, self._queues, self._speeds, self._vehicles = 0, 0.0, 0.0, 0.0
+        self._steps, self._queues, self._speeds, self._vehicles, self._interrupted = 0, 0.0, 0.0, 0.0, False
         self._look(reading)
         return self._observations(), self._infos()
 
@@ -217,12 +226,14 @@ class SumoTrafficEnv(ParallelEnv):
             reading = self.simulation.read()
         except SimulatorLost as error:
             self._fail(f"{error} after step {self._steps} of episode {self._seed}", "which ends there")
-            over = True
+            over = self._interrupted = True
         else:
             self._steps += 1
             self._look(reading)
             rewards, over = self.senses.rewards(reading), self._steps >= self.horizon
             self._failures = 0 if over else self._failures
+            if over and not self._totals["departed"]:
+                warnings.warn(NOBODY.format(self.network.net_file), stacklevel=2)
         if over:
             self.agents = []
         infos = self._infos()
@@ -245,6 +256,7 @@ class SumoTrafficEnv(ParallelEnv):
     # ------------------------------------------------------------------ what is there
     def _look(self, reading: Reading) -> None:
         self._waves, self._totals = self.senses.waves(reading), reading.totals
+        self._halting = reading.counts[1]
         if self._steps:
             self._queues += self.senses.queue(reading)
             self._speeds += reading.totals["speed"]
@@ -267,6 +279,7 @@ class SumoTrafficEnv(ParallelEnv):
             "running": totals["running"],
             "backlog": totals["backlog"],
             "teleports": totals["teleports"],
+            "interrupted": float(self._interrupted),
         }
 
     def render(self) -> None:

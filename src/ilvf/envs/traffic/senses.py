@@ -25,7 +25,7 @@ class Senses:
 
     Args:
         network: the roads.
-        detectors, per, reward, reward_cap, reward_scale: as in `SumoTrafficEnv`.
+        detectors, per, reward, reward_cap, reward_backlog, reward_scale: as in `SumoTrafficEnv`.
     """
 
     def __init__(
@@ -36,13 +36,16 @@ class Senses:
         per: str = "link",
         reward: str = "queue",
         reward_cap: float | None = None,
+        reward_backlog: bool = False,
         reward_scale: float = 1.0,
     ):
         require_choice("per", per, PER)
         require_choice("reward", reward, REWARDS)
         require(reward_cap is None or reward_cap > 0, f"reward_cap={reward_cap} must be positive, or null for none")
+        require(reward == "queue" or not reward_backlog, f"reward_backlog=true is for reward=queue, not {reward}")
         self.network, self.detectors, self.per = network, detectors, per
         self.reward, self.reward_cap, self.reward_scale = reward, reward_cap, reward_scale
+        self.reward_backlog = reward_backlog
         own = [entries(s, per) for s in network.signals]
         self.sizes = [len(e) for e in own]
         self.lanes = tuple(dict.fromkeys(lane for e in own for lane in e))  # [M] approach lanes
@@ -61,6 +64,10 @@ class Senses:
             (domain, "getLastStepVehicleNumber", self._counted),
             (domain, "getLastStepHaltingNumber", self.lanes),
         ]
+        if self.reward_backlog:
+            edges = [self._edges(signal) for signal in self.network.signals]
+            self._entered = np.repeat(np.arange(len(edges)), [len(e) for e in edges])
+            queries.append(("edge", "getPendingVehicles", tuple(edge for e in edges for edge in e)))
         if self.reward == "wait":
             queries.append(("lane", "getWaitingTime", self.lanes))
         if self.reward == "pressure":
@@ -68,6 +75,11 @@ class Senses:
             self._density = density
             queries.append(("lane", "getLastStepVehicleNumber", leaving))
         return queries
+
+    def _edges(self, signal: Signal) -> list[str]:
+        """What leads to a signal, as far as its lanes are counted."""
+        lanes = (lane for own in signal.lanes for lane in (own, *self.network.extensions.get(own, ())))
+        return [*dict.fromkeys(lane.rpartition("_")[0] for lane in lanes)]
 
     def _capacities(self) -> np.ndarray:
         """Vehicles at which the wave of a lane is 1, `[M]`; also says which lanes are counted for it."""
@@ -128,7 +140,10 @@ class Senses:
         lanes = reading.counts[2 if self.reward == "wait" else 1]  # [M]
         if self.reward_cap is not None and self.reward == "queue":
             lanes = np.minimum(lanes, self.reward_cap)
-        return -self.reward_scale * np.bincount(self._owner, lanes[self._lane], minlength=len(self.sizes))
+        paid = np.bincount(self._owner, lanes[self._lane], minlength=len(self.sizes))
+        if self.reward_backlog:
+            paid += np.bincount(self._entered, reading.counts[2], minlength=len(self.sizes))
+        return -self.reward_scale * paid
 
     def queue(self, reading: Reading) -> float:
         """Halting vehicles per approach lane."""
