@@ -74,20 +74,17 @@ def learned(module, env, states):
     """(weight, Ŵ) `[K, N, N]` of the critic in these states; (Ŵ, Ŵ) if the influence is fixed."""
     import torch
 
-    advantage = module.advantage
+    advantage = getattr(module, "advantage", None)
     require(
         hasattr(advantage, "graph"),
-        f"{type(module).__name__} with {type(module.loss.critic).__name__} has no influence matrix to audit; "
-        "ilvf.analysis.audit measures without one",
+        f"{type(module).__name__} has no influence matrix to audit here; ilvf.analysis.audit measures without one",
     )
     if advantage.graph is not None:
         return advantage.graph, advantage.graph
     env.set_state({**states, "rng": env.rng.get_state()})
     with torch.no_grad():
         td = module.loss.actor(env.reset())  # some weights depend on the actions, too
-        writer = module.weigh if module.weigh is not None else advantage.critic
-        weight = writer(td)[advantage.tensor_keys.influence_weight]
-    return weight.mT if advantage.orientation == "attention" else weight, advantage.draw(weight)
+    return module.influence_in(td)
 
 
 if __name__ == "__main__":

@@ -36,12 +36,13 @@ def main() -> None:
     moments = read_moments(options["moments"])
     content = read_checkpoint(path)
     module = load(content, cfg)
-    require(
-        getattr(module.advantage, "graph", 0) is None,
-        f"{path} has no learned influence: it is fixed, or {type(module).__name__} has none",
-    )
     factory = functools.partial(make_env, seed=cfg["seed"], **cfg["env"])
-    episode = over_episode(module, factory(num_envs=options["episodes"]), cfg["seed"])
+    env = factory(num_envs=options["episodes"])
+    if options["measure"] and not hasattr(env, "get_state"):
+        options["measure"] = False
+        print(f"nothing is measured by intervention: {type(env).__name__} cannot be put back into a state")
+    episode = over_episode(module, env, cfg["seed"])
+    require(bool(episode), f"{path} has no learned influence: it is fixed, or {type(module).__name__} has none")
     at = {m: min(int(m * episode["horizon"]), episode["horizon"] - 1) for m in moments}
     measured = measure(module, factory, at, cfg) if options["measure"] else {}
     run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
@@ -63,7 +64,10 @@ def read_moments(text: object) -> list[float]:
 
 
 def over_episode(module, env, seed: int) -> dict:
-    """w and Ŵ `[K, T, N, N]` (row = acting agent), the steps of first episodes bool `[K, T]`, and the horizon T."""
+    """w and Ŵ `[K, T, N, N]` (row = acting agent), the steps of first episodes bool `[K, T]`, and the horizon T.
+
+    {} if the algorithm learns no influence.
+    """
     import torch
 
     from ilvf.evaluation import first_episode
@@ -71,12 +75,11 @@ def over_episode(module, env, seed: int) -> dict:
     torch.manual_seed(seed)
     with torch.no_grad():
         rollout = env.rollout(env.horizon, module.loss.actor, break_when_any_done=False)
-        writer = module.weigh if module.weigh is not None else module.advantage.critic
-        weight = writer(rollout)[module.advantage.tensor_keys.influence_weight]
-        influence = module.advantage.draw(weight)
+    found = module.influence_in(rollout)
+    if found is None:
+        return {}
     counted = first_episode(rollout["next", "done"])[0].squeeze(-1)
-    weight = weight.mT if module.advantage.orientation == "attention" else weight
-    return {"weight": weight, "influence": influence, "counted": counted, "horizon": env.horizon}
+    return {"weight": found[0], "influence": found[1], "counted": counted, "horizon": env.horizon}
 
 
 def measure(module, factory, at: dict[float, int], cfg: Config) -> dict:

@@ -757,12 +757,24 @@ def test_a_map_draws_lanes_where_they_are(tiny):
 def test_a_map_draws_influence_above_a_threshold(large):
     influence = np.eye(25)
     influence[0, 1], influence[1, 0], influence[3, 4] = 0.8, 0.4, 0.05
-    (upper, lower) = draw_map(large, influence=influence).axes[0].texts
+    (lower, upper) = draw_map(large, influence=influence).axes[0].texts
     assert upper.xy == large.signals[1].position  # the head: 0 → 1
     assert upper.xyann == large.signals[0].position
-    assert (upper.arrow_patch.get_alpha(), lower.arrow_patch.get_alpha()) == (1.0, 0.5)
+    assert sum(upper.arrow_patch.get_edgecolor()[:3]) < sum(lower.arrow_patch.get_edgecolor()[:3])  # darker
     assert len(draw_map(large, influence=influence, threshold=0.01).axes[0].texts) == 3
     assert len(draw_map(large, influence=np.zeros((25, 25))).axes[0].texts) == 0
+
+
+def test_a_map_draws_the_heaviest_influences(large):
+    influence = np.eye(25)
+    influence[0, 1], influence[1, 0], influence[3, 4] = 0.4, 0.8, 0.2
+    figure = draw_map(large, influence=influence, arrows=2)
+    heads = [arrow.xy for arrow in figure.axes[0].texts]
+    assert heads == [large.signals[1].position, large.signals[0].position]  # the heaviest is drawn last, on top
+    assert figure.axes[1].get_ylabel() == "influence"
+    assert figure.axes[1].get_ylim() == (0.4, 0.8)
+    (only,) = draw_map(large, influence=influence, arrows=1).axes[0].texts
+    assert only.arrow_patch.get_edgecolor() == figure.axes[0].texts[1].arrow_patch.get_edgecolor()
 
 
 def test_a_map_goes_into_given_axes(tiny):

@@ -105,6 +105,15 @@ class ILVFP(OnPolicy):
             self.returns.set_keys(value=keys.value, reward=keys.reward, value_target=keys.value_target)
             rollout[keys.value_target] = self.returns(rollout.copy())[keys.value_target]
 
+    @torch.no_grad()
+    def influence_in(self, states: TensorDictBase) -> tuple[Tensor, Tensor] | None:
+        if self.advantage.graph is not None:
+            return None
+        writer = self.weigh if self.weigh is not None else self.advantage.critic
+        weight = writer(states)[self.advantage.tensor_keys.influence_weight]
+        influence = self.advantage.draw(weight)
+        return weight.mT if self.advantage.orientation == "attention" else weight, influence
+
     @property
     def kept_keys(self) -> list[Any]:
         keys = self.advantage.tensor_keys

@@ -219,6 +219,10 @@ class Training(L.LightningModule):
         )
 
     # ------------------------------------------------------------------ evaluation
+    def influence_in(self, states: TensorDictBase) -> tuple[Tensor, Tensor] | None:
+        """(w, Ŵ) `[*B, N, N]` in these states (with these actions), row = acting agent; None if none is learned."""
+        return None
+
     def _evaluate(self) -> dict[str, float]:
         env = self.make_env(num_envs=self.eval_episodes, seed=EVALUATION_SEED + self.seed, device=self.env.device)
         env.eval()  # environments may pay training rewards that no score should have

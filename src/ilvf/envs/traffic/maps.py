@@ -10,7 +10,8 @@ from ilvf.envs.traffic.network import Network, read_file
 from ilvf.errors import require
 
 ROAD = "0.82"  # colour of lanes without a queue
-COLOURS = "YlOrRd"
+QUEUES = (ROAD, "gold", "orangered", "darkred")
+ARROWS = ("lightsteelblue", "steelblue", "midnightblue")
 SPREAD = 0.0065  # lanes are drawn this far apart, of the map's width: true to scale they would cover each other
 Queue = Mapping[str, float] | Sequence[float] | np.ndarray  # by lane id, or in the order of `network.lanes`
 Lines = dict[str, np.ndarray]  # lane → points [P, 2] [m]
@@ -23,15 +24,17 @@ def draw_map(
     axes: Any = None,
     *,
     threshold: float = 0.1,
+    arrows: int | None = None,
 ) -> Any:
     """The figure of a network's lanes and signals.
 
     Args:
         network: the roads.
         queue: halting vehicles on each approach lane, which colour it.
-        influence: [N, N], row = acting signal: an arrow i → j for every weight, the heavier the clearer.
+        influence: [N, N], row = acting signal: an arrow i → j for every weight, the heavier the darker.
         axes: where to draw; a new figure without.
         threshold: weights up to this one have no arrow, so that a map does not drown in them.
+        arrows: of the others only so many, the heaviest.
     """
     from matplotlib.figure import Figure
 
@@ -44,7 +47,7 @@ def draw_map(
         for signal in network.signals:
             axes.annotate(signal.id, signal.position, (4, 4), textcoords="offset points", fontsize=8)
     if influence is not None:
-        _draw_influence(axes, network, np.asarray(influence, dtype=float), threshold)
+        _draw_influence(axes, network, np.asarray(influence, dtype=float), threshold, arrows)
     if queue is not None:
         axes.figure.colorbar(scale, ax=axes, label="halting vehicles", shrink=0.6)
     return axes.figure
@@ -57,7 +60,7 @@ def draw_side_by_side(network: Network, queues: Mapping[str, Queue]) -> Any:
     require(bool(queues), 'there is no queue to draw; need some, such as {"learned": queue, "fixed cycle": queue}')
     by_lane = {name: _by_lane(network, queue) for name, queue in queues.items()}
     most = max(1.0, *(n for found in by_lane.values() for n in found.values()))
-    figure = Figure(figsize=(5 * len(queues) + 1, 5), layout="constrained")
+    figure = Figure(figsize=(5 * len(queues) + 0.8, 5.4), layout="constrained")
     places, lines = figure.subplots(1, len(queues), squeeze=False)[0], _lines(network)
     for axes, (name, found) in zip(places, by_lane.items(), strict=True):
         scale = _draw_roads(axes, network, lines, found, most)
@@ -112,28 +115,40 @@ def _lines(network: Network) -> Lines:
 def _draw_roads(axes: Any, network: Network, lines: Lines, queue: Mapping[str, float], most: float) -> Any:
     """Lanes, coloured up to `most` vehicles, and signals; what a colour bar needs."""
     from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap
 
     queued = sorted((lane for lane, n in queue.items() if n > 0 and lane in lines), key=queue.__getitem__)
     axes.add_collection(LineCollection([line for lane, line in lines.items() if lane not in queued], colors=ROAD, lw=1))
-    scale = LineCollection([lines[lane] for lane in queued], cmap=COLOURS, lw=2.5, zorder=2)  # the longest on top
+    colours = LinearSegmentedColormap.from_list("queues", QUEUES)
+    scale = LineCollection([lines[lane] for lane in queued], cmap=colours, lw=2.2, zorder=2)  # the longest on top
     scale.set_array(np.array([queue[lane] for lane in queued]))
     scale.set_clim(0, most)
     axes.add_collection(scale)
     x, y = zip(*(signal.position for signal in network.signals), strict=True)
     axes.scatter(x, y, s=30 if len(x) < 50 else 8, color="0.25", zorder=3)
-    axes.autoscale_view()
+    axes.margins(0.02)
     axes.set_aspect("equal")
     axes.set_axis_off()
     return scale
 
 
-def _draw_influence(axes: Any, network: Network, influence: np.ndarray, threshold: float) -> None:
+def _draw_influence(axes: Any, network: Network, influence: np.ndarray, threshold: float, arrows: int | None) -> None:
     """Arrows i → j, bent so that both directions can be seen."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
     n = len(network.signals)
     require(influence.shape == (n, n), f"the influence has shape {influence.shape}, need {(n, n)}: signals by signals")
     weights = np.where(np.eye(n, dtype=bool), 0.0, influence)
-    heaviest = max(float(weights.max(initial=0.0)), 1e-12)
-    look = {"arrowstyle": "-|>", "connectionstyle": "arc3,rad=0.18", "color": "C0", "lw": 1.4, "mutation_scale": 9}
-    for i, j in np.argwhere(weights > threshold):
+    pairs = sorted(np.argwhere(weights > threshold), key=lambda pair: -weights[*pair])[:arrows]
+    if not pairs:
+        return
+    least, most = weights[*pairs[-1]], weights[*pairs[0]]
+    limits = Normalize(least if least < most else 0.0, most)
+    scale = ScalarMappable(limits, LinearSegmentedColormap.from_list("arrows", ARROWS))
+    look = {"arrowstyle": "-|>", "connectionstyle": "arc3,rad=0.15", "lw": 1.6, "mutation_scale": 11}
+    for i, j in reversed(pairs):  # the heaviest on top
         start, end = network.signals[i].position, network.signals[j].position
-        axes.annotate("", end, start, arrowprops={**look, "alpha": float(weights[i, j]) / heaviest}, zorder=4)
+        arrow = {**look, "color": scale.to_rgba(weights[i, j]), "shrinkA": 3, "shrinkB": 4}
+        axes.annotate("", end, start, arrowprops=arrow, zorder=2.5)
+    axes.figure.colorbar(scale, ax=axes, label="influence", shrink=0.6)
