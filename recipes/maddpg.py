@@ -20,6 +20,7 @@ def build(cfg: Config):
 
     a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
     env = factory(num_envs=1, seed=cfg["seed"])
+    env.close()  # what it is made of is all that is wanted
 
     def take(*keys: str) -> dict:
         return {k: a.pop(k) for k in keys}

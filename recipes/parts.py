@@ -20,6 +20,7 @@ def unpack(cfg: Config) -> tuple[dict[str, Any], Callable, Any, dict[str, Any]]:
 
     a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
     env = factory(num_envs=1, seed=cfg["seed"])
+    env.close()  # what it is made of is all that is wanted
     net, loss = ({k: a.pop(k) for k in keys if k in a} for keys in (NET, LOSS))
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     sizes = (env.n_agents, env.observation_dim, env.n_actions)

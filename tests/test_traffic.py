@@ -29,6 +29,7 @@ from ilvf.envs.traffic import Network, Signal, SumoTrafficEnv, Traffic, read_net
 from ilvf.envs.traffic.child import templates
 from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure, cycle
 from ilvf.envs.traffic.draw import each_step
+from ilvf.envs.traffic.env import NEXT
 from ilvf.envs.traffic.large_grid import PHASES, large_grid
 from ilvf.envs.traffic.senses import Senses
 from ilvf.envs.traffic.simulator import Reading
@@ -327,13 +328,13 @@ def constant(td):
 
 # ---------------------------------------------------------------------- episodes
 def test_seeds_and_resets(small):
-    """Two runs at one seed agree, the next episode is that of the next seed, and a reset equals a fresh start."""
+    """Two runs at one seed agree, the next episode has a far seed, and a reset equals a fresh start."""
     first, second = small(), small()
     start = play(first, 20, seed=4)
     assert same(start, play(second, 20, seed=4))
     following = play(first, 20)
     assert not same(start, following)
-    assert same(following, play(small(), 20, seed=5))
+    assert same(following, play(small(), 20, seed=4 + NEXT))
     play(second, 7)
     assert same(start, play(second, 20, seed=4))  # in the middle of an episode, too
 
@@ -416,6 +417,10 @@ def test_pettingzoo_says_so(small):
         (dict(reward_cap=0), "reward_cap=0"),
         (dict(reward="wait", reward_backlog=True), "reward_backlog"),
         (dict(timeout=0), "timeout=0"),
+        (dict(control_interval=0, yellow=0), "control_interval=0"),
+        (dict(seconds=float("inf")), "seconds=inf"),
+        (dict(teleport=-7), "teleport=-7"),
+        (dict(reward_scale=float("nan")), "reward_scale=nan"),
         (dict(attempts=0), "attempts=0"),
         (dict(simulator="aimsun"), "simulator='aimsun'"),
         (dict(additional="nothing.xml"), "nothing.xml"),
@@ -443,7 +448,7 @@ def test_the_simulator_is_killed(small):
     before = play(env, 5, seed=0)[-1]
     os.kill(env.simulation.pid, signal.SIGKILL)
     names = list(env.agents)
-    with pytest.warns(UserWarning, match="killed by SIGKILL.* after step 5 of episode 0.*failure 1 of 3"):
+    with pytest.warns(UserWarning, match="killed by SIGKILL.* after step 5 of the episode with seed 0.*failure 1 of 3"):
         observations, rewards, terminated, truncated, infos = env.step(dict.fromkeys(names, 0))
     assert truncated == dict.fromkeys(names, True)
     assert not any(terminated.values())
@@ -452,7 +457,7 @@ def test_the_simulator_is_killed(small):
     assert all(env.observation_space(a).contains(observations[a]) for a in names)
     assert env.agents == []
     again = play(env, 20)
-    assert same(again, play(small(), 20, seed=1))
+    assert same(again, play(small(), 20, seed=NEXT))
 
 
 def test_the_simulator_hangs(small):
@@ -494,7 +499,7 @@ def test_it_dies_before_or_during_a_reset(small):
     env = small()
     env.reset(seed=0)
     os.kill(env.simulation.pid, signal.SIGKILL)
-    with pytest.warns(UserWarning, match="when episode 9 began, it is tried again"):
+    with pytest.warns(UserWarning, match="when the episode with seed 9 began, it is tried again"):
         started = play(env, 5, seed=9)
     assert same(started, play(small(), 5, seed=9))
 
@@ -509,6 +514,18 @@ def test_a_step_that_nobody_waits_for(small):
             os.kill(env.simulation.pid, signal.SIGKILL)
         started = play(env, 5, seed=9)
     assert same(started, play(small(), 5, seed=9))
+
+
+@pytest.mark.parametrize("option", [dict(control_interval=2.5), dict(yellow=1.5), dict(options=["--step-length", "3"])])
+def test_parts_of_a_step_of_sumo(small, option, refused):
+    """They would take longer than was asked for."""
+    name = next(iter(option)) if "options" not in option else "control_interval"
+    with refused(f"{name}=", "no multiple of its step"):
+        small(**option).reset(seed=0)
+
+
+def test_an_episode_of_steps_that_are_no_binary_fractions(small):
+    assert small(seconds=1, control_interval=0.1, yellow=0, options=["--step-length", "0.1"]).horizon == 10
 
 
 def broken(tmp_path, town, **files):
@@ -546,7 +563,9 @@ def test_a_vehicle_that_cannot_get_there(tmp_path, town):
     names = [e.partition('"')[0] for e in edges if not e.startswith((":", "<"))][1:]
     gap = route(f'<vehicle id="v" depart="7"><route edges="{names[0]} {names[20]}"/></vehicle>')
     env = broken(tmp_path, town, routes=gap)
-    with pytest.warns(UserWarning, match="SUMO says: Vehicle 'v' has no valid route.*after step 1 of episode 0"):
+    with pytest.warns(
+        UserWarning, match="SUMO says: Vehicle 'v' has no valid route.*after step 1 of the episode with seed 0"
+    ):
         assert len(play(env, 9, seed=0)) == 3
     env.close()
     env = SumoTrafficEnv(town[0], tmp_path / "routes", seconds=50, options=["--ignore-route-errors"])
@@ -582,14 +601,21 @@ def test_trips_are_recorded_where_there_is_room(small, tmp_path):
     assert len(durations) == trips > 3
     assert np.mean(durations) == pytest.approx(told, abs=0.01)
     env.close()
-    assert sorted(p.name for p in (tmp_path / "trips").iterdir()) == ["tripinfo-7.xml", "tripinfo-8.xml"]
+    assert sorted(p.name for p in (tmp_path / "trips").iterdir()) == [
+        f"tripinfo-{7 + NEXT}.xml",
+        "tripinfo-7.xml",
+    ]
+    with warnings.catch_warnings(), closing(small(tripinfo=tmp_path / "again", seconds=50)) as env:
+        warnings.simplefilter("error")  # the file of a seed that comes again is being written
+        for _ in range(2):
+            play(env, 10, seed=3)
     full = small(tripinfo=tmp_path, seconds=50)
     (tmp_path / "tripinfo-0.xml").symlink_to("/dev/full")
-    (tmp_path / "tripinfo-1.xml").symlink_to("/dev/full")
+    (tmp_path / f"tripinfo-{NEXT}.xml").symlink_to("/dev/full")
     play(full, 10, seed=0)
     with pytest.warns(UserWarning, match="tripinfo-0.xml is not complete"):
         assert len(play(full, 10)) == 11
-    with pytest.warns(UserWarning, match="tripinfo-1.xml is not complete"):
+    with pytest.warns(UserWarning, match=f"tripinfo-{NEXT}.xml is not complete"):
         full.close()
 
 
@@ -652,7 +678,7 @@ def rollout(env, steps=25):
 
 
 def test_copies_workers_and_single_environments_agree(town):
-    """Copy k has the seed s + 100 003 k, and its next episode one more."""
+    """Copy k has the seed s + 100 003 k."""
     options = dict(num_envs=2, seed=3, seconds=50)
     with closing(Traffic(*town, **options)) as here, closing(Traffic(*town, **options, workers=2)) as there:
         td = rollout(here)
@@ -732,6 +758,10 @@ def test_make_env(town, refused):
         make_env("grid")
     with refused("colour", "reward_scale"):
         make_env("large_grid", colour="red")
+    files = {"net_file": str(network.net_file), "routes": str(routes)}
+    for key, value in (("options", '--delay "3'), ("options", 5), ("table", 3), ("routes", 5), ("max_edges", -1)):
+        with refused(f"{key}="):
+            make_env("sumo", **{**files, key: value})
 
 
 @pytest.mark.parametrize("name", ["large_grid", "monaco", "sumo"])

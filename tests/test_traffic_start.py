@@ -164,7 +164,10 @@ def test_the_end_of_a_simulator_is_explained(make):
     env.simulation.start()
     env.begin_reset()
     env.simulation._setup = make().simulation._setup
-    with pytest.warns(UserWarning, match="SUMO ended with exit code 1: .*missing 4 required.* when episode 1 began"):
+    with pytest.warns(
+        UserWarning,
+        match="SUMO ended with exit code 1: .*missing 4 required.* when the episode with seed 1000000007 began",
+    ):
         env.reset()
 
 

@@ -20,12 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 from ilvf.errors import UsageError, require
 
 Config = dict[str, Any]
-NULLABLE = ("algorithm.value_clip", "algorithm.threshold")  # keys whose default is a number and which may be null
+NULLABLE = ("algorithm.value_clip", "algorithm.threshold", "env.reward_cap")  # numbers by default that may be null
 OPEN = ("env.kwargs",)  # sections that take any key, because their content is passed on to somebody else's code
 NUMBERS = (  # keys whose default is null and which are numbers otherwise
     *("algorithm." + k for k in ("lr_end", "actor_lr", "target_every", "huber_delta", "value_clip", "eval_steps")),
     *(f"{section}.{k}" for section in ("audit", "influence") for k in ("steps", "gamma")),
     "env.horizon",
+    "env.reward_cap",
 )
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<value>[^#]*)(#\s*(?P<help>.*))?$")
 

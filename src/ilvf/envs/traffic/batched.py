@@ -87,6 +87,8 @@ class Traffic(PettingZoo):
         kwargs = {"network": network, "routes": routes, "timeout": timeout, "attempts": attempts, **options}
         if doubts := crowded(num_envs, os.cpu_count() or 1, psutil.virtual_memory().available):
             warnings.warn(doubts, stacklevel=3)
+        require(attempts >= 1, f"attempts={attempts} must be at least 1")
+        require(timeout > 0, f"timeout={timeout} must be positive")
         copies = -(-num_envs // max(workers, 1))
         patience = 2 * attempts * timeout * copies  # of us with a worker, which has to lose patience first
         super().__init__(
@@ -150,8 +152,20 @@ def make_traffic(name: str, **options: Any) -> Traffic:
     given = {k: v for k, v in (_files(name, options) | options).items() if v is not None}
     for k in ("options", "routes", "additional"):
         given[k] = [given[k]] if isinstance(given.get(k), str | Path) else given.get(k, ())
-    given["options"] = [word for line in given["options"] for word in shlex.split(str(line))]
+        words = isinstance(given[k], list | tuple) and all(isinstance(word, str | Path) for word in given[k])
+        require(words, f"{k}={given[k]!r} must be text, or a list of it")
+    for k in ("net_file", "table"):
+        found = (given | reading).get(k)
+        require(found is None or isinstance(found, str | Path), f"{k}={found!r} must be the path of a file")
+    given["options"] = [word for line in given["options"] for word in _words(str(line))]
     return Traffic(read_network(given.pop("net_file"), **reading), **given)
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"options={line!r} cannot be read: {error}") from None
 
 
 def _files(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -177,12 +191,17 @@ def _files(name: str, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(steps: int = 720) -> None:
+def main() -> None:
+    steps = sys.argv[1] if len(sys.argv) > 1 else "720"
+    require(
+        steps.isdecimal() and int(steps) > 0,
+        f"python -m ilvf.envs.traffic.batched STEPS: {steps} is no number of steps",
+    )
     print(__doc__)
     env = make_traffic("large_grid", seed=0)
     for rule, make in env.rules.items():
         started = time.perf_counter()
-        rollout = env.rollout(steps, make(), break_when_any_done=False)
+        rollout = env.rollout(int(steps), make(), break_when_any_done=False)
         last = rollout["next", "episode"][0, -1]
         numbers = ", ".join(f"{k} {float(v):.1f}" for k, v in last.items())
         print(f"{rule}: {numbers}; {time.perf_counter() - started:.0f} s")
@@ -190,4 +209,6 @@ def main(steps: int = 720) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    from ilvf.config import run_recipe
+
+    run_recipe(main)

@@ -29,7 +29,8 @@ left) is there several times, and also pays several times; with `per="lane"` onc
 | `pressure` | −abs(density on approach lanes − density on the lanes that the links lead to), of 1 vehicle per 7.5 m |
 
 times `reward_scale`. The published reward, `queue`, does not know vehicles that find no room to enter: a team can earn
-by keeping them out. `reward_backlog=True` charges a signal for those that wait to enter on the edges that lead to it.
+by keeping them out. `reward_backlog=True` charges a signal for those that wait to enter on the edges that lead to it
+(who enters further away is free).
 
 **End**: truncated after `seconds` (3600). If the simulator crashes, hangs or stops with an error, its episode is
 truncated there, without a reward and with what was seen last, and a warning says so; the next episode gets a new
@@ -38,16 +39,18 @@ are one at once.
 
 **Statistics** of the episode so far: `queue`, halting vehicles per approach lane (or detector), mean over lanes and
 steps; `speed` [m/s], mean over vehicles and steps; `travel_time` [s], mean over trips that were finished, from SUMO's
-tripinfo device; `throughput`, their number; `running`, vehicles on the roads now; `backlog`, those that wait outside
-for room to enter, now; `teleports`, vehicles that SUMO has taken out of a jam; `interrupted`, 1 if the simulator was
-lost in it. Trips that cannot be finished in a jam are in no `travel_time`: read it beside `throughput` and `backlog`.
+tripinfo device, without the wait to enter, 0 if there are none; `throughput`, their number; `running`, vehicles on the
+roads now; `backlog`, those that wait outside for room to enter, now; `teleports`, vehicles that SUMO has taken out of a
+jam; `interrupted`, 1 if the simulator was lost in it. Trips that cannot be finished in a jam are in no `travel_time`:
+read it beside `throughput` and `backlog`.
 
-**Randomness**: SUMO's own. Episode k after `reset(seed=s)` is simulated with seed s + k, and equals a fresh
-`reset(seed=s + k)`.
+**Randomness**: SUMO's own. Episode k after `reset(seed=s)` is simulated with seed s + 1 000 000 007 k modulo 2^31, and
+equals a fresh reset with that: runs whose seeds are neighbours have no episodes in common.
 
 Run `python -m ilvf.envs.traffic.env NET ROUTES` to see one.
 """
 
+import math
 import sys
 import time
 import warnings
@@ -65,6 +68,7 @@ from ilvf.envs.traffic.simulator import Reading, Simulation, SimulatorLost, Simu
 from ilvf.errors import UsageError, require
 
 SEEDS = 2**31  # SUMO's are below
+NEXT = 1_000_000_007  # from an episode's seed to that of the next
 NOBODY = "no vehicle has departed in an episode of {}; options='--begin SECONDS' starts when its traffic does"
 STATISTICS = ("queue", "speed", "travel_time", "throughput", "running", "backlog", "teleports", "interrupted")
 
@@ -121,12 +125,15 @@ class SumoTrafficEnv(ParallelEnv):
         attempts: int = 3,
     ):
         require_sumo("this environment")
+        require(control_interval > 0, f"control_interval={control_interval:g} s must be positive")
         require(
             0 <= yellow < control_interval,
             f"yellow={yellow:g} must not be negative, and shorter than control_interval={control_interval:g} s",
         )
-        require(seconds >= control_interval, f"seconds={seconds:g} is less than one step of {control_interval:g} s")
+        steps = round(seconds / control_interval, 6) if math.isfinite(seconds) else 0.0
+        require(steps >= 1, f"seconds={seconds:g} must be at least one step of {control_interval:g} s, and finite")
         require(attempts >= 1, f"attempts={attempts} must be at least 1")
+        require(teleport >= -1, f"teleport={teleport:g} s must not be negative, but for -1, which is never")
         self.network = read_network(network) if isinstance(network, str | Path) else network
         self.senses = Senses(
             self.network,
@@ -147,7 +154,7 @@ class SumoTrafficEnv(ParallelEnv):
             self.observation_spaces[name] = spaces.Box(0, np.inf, (len(seen),), np.float32)
             self.action_spaces[name] = spaces.Discrete(len(signal.phases))
         self.state_space = spaces.Box(0, np.inf, (sum(self.senses.sizes),), np.float32)
-        self.horizon, self.attempts = int(seconds // control_interval), attempts
+        self.horizon, self.attempts = int(steps), attempts
         self.simulation = Simulation(
             {s.id: s.phases for s in self.network.signals},
             self.senses.queries,
@@ -182,7 +189,7 @@ class SumoTrafficEnv(ParallelEnv):
         if seed is not None:
             self._seed = seed % SEEDS
         else:
-            drawn = int(np.random.default_rng().integers(SEEDS)) if self._seed is None else self._seed + 1
+            drawn = int(np.random.default_rng().integers(SEEDS)) if self._seed is None else self._seed + NEXT
             self._seed = drawn % SEEDS
         self.simulation.load(self._seed)
         self._ahead = "reset"
@@ -196,9 +203,9 @@ class SumoTrafficEnv(ParallelEnv):
                 reading = self.simulation.read()
                 break
             except SimulatorRefuses as error:
-                raise UsageError(f"{self.network.net_file}: {error}") from None
+                raise UsageError(f"{self.network.net_file} and its traffic: {error}") from None
             except SimulatorLost as error:
-                self._fail(f"{error} when episode {self._seed} began", "it is tried again")
+                self._fail(f"{error} when the episode with seed {self._seed} began", "it is tried again")
                 self.begin_reset(self._seed)
         self.agents = list(self.possible_agents)
         self._steps, self._queues, self._speeds, self._vehicles, self._interrupted = 0, 0.0, 0.0, 0.0, False
@@ -225,7 +232,7 @@ class SumoTrafficEnv(ParallelEnv):
         try:
             reading = self.simulation.read()
         except SimulatorLost as error:
-            self._fail(f"{error} after step {self._steps} of episode {self._seed}", "which ends there")
+            self._fail(f"{error} after step {self._steps} of the episode with seed {self._seed}", "which ends there")
             over = self._interrupted = True
         else:
             self._steps += 1

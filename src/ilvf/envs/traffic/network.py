@@ -98,6 +98,8 @@ def read_network(
             edges and metres of road without passing a third.
         cover: an approach lane shorter than this [m] is extended by the lanes before it.
     """
+    for name, value in (("max_edges", max_edges), ("max_distance", max_distance), ("cover", cover)):
+        require(value >= 0, f"{name}={value:g} must not be negative")
     path, overrides = Path(net_file), read_table(table)
     net = read_file(path)
     lights, notes = _lights(path, net)

@@ -42,6 +42,7 @@ class Senses:
         require_choice("per", per, PER)
         require_choice("reward", reward, REWARDS)
         require(reward_cap is None or reward_cap > 0, f"reward_cap={reward_cap} must be positive, or null for none")
+        require(np.isfinite(reward_scale), f"reward_scale={reward_scale} must be a number")
         require(reward == "queue" or not reward_backlog, f"reward_backlog=true is for reward=queue, not {reward}")
         self.network, self.detectors, self.per = network, detectors, per
         self.reward, self.reward_cap, self.reward_scale = reward, reward_cap, reward_scale

@@ -154,7 +154,7 @@ class Simulation:
 
     def _look_at_trips(self) -> None:
         """SUMO does not notice when it cannot write."""
-        if self._written is not None and not _is_complete(self._written):
+        if self._written not in (None, self._writing) and not _is_complete(self._written):
             warnings.warn(f"{self._written} is not complete; is the disk full?", stacklevel=4)
         self._written = None
 

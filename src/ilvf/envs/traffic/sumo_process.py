@@ -76,6 +76,7 @@ class Process:
             self.sumo = self._start(options)
         else:
             self.sumo.load(list(options))
+        self._require_whole_steps()
         self._require_detectors()
         self.shown: list[str | None] = [None] * len(self.ids)
         self.chosen = [phases[0] for phases in self.phases]
@@ -102,6 +103,12 @@ class Process:
         traci.connect(int(port), int(PATIENCE / RETRY), proc=program, waitBetweenRetries=RETRY, label="default")
         traci.switch("default")
         return traci
+
+    def _require_whole_steps(self) -> None:
+        step = self.sumo.simulation.getDeltaT()
+        for name, time in (("control_interval", self.interval), ("yellow", self.yellow)):
+            if abs(time / step - round(time / step)) > 1e-6:
+                raise ValueError(f"{name}={time:g} s is no multiple of its step of {step:g} s (options=--step-length)")
 
     def _require_detectors(self) -> None:
         needed = {i for domain, _, ids in self.queries for i in ids if domain == "lanearea"}
