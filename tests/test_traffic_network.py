@@ -830,7 +830,9 @@ def test_the_documentation(tmp_path, monkeypatch, capsys):
     """docs/your_own_network.md: its network, its table, what they print."""
     monkeypatch.chdir(tmp_path)
     text = (Path(__file__).parents[1] / "docs" / "your_own_network.md").read_text()
-    shell, shown, _, table, _, noted, *_ = (block.partition("\n")[2] for block in text.split("```")[1::2])
+    kinds, _, blocks = zip(*(block.partition("\n") for block in text.split("```")[1::2]), strict=True)
+    (shell, shown), k = blocks[:2], kinds.index("json")
+    table, _, noted = blocks[k : k + 3]
     command, _, rest = shell.partition("\npython")
     sumo_tools.run_program(*command.replace("\\\n", "").split())
     networks.main(rest.split()[2:])
