@@ -13,8 +13,8 @@ import torch
 
 from gemm import best_ms
 from ilvf import CACC, CapturePrey, CategoricalActor, Encircle
-from ilvf.memory import keep_memory
-from ilvf.rollout import make_collector
+from ilvf.data.rollout import make_collector
+from ilvf.experiment.memory import keep_memory
 
 STEPS = 50
 ENVS = {  # a new environment is one line here
@@ -30,7 +30,10 @@ def row(make, b: int) -> dict[str, float]:
     env = make(num_envs=b, seed=0)
     actor = CategoricalActor(env.n_agents, env.observation_dim, env.n_actions, masked=env.masked)
     td = env.rand_action(env.reset())
-    times = {name: _per_step(f, td) for name, f in (("_step", env._step), ("step", env.step), ("actor", actor))}
+    times = {
+        name: _per_step(f, td)
+        for name, f in (("_step", env._step), ("step", env.step), ("actor", actor))
+    }
     rollouts = iter(make_collector(make(num_envs=b, seed=0), actor, STEPS))
     return times | {"collector": best_ms(lambda: next(rollouts), repeats=9) / STEPS}
 
@@ -41,13 +44,19 @@ def _per_step(run, td, chunk: int = 10) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--envs", type=int, nargs="*", default=[256, 1024], help="numbers of copies")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--envs", type=int, nargs="*", default=[256, 1024], help="numbers of copies"
+    )
     parser.add_argument("--only", default="", help="part of an environment's name")
     args = parser.parse_args()
     keep_memory()
     torch.set_num_threads(1)
-    print("one thread; ms per step of all copies, and thousands of environment steps/s; ratios of times")
+    print(
+        "one thread; ms per step of all copies, and thousands of environment steps/s; ratios of times"
+    )
     print(
         f"{'':20} copies |  _step   step  actor  collector | k/s: _step   step  collector | _step / step   / collector"
     )

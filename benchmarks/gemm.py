@@ -44,7 +44,9 @@ class Product:
         return [*parts, Product(n, b, m, k)] if needs_input_grad else parts
 
 
-def mlp(n: int, b: int, sizes: list[int], joint: bool = False, first_grad: bool = False) -> list[Product]:
+def mlp(
+    n: int, b: int, sizes: list[int], joint: bool = False, first_grad: bool = False
+) -> list[Product]:
     """All products of training N networks with these layer sizes."""
     layers = itertools.pairwise(sizes)
     return [
@@ -54,7 +56,9 @@ def mlp(n: int, b: int, sizes: list[int], joint: bool = False, first_grad: bool 
     ]
 
 
-def mappo_products(n: int, b: int, obs: int, state: int, actions: int, h: int = 64) -> list[Product]:
+def mappo_products(
+    n: int, b: int, obs: int, state: int, actions: int, h: int = 64
+) -> list[Product]:
     return mlp(n, b, [obs, h, h, actions]) + mlp(n, b, [n * state, h, h, 1], joint=True)
 
 

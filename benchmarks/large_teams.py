@@ -14,7 +14,7 @@ import torch
 
 from gemm import best_ms
 from ilvf import InfluenceCritic
-from ilvf.memory import keep_memory
+from ilvf.experiment.memory import keep_memory
 
 STATES, D, H, A = 1600, 8, 64, 5
 
@@ -37,7 +37,9 @@ def measure(n: int, shared: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--agents", type=int, nargs="*", default=[50, 100, 200])
     parser.add_argument("--measure", nargs=2, metavar=("N", "SHARED"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -52,7 +54,10 @@ def main() -> None:
             command = [sys.executable, __file__, "--measure", str(n), str(shared)]
             rows.append([float(x) for x in subprocess.check_output(command, text=True).split()])
         (own, own_gib), (sh, sh_gib) = rows
-        print(f"{n:4d} | {own:9.0f} {own_gib:5.2f} | {sh:11.0f} {sh_gib:5.2f} | {own / sh:12.1f}", flush=True)
+        print(
+            f"{n:4d} | {own:9.0f} {own_gib:5.2f} | {sh:11.0f} {sh_gib:5.2f} | {own / sh:12.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

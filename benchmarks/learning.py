@@ -52,10 +52,17 @@ class Task:
 
 
 PLATOON_SHOWN = ("cost_to_bound", "headway_error", "speed_error", "acceleration", "jerk")
-PLATOON_TESTS = (Test("six fixed starts, ten times each if actions are sampled", 6, 60, {"ratio": "evaluation"}),)
+PLATOON_TESTS = (
+    Test("six fixed starts, ten times each if actions are sampled", 6, 60, {"ratio": "evaluation"}),
+)
 GRID = {"name": "large_grid", "seconds": 1800}
 GRID_LEARNS = (
-    *("algorithm.num_envs=4", "algorithm.rollout_steps=180", "algorithm.eval_episodes=2", "algorithm.eval_every=25"),
+    *(
+        "algorithm.num_envs=4",
+        "algorithm.rollout_steps=180",
+        "algorithm.eval_episodes=2",
+        "algorithm.eval_every=25",
+    ),
     *("algorithm.input_norm=none", "algorithm.entropy=0.001", "algorithm.lr_end=0.0"),
 )
 GRID_RULES = ("random", "fixed_cycle", "greedy", "max_pressure")
@@ -72,7 +79,12 @@ TASKS = {
     ),
     "slow-down": Task(
         {**PLATOON, "scenario": "slow-down"},
-        (*PLATOON_LEARNS, "algorithm.input_norm=none", "algorithm.share=true", "trainer.max_epochs=80"),
+        (
+            *PLATOON_LEARNS,
+            "algorithm.input_norm=none",
+            "algorithm.share=true",
+            "trainer.max_epochs=80",
+        ),
         "episode/cost_to_bound",
         ("random", "constant", "linear"),
         PLATOON_SHOWN,
@@ -106,13 +118,17 @@ TASKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", nargs="*", default=[t for t in TASKS if "grid" not in t], choices=list(TASKS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--tasks", nargs="*", default=[t for t in TASKS if "grid" not in t], choices=list(TASKS)
+    )
     parser.add_argument("--seeds", default="0-2")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "learning")
     parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
-    from ilvf.seeds import parse_seeds
+    from ilvf.experiment.seeds import parse_seeds
 
     for name in args.tasks:
         task, out = TASKS[name], args.out / name
@@ -121,7 +137,9 @@ def main() -> None:
             missing = [s for s in parse_seeds(args.seeds) if s not in done]
             if missing and not args.report:
                 print(name, recipe, *options, f"seeds {missing}", flush=True)
-                subprocess.run(command(recipe, *options, *arguments(task, out, missing)), check=True)
+                subprocess.run(
+                    command(recipe, *options, *arguments(task, out, missing)), check=True
+                )
         subprocess.run(command("compare", *comparison(task, out)), check=True)
         for test in task.tests:
             print(f"\n{name}, {test.title}\n\n{table(task, test, out)}\n", flush=True)
@@ -140,7 +158,11 @@ def arguments(task: Task, out: Path, seeds: list[int]) -> list[str]:
 
 
 def comparison(task: Task, out: Path) -> list[str]:
-    keys = (f"compare.experiment={task.env['name']}", f"compare.metric={task.metric}", "compare.baseline=mappo")
+    keys = (
+        f"compare.experiment={task.env['name']}",
+        f"compare.metric={task.metric}",
+        "compare.baseline=mappo",
+    )
     return [f"out={out}", *keys, f"compare.picture={out / 'curves.png'}"]
 
 
@@ -149,7 +171,9 @@ def table(task: Task, test: Test, out: Path) -> str:
     """Every policy's evaluation as a markdown table; learned ones mean ± sd over seeds."""
     rows = {}
     for rule in task.rules:
-        rows[rule] = [[v] for v in figures(task, test, rule_policy(task, rule), deterministic=True).values()]
+        rows[rule] = [
+            [v] for v in figures(task, test, rule_policy(task, rule), deterministic=True).values()
+        ]
     for recipe, *options in VARIANTS:
         runs = finished(out, task.env["name"], VARIANTS, recipe, options)
         actors = [trained(out, run) for _, run in sorted(runs.items())]
@@ -161,7 +185,11 @@ def table(task: Task, test: Test, out: Path) -> str:
                     list(column) for column in zip(*found, strict=True)
                 ]
     head = ["policy", *figures_of(task)]
-    lines = [head, ["---"] * len(head), *([label, *map(shown, cells)] for label, cells in rows.items())]
+    lines = [
+        head,
+        ["---"] * len(head),
+        *([label, *map(shown, cells)] for label, cells in rows.items()),
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -170,7 +198,11 @@ def shown(values: list[float]) -> str:
 
     mean = statistics.fmean(values)
     style = ".2f" if abs(mean) < 1000 else ".0f"
-    return f"{mean:{style}}" if len(values) == 1 else f"{mean:{style}} ± {statistics.stdev(values):{style}}"
+    return (
+        f"{mean:{style}}"
+        if len(values) == 1
+        else f"{mean:{style}} ± {statistics.stdev(values):{style}}"
+    )
 
 
 def figures_of(task: Task) -> list[str]:
@@ -179,18 +211,22 @@ def figures_of(task: Task) -> list[str]:
 
 def figures(task: Task, test: Test, policy: Any, *, deterministic: bool) -> dict[str, float]:
     """`task.shown` over the episodes of a test; of platoons also the collisions from 50 drawn starts."""
-    found = play(task, policy, deterministic, test.greedy if deterministic else test.sampled, **test.env)
+    found = play(
+        task, policy, deterministic, test.greedy if deterministic else test.sampled, **test.env
+    )
     values = {k: found["return/team" if k == "return" else f"episode/{k}"] for k in task.shown}
     if task.env["name"] == "cacc":
         values["collisions of 50"] = 50 * play(task, policy, deterministic, 50)["episode/collision"]
     return values
 
 
-def play(task: Task, policy: Any, deterministic: bool, episodes: int, **changes: Any) -> dict[str, float]:
+def play(
+    task: Task, policy: Any, deterministic: bool, episodes: int, **changes: Any
+) -> dict[str, float]:
     import torch
 
+    from ilvf.data.evaluation import evaluate
     from ilvf.envs import make_env
-    from ilvf.evaluation import evaluate
 
     torch.manual_seed(0)
     env = make_env(num_envs=episodes, seed=12345, **{**task.env, **changes}).eval()
@@ -212,10 +248,13 @@ def trained(out: Path, run_id: str) -> Any:
     """The actor at the end of a run."""
     from mlflow.tracking import MlflowClient
 
-    from ilvf.checkpoint import actor_of, read_checkpoint
+    from ilvf.checkpoints.files import read_checkpoint
+    from ilvf.checkpoints.policy import actor_of
 
     client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
-    return actor_of(read_checkpoint(Path(client.download_artifacts(run_id, "checkpoints/last.ckpt"))))
+    return actor_of(
+        read_checkpoint(Path(client.download_artifacts(run_id, "checkpoints/last.ckpt")))
+    )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,9 @@ def spread(sleep: float = 0.0):
 
 def wrapped(sleep: float) -> PettingZooWrapper:
     env = spread(sleep)
-    return PettingZooWrapper(env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True)
+    return PettingZooWrapper(
+        env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True
+    )
 
 
 def bare(envs: list, action: torch.Tensor) -> None:
@@ -68,9 +70,13 @@ def best_ms(f, times: int = 3) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--copies", type=int, default=COPIES)
-    parser.add_argument("--sleep", type=float, default=0.0, help="[ms] more for every step of every copy")
+    parser.add_argument(
+        "--sleep", type=float, default=0.0, help="[ms] more for every step of every copy"
+    )
     parser.add_argument("--workers", type=int, nargs="*", default=[2])
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -81,11 +87,15 @@ def main() -> None:
     rows = {"bare loop": best_ms(lambda: bare(envs, action))}
     for workers in (0, *args.workers):
         env = PettingZoo(make, num_envs=args.copies, seed=0, workers=workers)
-        rows[f"ilvf, {f'{workers} workers' if workers else 'this process'}"] = best_ms(lambda: torchrl(env, action))  # noqa: B023
+        rows[f"ilvf, {f'{workers} workers' if workers else 'this process'}"] = best_ms(
+            lambda: torchrl(env, action)
+        )
         env.close()
     serial = SerialEnv(args.copies, functools.partial(wrapped, args.sleep / 1e3))
     rows["TorchRL, SerialEnv"] = best_ms(lambda: torchrl(serial, action), times=1)
-    print(f"simple_spread, {args.copies} copies; ms per step of all, and steps/s of one environment after another")
+    print(
+        f"simple_spread, {args.copies} copies; ms per step of all, and steps/s of one environment after another"
+    )
     for name, ms in rows.items():
         print(f"  {name:<20} {ms:8.2f} {1e3 * args.copies / ms:9.0f}")
 

@@ -26,20 +26,26 @@ import psutil
 import torch
 from torchrl.envs import EnvBase, ParallelEnv
 
-from ilvf.envs.copies import APART
+from ilvf.envs.pettingzoo.copies import APART
 from ilvf.envs.traffic import SumoTrafficEnv, Traffic, read_network
-from ilvf.envs.traffic.child import templates
-from ilvf.envs.traffic.large_grid import PHASES
-from ilvf.envs.traffic.sumo_process import transition
+from ilvf.envs.traffic.scenarios.large_grid import PHASES
+from ilvf.envs.traffic.simulator.child import templates
+from ilvf.envs.traffic.simulator.sumo_process import transition
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
-FILES = {"routes": [DATA / "large_grid.rou.xml"], "additional": [DATA / "large_grid.add.xml"], "detectors": True}
+FILES = {
+    "routes": [DATA / "large_grid.rou.xml"],
+    "additional": [DATA / "large_grid.add.xml"],
+    "detectors": True,
+}
 TURN = 10  # steps
 
 
 def network():
     phases = {"phases": list(PHASES)}
-    return read_network(DATA / "large_grid.net.xml.gz", table={"signals": {f"nt{k}": phases for k in range(1, 26)}})
+    return read_network(
+        DATA / "large_grid.net.xml.gz", table={"signals": {f"nt{k}": phases for k in range(1, 26)}}
+    )
 
 
 class Bare:
@@ -48,7 +54,9 @@ class Bare:
     def __init__(self, trace):
         self.pipe, theirs = multiprocessing.get_context("spawn").Pipe()
         plan = (trace["node_ids"].tolist(), trace["actions"].tolist(), int(trace["seed"]))
-        self.process = multiprocessing.get_context("spawn").Process(target=simulate, args=(theirs, *plan), daemon=True)
+        self.process = multiprocessing.get_context("spawn").Process(
+            target=simulate, args=(theirs, *plan), daemon=True
+        )
         self.process.start()
         self.pipe.recv()
 
@@ -66,7 +74,14 @@ def simulate(pipe, ids, actions, seed) -> None:
     os.environ["LIBSUMO_AS_TRACI"] = "quiet"
     import libsumo
 
-    files = ["-n", DATA / "large_grid.net.xml.gz", "-r", FILES["routes"][0], "-a", FILES["additional"][0]]
+    files = [
+        "-n",
+        DATA / "large_grid.net.xml.gz",
+        "-r",
+        FILES["routes"][0],
+        "-a",
+        FILES["additional"][0],
+    ]
     options = ["--seed", seed, "--time-to-teleport", 600, "--no-warnings", "--no-step-log"]
     libsumo.start(["sumo", *map(str, files + options)])
     pipe.send("ready")
@@ -108,7 +123,9 @@ def cost(steps: int) -> None:
         seconds["bare"] += bare.run(TURN)
         clock = Clock(env.simulation.pid)
         for t in range(start, start + TURN):
-            _, reward, *_ = env.step(dict(zip(trace["node_ids"], trace["actions"][t].tolist(), strict=True)))
+            _, reward, *_ = env.step(
+                dict(zip(trace["node_ids"], trace["actions"][t].tolist(), strict=True))
+            )
             rewards.append(list(reward.values()))
         seconds["SumoTrafficEnv"] += clock.lap()
         clock = Clock(batch.copies.envs[0].simulation.pid)
@@ -118,14 +135,20 @@ def cost(steps: int) -> None:
     assert np.array_equal(rewards, trace["reward"][: len(rewards)])
     print(f"CPU seconds of {steps} steps; all {len(rewards)} x 25 rewards are those of the trace")
     for name, s in seconds.items():
-        print(f"  {name:<16}{s:8.2f} {s / seconds['bare']:8.3f} x bare {1e3 * s / steps:8.2f} ms a step")
+        print(
+            f"  {name:<16}{s:8.2f} {s / seconds['bare']:8.3f} x bare {1e3 * s / steps:8.2f} ms a step"
+        )
     for thing in (bare, env, batch):
         thing.close()
 
 
 def starts(times: int = 5) -> None:
     roads = network()
-    seconds: dict[str, list[float]] = {"first environment, with its reset": [], "another one": [], "reset": []}
+    seconds: dict[str, list[float]] = {
+        "first environment, with its reset": [],
+        "another one": [],
+        "reset": [],
+    }
     for _ in range(times):
         for template in templates.values():
             template.end()
@@ -139,7 +162,9 @@ def starts(times: int = 5) -> None:
         for env in envs:
             env.close()
     for name, values in seconds.items():
-        print(f"  {name:<40}{min(values):6.3f} s at best, {statistics.median(values):6.3f} s median of {times}")
+        print(
+            f"  {name:<40}{min(values):6.3f} s at best, {statistics.median(values):6.3f} s median of {times}"
+        )
 
 
 def one_copy(number: int) -> Traffic:
@@ -159,7 +184,10 @@ def compared() -> dict[str, EnvBase]:
 def together(start: int, blocks: int = 8) -> None:
     """They take turns of ten steps; those from step `start` on count."""
     envs = compared()
-    policy, now = envs["1 copy"].rules["fixed_cycle"](), {name: env.reset() for name, env in envs.items()}
+    policy, now = (
+        envs["1 copy"].rules["fixed_cycle"](),
+        {name: env.reset() for name, env in envs.items()},
+    )
     rates: dict[str, list[float]] = {name: [] for name in envs}
     busy = dict.fromkeys(envs, 0.0)
     for block in range(start // TURN + blocks):
@@ -170,7 +198,9 @@ def together(start: int, blocks: int = 8) -> None:
             if block >= start // TURN:
                 rates[name].append(env.batch_size.numel() * TURN / (time.perf_counter() - started))
                 busy[name] += 1e3 * (time.process_time() - spent) / TURN / blocks
-    two, parallel = (now[name]["episode", "return"].flatten() for name in ("2 copies", "ParallelEnv of 2"))
+    two, parallel = (
+        now[name]["episode", "return"].flatten() for name in ("2 copies", "ParallelEnv of 2")
+    )
     assert torch.equal(two, parallel)
     for env in envs.values():
         env.close()
@@ -180,14 +210,23 @@ def together(start: int, blocks: int = 8) -> None:
 def report(rates: dict[str, list[float]], busy: dict[str, float]) -> None:
     for name, values in rates.items():
         ratio = sorted(x / one for x, one in zip(values, rates["1 copy"], strict=True))
-        print(f"  {name:<18}{statistics.median(values):6.1f} steps/s, {busy[name]:6.2f} ms CPU here a step;", end="")
-        print(f" ratio {statistics.median(ratio):.2f} ({ratio[0]:.2f} to {ratio[-1]:.2f} in {len(ratio)} turns)")
+        print(
+            f"  {name:<18}{statistics.median(values):6.1f} steps/s, {busy[name]:6.2f} ms CPU here a step;",
+            end="",
+        )
+        print(
+            f" ratio {statistics.median(ratio):.2f} ({ratio[0]:.2f} to {ratio[-1]:.2f} in {len(ratio)} turns)"
+        )
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()[:2])
-    print(f"  medians; load of the last minutes {load} on {os.cpu_count()} cores; both pairs of episodes are the same")
+    print(
+        f"  medians; load of the last minutes {load} on {os.cpu_count()} cores; both pairs of episodes are the same"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=720, help="of 5 s, at most 720")
     steps = parser.parse_args().steps // TURN * TURN
     torch.set_num_threads(1)

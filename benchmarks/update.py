@@ -19,7 +19,7 @@ import torch
 
 from gemm import best_ms, bound_ms, ilvf_products, mappo_products
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, StateCritic
-from ilvf.memory import keep_memory
+from ilvf.experiment.memory import keep_memory
 
 FRAMES = 1600
 
@@ -32,7 +32,9 @@ def algorithm(n: int, learned: bool, shared_first: bool = False, **options) -> I
         critic = InfluenceCritic(*sizes, env.n_actions, shared_first=shared_first)
         return ILVFP(functools.partial(Encircle, n), actor, critic, **options)
     critic = StateCritic(*sizes, shared_first=shared_first)
-    return ILVFP(functools.partial(Encircle, n), actor, critic, influence=torch.ones(n, n), **options)
+    return ILVFP(
+        functools.partial(Encircle, n), actor, critic, influence=torch.ones(n, n), **options
+    )
 
 
 def step_ms(module: ILVFP, n: int, rows: int = FRAMES) -> float:
@@ -82,15 +84,21 @@ def frames_per_s(module: ILVFP, iterations: int = 3) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--agents", type=int, nargs="*", default=[4, 10, 20, 50, 100])
     args = parser.parse_args()
     keep_memory()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    one = dict(num_envs=32, rollout_steps=50, epochs=15, minibatches=1, eval_every=10**6, eval_episodes=1)
-    print(f"one thread, {FRAMES} frames in one minibatch, per-agent networks; floor = the bare matrix products")
+    one = dict(
+        num_envs=32, rollout_steps=50, epochs=15, minibatches=1, eval_every=10**6, eval_episodes=1
+    )
+    print(
+        f"one thread, {FRAMES} frames in one minibatch, per-agent networks; floor = the bare matrix products"
+    )
     print(
         "   n | step [ms]: Ŵ=1   floor  ratio | ILVF-P   floor  ratio | shared: Ŵ=1  ILVF-P | frames/s, 15 epochs:",
         end="",
@@ -102,7 +110,11 @@ def main() -> None:
             for learned in (False, True):
                 rows.append(step_ms(algorithm(n, learned, shared), n))
         floor = [bound_ms(f(n, FRAMES, 18, 6, 5)) for f in (mappo_products, ilvf_products)]
-        rates = [frames_per_s(algorithm(n, le, sh, **one)) for sh in (False, True) for le in (False, True)]
+        rates = [
+            frames_per_s(algorithm(n, le, sh, **one))
+            for sh in (False, True)
+            for le in (False, True)
+        ]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
             f"{n:4d} | {rows[0]:15.1f} {floor[0]:7.1f} {rows[0] / floor[0]:6.2f} |"

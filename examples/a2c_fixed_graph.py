@@ -27,9 +27,13 @@ NET = dict(n_agents=N, share_params=False, depth=2, num_cells=64, activation_cla
 
 def main(argv: list[str] | None = None) -> list[float]:
     """Train; the mean team reward per step of every batch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=320_000, help="environment steps in all")
-    parser.add_argument("--batch", type=int, default=640, help="environment steps per batch, of 32 environments")
+    parser.add_argument(
+        "--batch", type=int, default=640, help="environment steps per batch, of 32 environments"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="without ILVF")
     args = parser.parse_args(argv)
@@ -51,7 +55,9 @@ def main(argv: list[str] | None = None) -> list[float]:
     loss = A2CLoss(actor, value, entropy_coeff=0.01, critic_coeff=0.5)
     keys = {k: ("agents", k) for k in ("advantage", "value_target", "reward")}
     loss.set_keys(value=("agents", "state_value"), **keys)
-    loss.make_value_estimator(ValueEstimators.MAGAE, gamma=0.95, lmbda=0.95, average_gae=True)  # done is the team's
+    loss.make_value_estimator(
+        ValueEstimators.MAGAE, gamma=0.95, lmbda=0.95, average_gae=True
+    )  # done is the team's
     if not args.plain:
         moves = env.reward_graph.T.float()  # [i, j] = does i's action move j's reward?  # ILVF
         loss.make_value_estimator(ILVFAdvantage(loss.value_estimator, influence=moves))  # ILVF
@@ -59,7 +65,9 @@ def main(argv: list[str] | None = None) -> list[float]:
     optimiser = torch.optim.Adam(loss.parameters(), 1e-3)
     collector = Collector(env, actor, frames_per_batch=args.batch, total_frames=args.frames)
     buffer = ReplayBuffer(
-        storage=LazyTensorStorage(args.batch), sampler=SamplerWithoutReplacement(), batch_size=args.batch // 2
+        storage=LazyTensorStorage(args.batch),
+        sampler=SamplerWithoutReplacement(),
+        batch_size=args.batch // 2,
     )
     curve = []
     for batch in collector:
@@ -74,7 +82,9 @@ def main(argv: list[str] | None = None) -> list[float]:
             optimiser.zero_grad()
         curve.append(batch["next", "agents", "reward"].sum(-2).mean().item())
         if len(curve) % 10 == 0:
-            print(f"{len(curve) * args.batch:7d} frames   team reward per step {sum(curve[-10:]) / 10:8.2f}")
+            print(
+                f"{len(curve) * args.batch:7d} frames   team reward per step {sum(curve[-10:]) / 10:8.2f}"
+            )
     collector.shutdown()
     return curve
 

@@ -33,7 +33,9 @@ NET = dict(n_agents=N, share_params=False, depth=2, num_cells=64, activation_cla
 
 def main(argv: list[str] | None = None) -> list[float]:
     """Train; the mean team reward per step of every batch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=60_000, help="environment steps in all")
     parser.add_argument("--batch", type=int, default=2000, help="environment steps per batch")
     parser.add_argument("--seed", type=int, default=0)
@@ -71,7 +73,9 @@ def main(argv: list[str] | None = None) -> list[float]:
     optimiser = torch.optim.Adam(loss.parameters(), 1e-3)
     collector = Collector(env, actor, frames_per_batch=args.batch, total_frames=args.frames)
     buffer = ReplayBuffer(
-        storage=LazyTensorStorage(args.batch), sampler=SamplerWithoutReplacement(), batch_size=args.batch // 4
+        storage=LazyTensorStorage(args.batch),
+        sampler=SamplerWithoutReplacement(),
+        batch_size=args.batch // 4,
     )
     curve = []
     for batch in collector:

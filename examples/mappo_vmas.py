@@ -24,7 +24,9 @@ from ilvf import ActionValueLoss, ILVFAdvantage, InfluenceCritic  # ILVF
 try:
     import vmas  # noqa: F401 (TorchRL imports it when it needs it, and does not say where to get it)
 except ImportError as error:
-    raise SystemExit('this example needs the VMAS environments: pip install "ilvf[vmas]"') from error
+    raise SystemExit(
+        'this example needs the VMAS environments: pip install "ilvf[vmas]"'
+    ) from error
 
 N, ENVS = 4, 60
 NET = dict(n_agents=N, depth=2, num_cells=64, activation_class=torch.nn.Tanh)
@@ -32,14 +34,20 @@ NET = dict(n_agents=N, depth=2, num_cells=64, activation_class=torch.nn.Tanh)
 
 def main(argv: list[str] | None = None) -> list[float]:
     """Train; the mean team reward per step of every batch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=180_000, help="environment steps in all")
-    parser.add_argument("--batch", type=int, default=6000, help="environment steps per batch, of 60 environments")
+    parser.add_argument(
+        "--batch", type=int, default=6000, help="environment steps per batch, of 60 environments"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="without ILVF")
     args = parser.parse_args(argv)
     torch.manual_seed(args.seed)
-    env = VmasEnv("navigation", num_envs=ENVS, n_agents=N, max_steps=100, seed=args.seed, shared_rew=False)
+    env = VmasEnv(
+        "navigation", num_envs=ENVS, n_agents=N, max_steps=100, seed=args.seed, shared_rew=False
+    )
     action = env.full_action_spec["agents", "action"]
     n_obs, n_action = env.observation_spec["agents", "observation"].shape[-1], action.shape[-1]
 
@@ -74,7 +82,9 @@ def main(argv: list[str] | None = None) -> list[float]:
     optimiser = torch.optim.Adam(loss.parameters(), 1e-3)
     collector = Collector(env, actor, frames_per_batch=args.batch, total_frames=args.frames)
     buffer = ReplayBuffer(
-        storage=LazyTensorStorage(args.batch), sampler=SamplerWithoutReplacement(), batch_size=args.batch // 8
+        storage=LazyTensorStorage(args.batch),
+        sampler=SamplerWithoutReplacement(),
+        batch_size=args.batch // 8,
     )
     curve = []
     for batch in collector:

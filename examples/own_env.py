@@ -27,9 +27,13 @@ class Rooms(EnvBase):
         super().__init__(device=device, batch_size=[num_envs])
         self.horizon, self.rng, n = horizon, torch.Generator(device), rooms
         unbounded = functools.partial(Unbounded, device=device)
-        seen = Composite({k: unbounded((num_envs, n, 2)) for k in ("observation", "state")}, shape=(num_envs, n))
+        seen = Composite(
+            {k: unbounded((num_envs, n, 2)) for k in ("observation", "state")}, shape=(num_envs, n)
+        )
         self.observation_spec = Composite(agents=seen, shape=(num_envs,))
-        action = Composite(action=Categorical(3, (num_envs, n), dtype=torch.int64), shape=(num_envs, n))
+        action = Composite(
+            action=Categorical(3, (num_envs, n), dtype=torch.int64), shape=(num_envs, n)
+        )
         self.action_spec = Composite(agents=action, shape=(num_envs,))
         reward = Composite(reward=unbounded((num_envs, n, 1)), shape=(num_envs, n))
         self.reward_spec = Composite(agents=reward, shape=(num_envs,))
@@ -43,13 +47,19 @@ class Rooms(EnvBase):
         self.rng.manual_seed(seed)
 
     def _reset(self, td=None):
-        fresh = {k: 4 * torch.rand(self.size, generator=self.rng, device=self.device) for k in ("now", "wanted")}
+        fresh = {
+            k: 4 * torch.rand(self.size, generator=self.rng, device=self.device)
+            for k in ("now", "wanted")
+        }
         fresh["step"] = torch.zeros(self.size[0], dtype=torch.long, device=self.device)
         mask = None if td is None else td.get("_reset", None)
         if mask is None and self.restored is not None:  # set_state has said where to begin
             fresh, self.restored = self.restored, None
         elif mask is not None:  # only some environments begin again
-            fresh = {k: torch.where(mask.view(-1, *[1] * (v.ndim - 1)), v, self.world[k]) for k, v in fresh.items()}
+            fresh = {
+                k: torch.where(mask.view(-1, *[1] * (v.ndim - 1)), v, self.world[k])
+                for k, v in fresh.items()
+            }
         self.world = fresh
         return self._look()
 
@@ -78,7 +88,9 @@ class Rooms(EnvBase):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--iterations", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
@@ -89,12 +101,16 @@ def main(argv=None):
     actor = CategoricalActor(n, facts.observation_dim, facts.n_actions)
     critic = InfluenceCritic(n, facts.state_dim, facts.n_actions)
     algorithm = ILVFP(Rooms, actor, critic, rollout_steps=30, seed=args.seed)
-    trainer = L.Trainer(max_epochs=args.iterations, accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer = L.Trainer(
+        max_epochs=args.iterations, accelerator="cpu", logger=False, enable_checkpointing=False
+    )
     trainer.fit(algorithm)
     result = algorithm.last_metrics["eval/return/team"]
     visited = visited_states(Rooms(num_envs=32, seed=1), actor)
     found = audit(Rooms(num_envs=512), actor, visited)
-    print(f"evaluation: team return {result:.1f};  whose action really moves whose return:\n{found.significant.int()}")
+    print(
+        f"evaluation: team return {result:.1f};  whose action really moves whose return:\n{found.significant.int()}"
+    )
     return result
 
 

@@ -13,8 +13,8 @@ import functools
 import time
 from pathlib import Path
 
-from ilvf.config import Config, command_line, run_recipe
-from ilvf.errors import require
+from ilvf.errors import require, run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def main() -> None:
@@ -24,10 +24,10 @@ def main() -> None:
 
     from audit_report import write_report
     from ilvf.analysis import audit, visited_states
-    from ilvf.checkpoint import read_checkpoint
+    from ilvf.checkpoints.files import read_checkpoint
     from ilvf.envs import make_env
-    from ilvf.memory import keep_memory
-    from ilvf.tracking import add_to_run, tracking_uri
+    from ilvf.experiment.memory import keep_memory
+    from ilvf.experiment.tracking import add_to_run, tracking_uri
 
     keep_memory()
     options, path = dict(cfg["audit"]), Path(cfg["checkpoint"])
@@ -38,7 +38,9 @@ def main() -> None:
         torch.set_num_threads(threads)
     content = read_checkpoint(path)
     module = load(content, cfg)
-    options["gamma"] = module.config["algorithm"]["gamma"] if options["gamma"] is None else options["gamma"]
+    options["gamma"] = (
+        module.config["algorithm"]["gamma"] if options["gamma"] is None else options["gamma"]
+    )
     factory = functools.partial(make_env, seed=cfg["seed"], **cfg["env"])
     source, actor = factory(num_envs=states), module.loss.actor
     visited = visited_states(source, actor, seed=cfg["seed"])
@@ -49,18 +51,25 @@ def main() -> None:
     seconds = time.perf_counter() - started
     run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     folder = run / "audit"
-    setting = {"checkpoint": path.name, "env": cfg["env"], "audit": {**cfg["audit"], **options}, "seconds": seconds}
+    setting = {
+        "checkpoint": path.name,
+        "env": cfg["env"],
+        "audit": {**cfg["audit"], **options},
+        "seconds": seconds,
+    }
     metrics = write_report(folder, found, weight, influence, source, setting)
     print((folder / "report.md").read_text())
     stored = add_to_run(tracking_uri(run.parent), content["ilvf"]["run"], folder, metrics)
-    print(f"report and pictures: {folder}{', and in the MLflow run ' + content['ilvf']['run'] if stored else ''}")
+    print(
+        f"report and pictures: {folder}{', and in the MLflow run ' + content['ilvf']['run'] if stored else ''}"
+    )
 
 
 def load(content: dict, cfg: Config):
     """The trained algorithm of a checkpoint, on the environment of `cfg`."""
     import importlib
 
-    from ilvf.checkpoint import require_fit
+    from ilvf.checkpoints.fit import require_fit
 
     config = {**content["ilvf"]["config"], "env": cfg["env"]}
     module = importlib.import_module(config.get("recipe", "ilvf_p")).build(config)
@@ -77,7 +86,7 @@ def learned(module, env, states):
     advantage = getattr(module, "advantage", None)
     require(
         hasattr(advantage, "graph"),
-        f"{type(module).__name__} has no influence matrix to audit here; ilvf.analysis.audit measures without one",
+        f"{type(module).__name__} has no influence matrix to audit here; ilvf.analysis.auditing measures without one",
     )
     if advantage.graph is not None:
         return advantage.graph, advantage.graph

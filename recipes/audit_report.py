@@ -20,11 +20,21 @@ def write_report(
     graphs = kinds_of_pairs(env, n)
     agreement, cost = audit.agreement(weight), costs(audit, influence, env)
     mean = weight.reshape(-1, n, n).mean(0)
-    picture(audit, mean, getattr(env, "influence_graph", None)).savefig(folder / "audit.png", dpi=110)
+    picture(audit, mean, getattr(env, "influence_graph", None)).savefig(
+        folder / "audit.png", dpi=110
+    )
     matrices = {k: getattr(audit, k) for k in ("effect", "low", "high", "p_value", "significant")}
     torch.save({**matrices, "weight": mean, "influence": influence}, folder / "audit.pt")
-    parts = [heading(audit, setting), pairs_table(audit, mean, influence, graphs), agreement_line(agreement)]
-    parts += [cost_table(cost), power_table(audit, graphs), "![learned and measured influence](audit.png)"]
+    parts = [
+        heading(audit, setting),
+        pairs_table(audit, mean, influence, graphs),
+        agreement_line(agreement),
+    ]
+    parts += [
+        cost_table(cost),
+        power_table(audit, graphs),
+        "![learned and measured influence](audit.png)",
+    ]
     (folder / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return {f"audit/{k}": v for k, v in {**agreement, **cost["learned Ŵ"]}.items()}
 
@@ -35,7 +45,11 @@ def kinds_of_pairs(env: Any, n: int) -> dict[str, Tensor]:
     if not hasattr(env, "influence_graph"):
         return {"all": off}
     direct, possible = env.reward_graph.T.cpu() & off, env.influence_graph.cpu() & off
-    kinds = {"direct (enters the reward)": direct, "indirect": possible & ~direct, "impossible": off & ~possible}
+    kinds = {
+        "direct (enters the reward)": direct,
+        "indirect": possible & ~direct,
+        "impossible": off & ~possible,
+    }
     return {k: v for k, v in kinds.items() if v.any()}
 
 
@@ -83,7 +97,10 @@ def pairs_table(audit: Audit, weight: Tensor, influence: Tensor, kinds: dict[str
                 f"{share[pairs].mean():.2f}",
             ]
         )
-    return table(["pairs", "number", "significant", "effect: median (range)", "mean learned w", "mean Ŵ"], rows)
+    return table(
+        ["pairs", "number", "significant", "effect: median (range)", "mean learned w", "mean Ŵ"],
+        rows,
+    )
 
 
 def agreement_line(agreement: dict[str, float]) -> str:
@@ -112,7 +129,9 @@ def power_table(audit: Audit, kinds: dict[str, Tensor]) -> str:
     k = audit.evidence.shape[0]
     sizes = [s for s in (8, 16, 32, 64, 128, 256, 512) if s <= k]
     found = {s: audit.detected(s) for s in sizes}
-    rows = [[kind, *(f"{found[s][pairs].mean():.2f}" for s in sizes)] for kind, pairs in kinds.items()]
+    rows = [
+        [kind, *(f"{found[s][pairs].mean():.2f}" for s in sizes)] for kind, pairs in kinds.items()
+    ]
     head = "Power: share of the pairs that are significant in an audit of so many states (resampled from these)."
     return f"{head}\n\n" + table(["pairs", *(f"{s} states" for s in sizes)], rows)
 
@@ -128,7 +147,9 @@ def picture(audit: Audit, weight: Tensor, possible: Tensor | None) -> Figure:
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     axes = figure.subplots(1, 3)
     effect = audit.effect.clone()
-    effect[torch.eye(len(effect), dtype=torch.bool)] = float("nan")  # everybody moves its own return
+    effect[torch.eye(len(effect), dtype=torch.bool)] = float(
+        "nan"
+    )  # everybody moves its own return
     limit = float(off_diagonal(audit.effect).max()) or 1.0
     images = [
         axes[0].imshow(weight, vmin=0, vmax=1, cmap="viridis"),

@@ -4,7 +4,8 @@ python recipes/coma.py
 python recipes/coma.py algorithm.lmbda=0.95 seeds=0-4
 """
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
@@ -20,7 +21,7 @@ def build(cfg: Config):
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     train("coma", cfg, build, [Pictures()])

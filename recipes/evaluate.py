@@ -7,8 +7,8 @@ python recipes/evaluate.py policy=random env=encircle env.n_agents=10 no checkpo
 
 from pathlib import Path
 
-from ilvf.config import command_line, run_recipe
-from ilvf.errors import require
+from ilvf.errors import require, run_recipe
+from ilvf.experiment.command_line import command_line
 
 
 def main() -> None:
@@ -16,11 +16,16 @@ def main() -> None:
     import torch
 
     given = [k for k in ("checkpoint", "policy") if cfg[k] is not None]
-    require(len(given) == 1, "give checkpoint=PATH, a file or a run's folder, or policy=NAME, and not both")
+    require(
+        len(given) == 1,
+        "give checkpoint=PATH, a file or a run's folder, or policy=NAME, and not both",
+    )
+    from ilvf.data.evaluation import EVALUATION_SEED, evaluate
     from ilvf.envs import make_env
-    from ilvf.evaluation import EVALUATION_SEED, evaluate
 
-    env = make_env(num_envs=cfg["algorithm"]["eval_episodes"], seed=EVALUATION_SEED + cfg["seed"], **cfg["env"])
+    env = make_env(
+        num_envs=cfg["algorithm"]["eval_episodes"], seed=EVALUATION_SEED + cfg["seed"], **cfg["env"]
+    )
     env.eval()
     torch.manual_seed(cfg["seed"])
     actor, source = (
@@ -44,10 +49,14 @@ def main() -> None:
 
 def trained(env, path: Path):
     """(actor, path) of a checkpoint."""
-    from ilvf.checkpoint import actor_of, read_checkpoint
+    from ilvf.checkpoints.files import read_checkpoint
+    from ilvf.checkpoints.policy import actor_of
 
     actor = actor_of(read_checkpoint(path))
-    fits = (env.n_agents, env.observation_dim) == (actor.arguments["n_agents"], actor.arguments["observation_dim"])
+    fits = (env.n_agents, env.observation_dim) == (
+        actor.arguments["n_agents"],
+        actor.arguments["observation_dim"],
+    )
     require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
     return actor, path
 
@@ -57,7 +66,10 @@ def untrained(env, name: str, out: Path, task: str):
     from ilvf.modules import RandomActor
 
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
-    rules = {"random": lambda: RandomActor(env.n_actions, masked=masked), **getattr(env, "rules", {})}
+    rules = {
+        "random": lambda: RandomActor(env.n_actions, masked=masked),
+        **getattr(env, "rules", {}),
+    }
     require(name in rules, f"policy={name!r} is not known here; choose one of {', '.join(rules)}")
     return rules[name](), out / f"{name}-{task.replace('/', '-')}"
 

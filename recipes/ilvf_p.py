@@ -8,7 +8,8 @@ python recipes/ilvf_p.py preset=paper                          Table 1
 python recipes/ilvf_p.py resume=last trainer.max_epochs=60     go on
 """
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
@@ -33,19 +34,28 @@ def build(cfg: Config):
         "full_graph": lambda: (env.value_graph.T | eye).float(),
     }
     require_choice("algorithm.influence", influence, tuple(graphs))
-    graph = {"reward_graph": "reward_graph", "full_graph": "value_graph"}.get(influence, "batch_size")
-    require(hasattr(env, graph), f"algorithm.influence={influence}: env={cfg['env']['name']} does not know its {graph}")
+    graph = {"reward_graph": "reward_graph", "full_graph": "value_graph"}.get(
+        influence, "batch_size"
+    )
+    require(
+        hasattr(env, graph),
+        f"algorithm.influence={influence}: env={cfg['env']['name']} does not know its {graph}",
+    )
     if influence == "learned":
-        critic = InfluenceCritic(n, env.state_dim, env.n_actions, shared_first=first, **attention, **net)
+        critic = InfluenceCritic(
+            n, env.state_dim, env.n_actions, shared_first=first, **attention, **net
+        )
     else:
         critic = StateCritic(n, env.state_dim, shared_first=first, **net)
     credit = dict(influence=graphs[influence](), discretise=discretise)
-    return ILVFP(factory, parts["actor"], critic, **credit, loss=parts["loss"], seed=cfg["seed"], **a)
+    return ILVFP(
+        factory, parts["actor"], critic, **credit, loss=parts["loss"], seed=cfg["seed"], **a
+    )
 
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     train("ilvf_p", cfg, build, [Pictures()])

@@ -11,8 +11,8 @@ and density and triangular share of w over the whole episode, into the run's fol
 import functools
 from pathlib import Path
 
-from ilvf.config import Config, command_line, run_recipe
-from ilvf.errors import UsageError, require
+from ilvf.errors import UsageError, require, run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def main() -> None:
@@ -21,10 +21,10 @@ def main() -> None:
     import torch
 
     from audit import load
-    from ilvf.checkpoint import read_checkpoint
+    from ilvf.checkpoints.files import read_checkpoint
     from ilvf.envs import make_env
-    from ilvf.memory import keep_memory
-    from ilvf.tracking import add_to_run, tracking_uri
+    from ilvf.experiment.memory import keep_memory
+    from ilvf.experiment.tracking import add_to_run, tracking_uri
     from influence_report import write_report
 
     keep_memory()
@@ -40,17 +40,26 @@ def main() -> None:
     env = factory(num_envs=options["episodes"])
     if options["measure"] and not hasattr(env, "get_state"):
         options["measure"] = False
-        print(f"nothing is measured by intervention: {type(env).__name__} cannot be put back into a state")
+        print(
+            f"nothing is measured by intervention: {type(env).__name__} cannot be put back into a state"
+        )
     episode = over_episode(module, env, cfg["seed"])
-    require(bool(episode), f"{path} has no learned influence: it is fixed, or {type(module).__name__} has none")
+    require(
+        bool(episode),
+        f"{path} has no learned influence: it is fixed, or {type(module).__name__} has none",
+    )
     at = {m: min(int(m * episode["horizon"]), episode["horizon"] - 1) for m in moments}
     measured = measure(module, factory, at, cfg) if options["measure"] else {}
     run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     folder = run / "influence"
-    metrics = write_report(folder, episode, at, measured, {"checkpoint": path.name, "env": cfg["env"]})
+    metrics = write_report(
+        folder, episode, at, measured, {"checkpoint": path.name, "env": cfg["env"]}
+    )
     print((folder / "report.md").read_text())
     stored = add_to_run(tracking_uri(run.parent), content["ilvf"]["run"], folder, metrics)
-    print(f"report and pictures: {folder}{', and in the MLflow run ' + content['ilvf']['run'] if stored else ''}")
+    print(
+        f"report and pictures: {folder}{', and in the MLflow run ' + content['ilvf']['run'] if stored else ''}"
+    )
 
 
 def read_moments(text: object) -> list[float]:
@@ -58,8 +67,13 @@ def read_moments(text: object) -> list[float]:
     try:
         moments = [float(m) for m in str(text).strip("[]").split(",")]
     except ValueError as error:
-        raise UsageError(f"influence.moments={text!r} must be numbers in [0, 1], such as 0.2,0.5,0.95") from error
-    require(all(0 <= m <= 1 for m in moments), f"influence.moments={text!r} must be in [0, 1], parts of an episode")
+        raise UsageError(
+            f"influence.moments={text!r} must be numbers in [0, 1], such as 0.2,0.5,0.95"
+        ) from error
+    require(
+        all(0 <= m <= 1 for m in moments),
+        f"influence.moments={text!r} must be in [0, 1], parts of an episode",
+    )
     return sorted(set(moments))
 
 
@@ -70,7 +84,7 @@ def over_episode(module, env, seed: int) -> dict:
     """
     import torch
 
-    from ilvf.evaluation import first_episode
+    from ilvf.data.evaluation import first_episode
 
     torch.manual_seed(seed)
     with torch.no_grad():
@@ -91,7 +105,9 @@ def measure(module, factory, at: dict[float, int], cfg: Config) -> dict:
     gamma = module.config["algorithm"]["gamma"] if o["gamma"] is None else o["gamma"]
     rows = o["episodes"] * o["actions"] * o["repeats"]
     lab = factory(num_envs=min(o["batch"], rows))
-    options = dict(actions=o["actions"], repeats=o["repeats"], steps=o["steps"], gamma=gamma, seed=cfg["seed"])
+    options = dict(
+        actions=o["actions"], repeats=o["repeats"], steps=o["steps"], gamma=gamma, seed=cfg["seed"]
+    )
     return {m: audit(lab, actor, visited[t], **options) for m, t in at.items()}
 
 

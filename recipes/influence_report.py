@@ -14,13 +14,19 @@ from ilvf.errors import require
 
 
 def write_report(
-    folder: Path, episode: dict[str, Any], at: dict[float, int], measured: dict[float, Any], setting: dict[str, Any]
+    folder: Path,
+    episode: dict[str, Any],
+    at: dict[float, int],
+    measured: dict[float, Any],
+    setting: dict[str, Any],
 ) -> dict[str, float]:
     """Write `report.md`, `matrices.png`, `curves.png` and `influence.pt`; the figures that belong into the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
     seen = {m: moment(episode, t) for m, t in at.items()}
     line = curves(episode)
-    matrices(seen, {m: a.effect for m, a in measured.items()}, at).savefig(folder / "matrices.png", dpi=110)
+    matrices(seen, {m: a.effect for m, a in measured.items()}, at).savefig(
+        folder / "matrices.png", dpi=110
+    )
     draw_curves(line, at).savefig(folder / "curves.png", dpi=110)
     effects = {m: {"effect": a.effect, "significant": a.significant} for m, a in measured.items()}
     torch.save({"moments": seen, "curves": line, "measured": effects}, folder / "influence.pt")
@@ -46,7 +52,9 @@ def write_report(
 def moment(episode: dict[str, Any], t: int) -> dict[str, Tensor]:
     """Means over the episodes that are still on, `[N, N]`, row = whose return."""
     on = episode["counted"][:, t]
-    require(bool(on.any()), f"no episode lasts to step {t}; take an earlier moment, or more episodes")
+    require(
+        bool(on.any()), f"no episode lasts to step {t}; take an earlier moment, or more episodes"
+    )
     return {k: episode[k][on, t].float().mean(0).T.cpu() for k in ("weight", "influence")}
 
 
@@ -75,11 +83,18 @@ def row(m: float, t: int, seen: dict[str, Tensor], audit: Any) -> list[Any]:
         return cells
     pairs = off_diagonal(audit.significant)
     below = f"{lower_share(audit.effect.T):.2f}" if off_diagonal(audit.effect).any() else "–"
-    return [*cells, f"{int(pairs.sum())} of {pairs.numel()}", below, f"{audit.agreement(w.T)['auroc']:.2f}"]
+    return [
+        *cells,
+        f"{int(pairs.sum())} of {pairs.numel()}",
+        below,
+        f"{audit.agreement(w.T)['auroc']:.2f}",
+    ]
 
 
 # ---------------------------------------------------------------------- pictures
-def matrices(seen: dict[float, dict[str, Tensor]], effects: dict[float, Tensor], at: dict[float, int]) -> Figure:
+def matrices(
+    seen: dict[float, dict[str, Tensor]], effects: dict[float, Tensor], at: dict[float, int]
+) -> Figure:
     """w, Ŵᵀ and the measured effect, one column a moment; row = whose return."""
     rows: list[tuple[str, dict[float, Tensor], float | None, str]] = [
         ("attention w", {m: s["weight"] for m, s in seen.items()}, 1.0, "viridis"),

@@ -4,7 +4,8 @@ python recipes/ippo.py                              values of the own observatio
 python recipes/ippo.py algorithm.critic=state       IPPO-C: values of the global state (Ŵ = I)
 """
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
@@ -26,7 +27,7 @@ def build(cfg: Config):
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     train("ippo", cfg, build, [Pictures()])

@@ -8,7 +8,8 @@ python recipes/maddpg.py resume=last trainer.max_epochs=200    go on
 
 import functools
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
@@ -16,7 +17,7 @@ def build(cfg: Config):
     from ilvf.algorithms.maddpg import MADDPG
     from ilvf.envs import make_env
     from ilvf.modules import CategoricalActor
-    from ilvf.modules.joint_critic import JointCritic
+    from ilvf.modules.critics.joint import JointCritic
 
     a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
     env = factory(num_envs=1, seed=cfg["seed"])
@@ -28,14 +29,16 @@ def build(cfg: Config):
     gain, net = a.pop("gain"), take("hidden", "depth", "hidden_norm", "input_norm", "share")
     loss = take("gamma", "normalise", "temperature", "entropy", "huber_delta")
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
-    actor = CategoricalActor(env.n_agents, env.observation_dim, env.n_actions, gain=gain, masked=masked, **net)
+    actor = CategoricalActor(
+        env.n_agents, env.observation_dim, env.n_actions, gain=gain, masked=masked, **net
+    )
     critic = JointCritic(env.n_agents, env.state_dim, env.n_actions, gain=gain, **net)
     return MADDPG(factory, actor, critic, loss=loss, seed=cfg["seed"], **a)
 
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     train("maddpg", cfg, build, [Pictures()])

@@ -5,7 +5,8 @@ python recipes/mappo.py algorithm.critic=central        the classical form: ONE 
 python recipes/mappo.py preset=paper seeds=0-4
 """
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
@@ -23,12 +24,14 @@ def build(cfg: Config):
         "central": lambda: CentralCritic(*sizes, **{k: v for k, v in net.items() if k != "share"}),
     }
     require_choice("algorithm.critic", kind, tuple(critics))
-    return MAPPO(factory, parts["actor"], critics[kind](), loss=parts["loss"], seed=cfg["seed"], **a)
+    return MAPPO(
+        factory, parts["actor"], critics[kind](), loss=parts["loss"], seed=cfg["seed"], **a
+    )
 
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     train("mappo", cfg, build, [Pictures()])

@@ -4,7 +4,8 @@ python recipes/no_inferring.py
 python recipes/no_inferring.py algorithm.discretise=bernoulli seeds=0-4
 """
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
@@ -16,13 +17,23 @@ def build(cfg: Config):
     a, factory, env, parts = unpack(cfg)
     discretise = discretisation(a)
     attention = {"tau": a.pop("tau"), "initial": a.pop("initial_influence")}
-    critic = ActionInfluenceCritic(env.n_agents, env.state_dim, env.n_actions, **attention, **parts["net"])
-    return ILVFP(factory, parts["actor"], critic, discretise=discretise, loss=parts["loss"], seed=cfg["seed"], **a)
+    critic = ActionInfluenceCritic(
+        env.n_agents, env.state_dim, env.n_actions, **attention, **parts["net"]
+    )
+    return ILVFP(
+        factory,
+        parts["actor"],
+        critic,
+        discretise=discretise,
+        loss=parts["loss"],
+        seed=cfg["seed"],
+        **a,
+    )
 
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     train("no_inferring", cfg, build, [Pictures()])

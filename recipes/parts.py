@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ilvf.config import Config
+from ilvf.experiment.command_line import Config
 
 NET = ("hidden", "depth", "hidden_norm", "input_norm", "share")
 LOSS = ("clip", "entropy", "value", "huber_delta", "value_clip", "sparsity")
@@ -30,8 +30,8 @@ def unpack(cfg: Config) -> tuple[dict[str, Any], Callable, Any, dict[str, Any]]:
 
 def discretisation(a: dict[str, Any]) -> Any:
     """The part that turns weights into Ŵ, from the keys discretise, threshold, noise and tau (which stays)."""
+    from ilvf.credit import Bernoulli, Soft, Threshold
     from ilvf.errors import require_choice
-    from ilvf.losses import Bernoulli, Soft, Threshold
 
     discretise, c, noise, tau = a.pop("discretise"), a.pop("threshold"), a.pop("noise"), a["tau"]
     choices = {

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ilvf.tracking import METRICS, read_rows
+from ilvf.experiment.tracking import METRICS, read_rows
 
 
 class Pictures(Callback):
@@ -25,10 +25,15 @@ class Pictures(Callback):
         if getattr(module, "attention", None) is not None:
             truths = {
                 k: getattr(env, g).cpu()
-                for k, g in (("reward graph", "reward_graph"), ("all that can matter", "value_graph"))
+                for k, g in (
+                    ("reward graph", "reward_graph"),
+                    ("all that can matter", "value_graph"),
+                )
                 if hasattr(env, g)
             }
-            trainer.logger.figure(heatmap(module.attention.cpu(), truths, module.frames), f"influence-{frames}.png")
+            trainer.logger.figure(
+                heatmap(module.attention.cpu(), truths, module.frames), f"influence-{frames}.png"
+            )
         if hasattr(env, "draw"):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
         if hasattr(env, "animate"):
@@ -36,7 +41,9 @@ class Pictures(Callback):
 
     def on_fit_end(self, trainer: Any, module: Any) -> None:
         if trainer.is_global_zero and trainer.logger is not None:
-            trainer.logger.figure(learning_curve(trainer.logger.run_dir / METRICS), "learning-curve.png")
+            trainer.logger.figure(
+                learning_curve(trainer.logger.run_dir / METRICS), "learning-curve.png"
+            )
             if self.last is not None:
                 env, episode, frames = self.last
                 path = trainer.logger.run_dir / "pictures" / f"episode-{frames}.gif"
@@ -64,7 +71,10 @@ def learning_curve(path: Path) -> Figure:
     rows = read_rows(path)
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="environment frames", ylabel="reward per agent and step")
-    for key, label, style in (("reward/agent_step", "training", "-"), ("eval/reward/agent_step", "evaluation", "o")):
+    for key, label, style in (
+        ("reward/agent_step", "training", "-"),
+        ("eval/reward/agent_step", "evaluation", "o"),
+    ):
         points = [(r["frames"], r[key]) for r in rows if key in r]
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label)
@@ -82,13 +92,17 @@ def comparison(groups: dict[str, Any], metric: str) -> Figure:
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="environment frames", ylabel=metric)
-    axes.set_prop_cycle(color=matplotlib.colormaps["tab10" if len(groups) <= 10 else "tab20"].colors)
+    axes.set_prop_cycle(
+        color=matplotlib.colormaps["tab10" if len(groups) <= 10 else "tab20"].colors
+    )
     for label, curves in groups.items():
         table = pd.concat(curves, axis=1).dropna()
         (line,) = axes.plot(table.index, table.mean(axis=1), label=f"{label} ({len(curves)} seeds)")
         if len(curves) > 1:
             band = [t_interval(row.tolist()) for _, row in table.iterrows()]
-            axes.fill_between(table.index, *zip(*band, strict=True), color=line.get_color(), alpha=0.15, lw=0)
+            axes.fill_between(
+                table.index, *zip(*band, strict=True), color=line.get_color(), alpha=0.15, lw=0
+            )
     figure.legend(fontsize=8, loc="outside right upper")
     axes.grid(alpha=0.3)
     return figure

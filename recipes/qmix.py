@@ -8,14 +8,15 @@ python recipes/qmix.py resume=last trainer.max_epochs=200      go on
 
 import functools
 
-from ilvf.config import Config, command_line, run_recipe
+from ilvf.errors import run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def build(cfg: Config):
     """The algorithm from its parts; what no part takes goes to `QMIX` as it is."""
     from ilvf.algorithms.qmix import QMIX
     from ilvf.envs import make_env
-    from ilvf.modules.greedy import GreedyActor
+    from ilvf.modules.actors.greedy import GreedyActor
     from ilvf.modules.mixer import Mixer
 
     a, factory = dict(cfg["algorithm"]), functools.partial(make_env, **cfg["env"])
@@ -29,13 +30,19 @@ def build(cfg: Config):
     loss = take("gamma", "normalise", "double", "huber_delta")
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     actor = GreedyActor(env.n_agents, env.observation_dim, env.n_actions, masked=masked, **net)
-    mixer = Mixer(a.pop("mixer"), env.n_agents, env.state_dim, embed=a.pop("embed"), input_norm=net["input_norm"])
+    mixer = Mixer(
+        a.pop("mixer"),
+        env.n_agents,
+        env.state_dim,
+        embed=a.pop("embed"),
+        input_norm=net["input_norm"],
+    )
     return QMIX(factory, actor, mixer, loss=loss, seed=cfg["seed"], **a)
 
 
 def main() -> None:
     cfg = command_line(__file__, __doc__)
-    from ilvf.run import train
+    from ilvf.experiment.run import train
     from pictures import Pictures
 
     name = cfg["algorithm"]["mixer"]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ilvf.envs import TabularGame, make_game
-from ilvf.envs.tabular_games import hidden_pairs, random_game
+from ilvf.envs.tabular.games import hidden_pairs, random_game
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "theory-variance.png"
 AGENTS = range(2, 7)
@@ -57,13 +57,18 @@ def theorem_1(games: list[TabularGame]) -> None:
     for label, influence in variants.items():
         error = torch.cat([gradient_error(g, influence(g)) for g in games])
         wrong = int((error > 1e-3).sum())
-        line(f"Theorem 1: {label}", f"largest error {error.max():.1e}, wrong in {wrong} of {len(error)} games")
+        line(
+            f"Theorem 1: {label}",
+            f"largest error {error.max():.1e}, wrong in {wrong} of {len(error)} games",
+        )
     density = sum(share(g.influence()) for g in games) / len(games)
     line("Theorem 1: share of other agents in a minimal set", f"{density:.2f}")
 
 
 def lemma_1() -> None:
-    games = [random_game(60, states=s, actions=a, density=0.7, seed=n) for n, (s, a) in SIZES.items()]
+    games = [
+        random_game(60, states=s, actions=a, density=0.7, seed=n) for n, (s, a) in SIZES.items()
+    ]
     true = printed = pairs = 0
     for g in games:
         bound, rank = torch.tensor(g.actions) - 1, g.policy_rank()
@@ -86,19 +91,33 @@ def theorem_2(games: list[TabularGame]) -> None:
             cases += int(where.sum())
             held = max(held, g.averaged_spread().mT[where].max().item())
             still += int((g.action_spread().mT[where] > 1e-6).sum())
-        line(f"Theorem 2, corrected: {label}", f"{cases} cases, Q̄_i moves by at most {held:.1e}; Q_i moves in {still}")
+        line(
+            f"Theorem 2, corrected: {label}",
+            f"{cases} cases, Q̄_i moves by at most {held:.1e}; Q_i moves in {still}",
+        )
 
 
 def counter_examples() -> None:
     """How far a_1 moves Q_0 although s_1 moves no value of agent 0."""
     cause, blind, xor = make_game("common_cause"), make_game("common_cause"), make_game("xor")
     blind = replace(blind, logits=torch.zeros_like(blind.logits))
-    for label, g in (("without (b): common_cause", cause), ("without (a): uniform policies", blind), ("xor", xor)):
+    for label, g in (
+        ("without (b): common_cause", cause),
+        ("without (a): uniform policies", blind),
+        ("xor", xor),
+    ):
         v, q, averaged = (
             x.max().item()
-            for x in (g.state_spread()[..., 0, 1], g.action_spread()[..., 1, 0], g.averaged_spread()[..., 1, 0])
+            for x in (
+                g.state_spread()[..., 0, 1],
+                g.action_spread()[..., 1, 0],
+                g.averaged_spread()[..., 1, 0],
+            )
         )
-        line(f"Theorem 2, {label}", f"s_1 moves V_0, Q_0 by {v:.1e}; a_1 moves Q_0 by {q:.2f}, Q̄_0 by {averaged:.2f}")
+        line(
+            f"Theorem 2, {label}",
+            f"s_1 moves V_0, Q_0 by {v:.1e}; a_1 moves Q_0 by {q:.2f}, Q̄_0 by {averaged:.2f}",
+        )
 
 
 def variance(name: str) -> dict[str, list[tuple[float, float]]]:
@@ -119,11 +138,20 @@ def picture(results: dict[str, dict[str, list[tuple[float, float]]]]) -> Figure:
     axes = figure.subplots(2, len(results), sharex=True, sharey="row")
     for column, (name, rows) in enumerate(results.items()):
         for z, (label, points) in enumerate(rows.items()):
-            style, size = "o-" if z < 2 else "s--", (3, 7, 3, 6)[z]  # coinciding curves stay visible
+            style, size = (
+                "o-" if z < 2 else "s--",
+                (3, 7, 3, 6)[z],
+            )  # coinciding curves stay visible
             for k in range(2):
                 heights = [p[k] for p in points]
                 axes[k, column].plot(
-                    AGENTS, heights, style, ms=size, color=CREDITS[label][1], label=label, zorder=5 - z
+                    AGENTS,
+                    heights,
+                    style,
+                    ms=size,
+                    color=CREDITS[label][1],
+                    label=label,
+                    zorder=5 - z,
                 )
         axes[0, column].set_title(name)
         axes[1, column].set(xlabel="number of agents", xticks=list(AGENTS))
@@ -157,7 +185,9 @@ def main() -> None:
         )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     picture(results).savefig(PICTURE, dpi=110)
-    print(f"picture: {PICTURE.relative_to(Path.cwd()) if PICTURE.is_relative_to(Path.cwd()) else PICTURE}")
+    print(
+        f"picture: {PICTURE.relative_to(Path.cwd()) if PICTURE.is_relative_to(Path.cwd()) else PICTURE}"
+    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ the map, into the run's folder below traffic/ and its MLflow run.
 
 from pathlib import Path
 
-from ilvf.config import Config, command_line, run_recipe
-from ilvf.errors import require
+from ilvf.errors import require, run_recipe
+from ilvf.experiment.command_line import Config, command_line
 
 
 def main() -> None:
@@ -20,9 +20,9 @@ def main() -> None:
     import torch
 
     from audit import load
-    from ilvf.checkpoint import read_checkpoint
-    from ilvf.memory import keep_memory
-    from ilvf.tracking import add_to_run, tracking_uri
+    from ilvf.checkpoints.files import read_checkpoint
+    from ilvf.experiment.memory import keep_memory
+    from ilvf.experiment.tracking import add_to_run, tracking_uri
     from traffic_report import write_report
 
     keep_memory()
@@ -43,7 +43,9 @@ def main() -> None:
     metrics = write_report(folder, env, rollouts, influence, cfg)
     print((folder / "report.md").read_text())
     stored = add_to_run(tracking_uri(run.parent), content["ilvf"]["run"], folder, metrics)
-    print(f"report and pictures: {folder}{', and in the MLflow run ' + content['ilvf']['run'] if stored else ''}")
+    print(
+        f"report and pictures: {folder}{', and in the MLflow run ' + content['ilvf']['run'] if stored else ''}"
+    )
 
 
 def require_traffic(cfg: Config) -> None:
@@ -51,18 +53,23 @@ def require_traffic(cfg: Config) -> None:
     from ilvf.envs import TRAFFIC
 
     name, options = cfg["env"]["name"], cfg["traffic"]
-    require(name in TRAFFIC, f"{cfg['checkpoint']} is of env={name}, which has no roads; need {' or '.join(TRAFFIC)}")
+    require(
+        name in TRAFFIC,
+        f"{cfg['checkpoint']} is of env={name}, which has no roads; need {' or '.join(TRAFFIC)}",
+    )
     for key, least in (("episodes", 1), ("arrows", 1), ("threads", 0)):
         require(options[key] >= least, f"traffic.{key}={options[key]} is too small")
     chosen = options["deterministic"]
-    require(chosen in (True, False, None), f"traffic.deterministic={chosen} must be true, false or null")
+    require(
+        chosen in (True, False, None), f"traffic.deterministic={chosen} must be true, false or null"
+    )
     cfg["env"]["workers"] = 0  # those in workers do not tell their queues
 
 
 def play_all(actor, cfg: Config):
     """({policy: rollout `[B, T]`}, the environment, closed): the learned one and the baselines in the same episodes."""
+    from ilvf.data.evaluation import EVALUATION_SEED
     from ilvf.envs import make_env
-    from ilvf.evaluation import EVALUATION_SEED
 
     options = cfg["traffic"]
     env = make_env(num_envs=options["episodes"], seed=EVALUATION_SEED + cfg["seed"], **cfg["env"])
@@ -81,7 +88,10 @@ def baselines(env, names: str) -> dict:
     known = {"random": lambda: RandomActor(env.n_actions, masked=env.masked), **env.rules}
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
-        require(name in known, f"traffic.against={names}: {name!r} is not known; choose from {', '.join(known)}")
+        require(
+            name in known,
+            f"traffic.against={names}: {name!r} is not known; choose from {', '.join(known)}",
+        )
     return {name: known[name]() for name in wanted}
 
 
@@ -93,7 +103,7 @@ def play(env, policy, *, seed: int, deterministic: bool):
     import torch
     from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-    from ilvf.evaluation import EVALUATION_SEED
+    from ilvf.data.evaluation import EVALUATION_SEED
 
     env.set_seed(EVALUATION_SEED + seed)
     torch.manual_seed(seed)
@@ -112,17 +122,24 @@ def uninterrupted(rollouts: dict):
     """Which episodes no policy lost to a fault of the simulator, bool `[B]`: only they can be compared."""
     import torch
 
-    from ilvf.evaluation import interrupted
+    from ilvf.data.evaluation import interrupted
 
     broken = torch.stack([interrupted(r).any(1).flatten() for r in rollouts.values()]).any(0)
-    require(not broken.all(), "every episode was interrupted by a fault of the simulator; the warnings say which")
+    require(
+        not broken.all(),
+        "every episode was interrupted by a fault of the simulator; the warnings say which",
+    )
     return ~broken
 
 
 def influence_of(module, rollout) -> dict:
     """Means of w and Ŵ over a rollout of the learned policy, `[N, N]`, row = acting signal; {} if none is learned."""
     found = module.influence_in(rollout)
-    return dict(zip(("weight", "influence"), (m.float().mean((0, 1)) for m in found), strict=True)) if found else {}
+    return (
+        dict(zip(("weight", "influence"), (m.float().mean((0, 1)) for m in found), strict=True))
+        if found
+        else {}
+    )
 
 
 if __name__ == "__main__":

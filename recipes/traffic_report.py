@@ -9,10 +9,10 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from audit_report import table
-from ilvf.config import Config
 from ilvf.envs.traffic import Network, Traffic
 from ilvf.envs.traffic.draw import each_step
-from ilvf.envs.traffic.maps import draw_map, draw_side_by_side
+from ilvf.envs.traffic.network.maps import draw_map, draw_side_by_side
+from ilvf.experiment.command_line import Config
 
 COLUMNS = {  # statistic of an episode: its column, and how it is written
     "return": ("return", ".0f"),
@@ -32,7 +32,11 @@ NO_INFLUENCE = "There is no map of influence, for this algorithm has learned non
 
 
 def write_report(
-    folder: Path, env: Traffic, rollouts: dict[str, TensorDictBase], influence: dict[str, Tensor], cfg: Config
+    folder: Path,
+    env: Traffic,
+    rollouts: dict[str, TensorDictBase],
+    influence: dict[str, Tensor],
+    cfg: Config,
 ) -> dict[str, float]:
     """Write `report.md`, the pictures and `traffic.pt`; the figures that belong into the metrics."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,15 +47,28 @@ def write_report(
     pictures = ["episode.png", "map.png"]
     if influence:
         pictures.append("influence.png")
-        map_influence(network, influence["weight"], cfg["traffic"]["arrows"]).savefig(folder / pictures[-1], dpi=110)
-    names = {"lanes": list(network.lanes), "signals": [s.id for s in network.signals], "interval": interval}
+        map_influence(network, influence["weight"], cfg["traffic"]["arrows"]).savefig(
+            folder / pictures[-1], dpi=110
+        )
+    names = {
+        "lanes": list(network.lanes),
+        "signals": [s.id for s in network.signals],
+        "interval": interval,
+    }
     torch.save({"policies": played, "influence": influence, **names}, folder / "traffic.pt")
     rows = [[label(name), *cells(policy["episode"])] for name, policy in played.items()]
-    page = [heading(cfg, played["learned"], interval), table(["policy", *(c for c, _ in COLUMNS.values())], rows)]
+    page = [
+        heading(cfg, played["learned"], interval),
+        table(["policy", *(c for c, _ in COLUMNS.values())], rows),
+    ]
     page += [MEANING, about(network, influence) if influence else NO_INFLUENCE]
     page += [f"![{Path(name).stem}]({name})" for name in pictures]
     (folder / "report.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
-    return {f"traffic/{name}/{k}": v for name, policy in played.items() for k, v in means(policy["episode"]).items()}
+    return {
+        f"traffic/{name}/{k}": v
+        for name, policy in played.items()
+        for k, v in means(policy["episode"]).items()
+    }
 
 
 def recorded(rollout: TensorDictBase) -> dict[str, Any]:
@@ -62,7 +79,13 @@ def recorded(rollout: TensorDictBase) -> dict[str, Any]:
     speed = torch.stack([each_step(e["speed"], e["running"]) for e in after["episode"]])
     episode = {name: value[:, -1, 0].clone() for name, value in after["episode"].items()}
     queues, reward = after["queues"], after["agents", "reward"].squeeze(-1)
-    return {"queues": queues, "reward": reward, "queue": queues.mean(-1), "speed": speed.float(), "episode": episode}
+    return {
+        "queues": queues,
+        "reward": reward,
+        "queue": queues.mean(-1),
+        "speed": speed.float(),
+        "episode": episode,
+    }
 
 
 def label(name: str) -> str:
@@ -77,7 +100,11 @@ def count(episodes: int) -> str:
 def heading(cfg: Config, learned: dict[str, Any], interval: float) -> str:
     found, wanted = len(learned["speed"]), cfg["traffic"]["episodes"]
     minutes = learned["speed"].shape[1] * interval / 60
-    lost = f" of {wanted}, the others were interrupted by a fault of the simulator" if found < wanted else ""
+    lost = (
+        f" of {wanted}, the others were interrupted by a fault of the simulator"
+        if found < wanted
+        else ""
+    )
     acts = "takes the most likely actions" if cfg["traffic"]["deterministic"] else "samples"
     env = ", ".join(f"{k}={v}" for k, v in cfg["env"].items())
     return (
@@ -102,7 +129,10 @@ def about(network: Network, influence: dict[str, Tensor]) -> str:
     """How much of the influence stays among neighbours."""
     near = torch.from_numpy(network.neighbours)
     far = ~near & ~torch.eye(len(near), dtype=torch.bool)
-    w, drawn = (" and ".join(mean(influence[k][pairs]) for pairs in (near, far)) for k in ("weight", "influence"))
+    w, drawn = (
+        " and ".join(mean(influence[k][pairs]) for pairs in (near, far))
+        for k in ("weight", "influence")
+    )
     return f"Learned influence on neighbours and on other signals, mean over the episodes: w {w}, Ŵ {drawn}."
 
 
@@ -124,16 +154,22 @@ def draw_episodes(played: dict[str, dict[str, Any]], interval: float) -> Figure:
         axes.set(ylabel=unit, ylim=(0, None))
         axes.grid(alpha=0.3)
     places[-1].set_xlabel("minutes")
-    figure.legend(*places[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(
+        *places[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False
+    )
     return figure
 
 
 def map_queues(network: Network, played: dict[str, dict[str, Any]], interval: float) -> Figure:
     """Where vehicles halt, mean over the episodes: learned, and the first baseline."""
     first = list(played.items())[:2]
-    figure = draw_side_by_side(network, {label(name): policy["queues"].mean((0, 1)).numpy() for name, policy in first})
+    figure = draw_side_by_side(
+        network, {label(name): policy["queues"].mean((0, 1)).numpy() for name, policy in first}
+    )
     episodes, steps = first[0][1]["speed"].shape
-    figure.suptitle(f"Mean over {count(episodes)} of {steps * interval / 60:g} minutes", fontsize=11)
+    figure.suptitle(
+        f"Mean over {count(episodes)} of {steps * interval / 60:g} minutes", fontsize=11
+    )
     return figure
 
 

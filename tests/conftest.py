@@ -55,7 +55,7 @@ def recipe(monkeypatch):
     def run(name: str, *args: str) -> int:
         monkeypatch.setattr(sys, "argv", [str(ROOT / "recipes" / f"{name}.py"), *map(str, args)])
         monkeypatch.delenv("ILVF_RUN_DIR", raising=False)
-        from ilvf.config import run_recipe
+        from ilvf.errors import run_recipe
 
         try:
             run_recipe(importlib.import_module(name).main)

@@ -48,10 +48,14 @@ def test_our_side_runs_and_uses_the_shared_settings(side, task, form):
     assert 0 == rows[0][2] < rows[1][2]
     made = ours.algorithm(task, 3, form, s)
     inner = getattr(made.advantage, "estimator", made.advantage).inner
-    assert (made.lr, made.loss.clip, float(inner.gamma), float(inner.lmbda)) == pytest.approx((0.02, 0.3, 0.8, 0.7))
+    assert (made.lr, made.loss.clip, float(inner.gamma), float(inner.lmbda)) == pytest.approx(
+        (0.02, 0.3, 0.8, 0.7)
+    )
     assert len(made.loss.actor.net.first.weight) == 1  # shared
     assert type(made.loss.critic) is (CentralCritic if form == "ilvf-central" else StateCritic)
-    assert (made.loss.value_norm is None) == (made.loss.value_clip is None) == (form == "ilvf-plain")
+    assert (
+        (made.loss.value_norm is None) == (made.loss.value_clip is None) == (form == "ilvf-plain")
+    )
 
 
 @pytest.mark.parametrize("task", ["simple_spread", "balance"])
@@ -65,7 +69,7 @@ def test_the_ruler_agrees_with_the_environments_and_leaves_no_trace(side, task):
     if task == "simple_spread":  # copies there are seeded farther apart
         for k, world in enumerate(env.copies.envs):
             world.reset = lambda seed=None, k=k, reset=world.reset: reset(seed=evaluation.seed + k)
-    play = lambda td: td.set(("agents", "action"), torch.full((6, 3), action))  # noqa: E731
+    play = lambda td: td.set(("agents", "action"), torch.full((6, 3), action))
     rollout = env.rollout(tasks.TASKS[task].horizon, play, break_when_any_done=False)
     first = (rollout["next", "done"].cumsum(1) - rollout["next", "done"].int()) == 0
     reward = rollout["next", "agents", "reward"].sum(-2) * first
@@ -92,13 +96,20 @@ def test_the_report_says_better_worse_and_no_difference(side, tmp_path, monkeypa
     for name in ("balance", "simple_spread"):
         (tmp_path / f"{name}.ilvf.random.json").write_text("[1.0, 2.0]")
     text = report.report(tmp_path, tmp_path / "picture.png", ["balance", "simple_spread"])
-    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    cells = [
+        [c.strip() for c in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
     table = pd.DataFrame(cells[2:], columns=cells[0]).set_index(["task", "MAPPO of"])
     assert table.loc["balance", "verdict"].tolist() == ["", "better", "no difference"]
     assert table.loc["simple_spread", "verdict"].tolist() == ["", "worse"]
     assert table.loc[("balance", "ilvf"), "final return of every seed"] == "20.0, 22.0, 21.0"
     low, high = stats.ttest_ind([9, 12, 13], theirs, equal_var=False).confidence_interval()
-    assert table.loc[("balance", "ilvf, plain"), "ours − theirs, 95 %"] == f"+0.3 [{low:+.1f}, {high:+.1f}]"
+    assert (
+        table.loc[("balance", "ilvf, plain"), "ours − theirs, 95 %"]
+        == f"+0.3 [{low:+.1f}, {high:+.1f}]"
+    )
     assert table.loc[("balance", "ilvf"), "frames per CPU s"] == "50"
     assert (tmp_path / "picture.png").stat().st_size > 5000
     assert "environments of ilvf 1.5" in text
@@ -108,7 +119,9 @@ def test_a_finished_run_is_kept_and_mixed_settings_are_refused(side, tmp_path, m
     tasks, ours, report = side
     made_up(tasks, tmp_path, "balance", "ilvf", [5.0])
     ran = []
-    monkeypatch.setattr(sys, "argv", ["ours.py", "--tasks", "balance", "--seeds", "0", "1", "--out", str(tmp_path)])
+    monkeypatch.setattr(
+        sys, "argv", ["ours.py", "--tasks", "balance", "--seeds", "0", "1", "--out", str(tmp_path)]
+    )
 
     def run(task, seed, form):
         ran.append((task, seed, form))

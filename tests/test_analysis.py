@@ -39,7 +39,11 @@ def test_share_of_the_oracles_gain():
 def test_gain_over_a_baseline_is_paired_by_seed():
     """Start −4; gains of seeds 1 and 2: 2 and 3 against 1 and 1.5. The ratio is 2 in every resample of pairs."""
     groups = {
-        "mine": [pd.Series([-4.0, 0.0], name=1), pd.Series([-4.0, 2.0], name=2), pd.Series([-4.0, 9.0], name=7)],
+        "mine": [
+            pd.Series([-4.0, 0.0], name=1),
+            pd.Series([-4.0, 2.0], name=2),
+            pd.Series([-4.0, 9.0], name=7),
+        ],
         "mappo": [pd.Series([-4.0, -2.0], name=1), pd.Series([-4.0, -1.0], name=2)],
     }
     table = summarise(groups, baseline="mappo")

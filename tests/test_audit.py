@@ -10,7 +10,15 @@ from tensordict.nn import TensorDictModule
 from torch import nn
 
 from conftest import TINY
-from ilvf.analysis import Audit, Interventions, audit, average_precision, calibration_error, intervene, visited_states
+from ilvf.analysis import (
+    Audit,
+    Interventions,
+    audit,
+    average_precision,
+    calibration_error,
+    intervene,
+    visited_states,
+)
 from ilvf.envs import Encircle, Tabular, TabularGame, make_game
 from ilvf.modules import CategoricalActor
 
@@ -48,7 +56,9 @@ def test_it_finds_the_exact_sets_and_sizes(name):
     off = ~torch.eye(4, dtype=torch.bool)
     real = game.influence()[0, s].any(0)
     assert torch.equal(found.significant[off], real[off])
-    effect = truth.square().sum((1, 3)).mean(0) / found.measured.alternatives.sum((1, 3))[0].unsqueeze(-1)
+    effect = truth.square().sum((1, 3)).mean(0) / found.measured.alternatives.sum((1, 3))[
+        0
+    ].unsqueeze(-1)
     effect = effect.sqrt()
     inside = (found.low <= effect + 1e-9) & (effect <= found.high + 1e-9)
     assert inside[real].float().mean() >= 0.8  # 95 % intervals of the real effects, 7 to 16 of them
@@ -164,7 +174,10 @@ def test_no_significant_pair_is_no_score():
 
 def coin_game():
     """a_0 decides whether s_0' and s_1' are equal or opposite; each alone is a fair coin: noise, no influence."""
-    s, a = torch.cartesian_prod(*[torch.arange(2)] * 2), torch.cartesian_prod(*[torch.arange(2)] * 2)
+    s, a = (
+        torch.cartesian_prod(*[torch.arange(2)] * 2),
+        torch.cartesian_prod(*[torch.arange(2)] * 2),
+    )
     opposite = s[:, 0] != s[:, 1]
     move = torch.where(opposite == (a[:, 0] == 1).unsqueeze(1), 0.5, 0.0).double()  # [A, S']
     reward = torch.zeros(1, 4, 4, 2, dtype=torch.float64)
@@ -190,7 +203,9 @@ def test_noise_alone_raises_no_more_alarms_than_stated():
         alarms += int(found.significant[0, 1])
         moved += int(found.measured.effect[:, :, :, 0, :, 1].abs().max() > 1)
     assert moved == 60
-    assert alarms <= 8  # one of two pairs can err, so at 0.05: binomial(60, 0.05) exceeds 8 once in 300
+    assert (
+        alarms <= 8
+    )  # one of two pairs can err, so at 0.05: binomial(60, 0.05) exceeds 8 once in 300
 
 
 def test_encircle_never_accuses_the_impossible():
@@ -199,7 +214,9 @@ def test_encircle_never_accuses_the_impossible():
     env = Encircle(6, num_envs=250, horizon=15, seed=0)
     actor = CategoricalActor(6, env.observation_dim, 5, hidden=16, gain=1.0)
     visited = visited_states(Encircle(6, num_envs=16, horizon=15, seed=1), actor)
-    found = audit(env, actor, visited, actions=2, repeats=4, **QUIET)  # 128 rows: the last piece is not full
+    found = audit(
+        env, actor, visited, actions=2, repeats=4, **QUIET
+    )  # 128 rows: the last piece is not full
     impossible = ~env.influence_graph
     assert not found.effect[impossible].any()
     assert not found.significant[impossible].any()
@@ -236,7 +253,12 @@ def test_agreement_by_hand():
     assert average_precision(weight, real).item() == pytest.approx(5 / 6)
     # four bins: 0.9 (|1 − .9|), 0.7 (|0 − .7|), 0.6 (|1 − .6|), three of 0.1 (|0 − .1|): (.1 + .7 + .4 + .3) / 6
     assert calibration_error(weight, real).item() == pytest.approx(1.5 / 6, abs=1e-4)
-    blank = torch.zeros(1, 1, 2, 3, 2, 3), torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 3).long(), torch.ones(1, 3, 2) / 2
+    blank = (
+        torch.zeros(1, 1, 2, 3, 2, 3),
+        torch.zeros(1, 1, 2, 3),
+        torch.zeros(1, 1, 3).long(),
+        torch.ones(1, 3, 2) / 2,
+    )
     found = Audit(*[torch.zeros(3, 3)] * 4, real, torch.zeros(1, 3, 3), Interventions(*blank), 0.05)
     says = found.agreement(weight.expand(5, 3, 3))
     assert says["auroc"] == pytest.approx(7 / 8)  # of 8 comparisons 0.6 against 0.7 is lost
@@ -275,7 +297,13 @@ def test_mistakes(refused):
 def test_the_recipe_audits_a_run(recipe, out, capsys, refused):
     """A report with pictures beside the checkpoint and in the MLflow run, for learned and for fixed influence."""
     client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
-    small = ("audit.states=4", "audit.actions=2", "audit.repeats=2", "audit.steps=5", "audit.batch=10")
+    small = (
+        "audit.states=4",
+        "audit.actions=2",
+        "audit.repeats=2",
+        "audit.steps=5",
+        "audit.batch=10",
+    )
     for influence in ("learned", "identity"):
         assert recipe("ilvf_p", *TINY, f"out={out}", f"algorithm.influence={influence}") == 0
         capsys.readouterr()
@@ -301,7 +329,10 @@ def test_the_recipe_audits_a_run(recipe, out, capsys, refused):
     ):
         assert recipe("audit", "checkpoint=last", f"out={out}", *small[1:], argument) == 2
         assert word in capsys.readouterr().err
-    for name, code in (("prd", 0), ("coma", 2)):  # weights of states and actions; and no matrix at all
+    for name, code in (
+        ("prd", 0),
+        ("coma", 2),
+    ):  # weights of states and actions; and no matrix at all
         assert recipe(name, *TINY, f"out={out}") == 0
         assert recipe("audit", "checkpoint=last", f"out={out}", *small) == code
     assert "no influence matrix" in capsys.readouterr().err
@@ -317,5 +348,7 @@ def test_the_theory_recipe(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(theory, "AGENTS", range(2, 4))
     theory.main()
     text = capsys.readouterr().out
-    assert all(word in text for word in ("Theorem 1", "Lemma 1", "Theorem 2", "Variance, chain, 3 agents"))
+    assert all(
+        word in text for word in ("Theorem 1", "Lemma 1", "Theorem 2", "Variance, chain, 3 agents")
+    )
     assert (tmp_path / "variance.png").stat().st_size > 10_000

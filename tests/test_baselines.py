@@ -13,9 +13,10 @@ from torchrl.modules import ProbabilisticActor
 from torchrl.objectives.multiagent import MAPPOLoss
 
 from ilvf.algorithms import COMA, ILVFP, IPPO, MAPPO
-from ilvf.algorithms.estimators import CounterfactualAdvantage, TeamAdvantage, local_estimator
+from ilvf.credit import Soft, Threshold
+from ilvf.credit.estimators import CounterfactualAdvantage, TeamAdvantage, local_estimator
 from ilvf.envs import Encircle
-from ilvf.losses import ILVFLoss, Soft, Threshold
+from ilvf.losses import ILVFLoss
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
@@ -43,7 +44,11 @@ def rollout(done_at=((0, 3), (2, 6))):
         done[b, t] = True
     agents = {"observation": torch.randn(B, T, N, D), "state": torch.randn(B, T, N, D)}
     following = {**{k: torch.randn(B, T, N, D) for k in agents}, "reward": torch.randn(B, T, N, 1)}
-    td = TensorDict({"agents": agents, "next": {"agents": following, "done": done}}, [B, T], names=[None, "time"])
+    td = TensorDict(
+        {"agents": agents, "next": {"agents": following, "done": done}},
+        [B, T],
+        names=[None, "time"],
+    )
     td["next", "terminated"] = done & (torch.rand(B, T, 1) < 0.5)
     with torch.no_grad():
         return CategoricalActor(N, D, A, hidden=H, gain=1.0)(td)
@@ -74,9 +79,17 @@ def flat_batch():
 
 def test_mappos_loss_is_torchrls_and_a_loops():
     """δ = 1 is TorchRL's smooth_l1; ours sums over agents where theirs takes the mean."""
-    td, actor, critic = flat_batch(), CategoricalActor(N, D, A, hidden=H, gain=1.0), StateCritic(N, D, hidden=H)
-    ours = ILVFLoss(actor, critic, clip=0.2, entropy=0.05, value=0.7, huber_delta=1.0, value_clip=0.2)(td)
-    logits = TensorDictModule(actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")])
+    td, actor, critic = (
+        flat_batch(),
+        CategoricalActor(N, D, A, hidden=H, gain=1.0),
+        StateCritic(N, D, hidden=H),
+    )
+    ours = ILVFLoss(
+        actor, critic, clip=0.2, entropy=0.05, value=0.7, huber_delta=1.0, value_clip=0.2
+    )(td)
+    logits = TensorDictModule(
+        actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")]
+    )
     policy = ProbabilisticActor(
         logits,
         in_keys=[("agents", "logits")],
@@ -96,11 +109,15 @@ def test_mappos_loss_is_torchrls_and_a_loops():
         normalize_advantage=False,
     )
     theirs.set_keys(
-        advantage=("agents", "advantage"), value_target=("agents", "value_target"), value=("agents", "state_value")
+        advantage=("agents", "advantage"),
+        value_target=("agents", "value_target"),
+        value=("agents", "state_value"),
     )
     found = theirs(td.clone())
     for mine, other in (("objective", "objective"), ("entropy", "entropy"), ("value", "critic")):
-        assert ours[f"loss_{mine}"].item() / N == pytest.approx(found[f"loss_{other}"].item(), abs=1e-6), mine
+        assert ours[f"loss_{mine}"].item() / N == pytest.approx(
+            found[f"loss_{other}"].item(), abs=1e-6
+        ), mine
 
     with torch.no_grad():
         logp, value = actor.log_probs(td["agents", "observation"]), critic(td["agents", "state"])
@@ -125,7 +142,9 @@ def gae_loop(reward, value, following, done, terminated, gamma=0.9, lmbda=0.8):
     for b in range(B):
         a = 0.0
         for t in reversed(range(T)):
-            delta = reward[b, t] + gamma * (0 if terminated[b, t] else following[b, t]) - value[b, t]
+            delta = (
+                reward[b, t] + gamma * (0 if terminated[b, t] else following[b, t]) - value[b, t]
+            )
             a = delta + gamma * lmbda * (0 if done[b, t] else a)
             out[b, t] = a
     return out
@@ -133,7 +152,10 @@ def gae_loop(reward, value, following, done, terminated, gamma=0.9, lmbda=0.8):
 
 def test_one_central_value_of_the_summed_reward():
     """The team's GAE by a loop; every agent gets it; value targets are the team's."""
-    td, critic = rollout(done_at=[(b, T - 1) for b in range(B)] + [(0, 3)]), CentralCritic(N, D, hidden=H)
+    td, critic = (
+        rollout(done_at=[(b, T - 1) for b in range(B)] + [(0, 3)]),
+        CentralCritic(N, D, hidden=H),
+    )
     norm = ValueNorm((1, 1))
     norm.update(5 + 3 * torch.randn(100, 1, 1))
     TeamAdvantage(critic, norm, gamma=0.9, lmbda=0.8, normalize="none")(td)
@@ -205,7 +227,9 @@ def test_comas_critic_holds_the_others_actions_only():
     state, action = torch.randn(B, N, D), torch.randint(A, (B, N))
     other = action.clone()
     other[:, 1] = (action[:, 1] + 1) % A
-    moved = (critic.all_actions(state, other) - critic.all_actions(state, action)).abs().amax((0, 2))
+    moved = (
+        (critic.all_actions(state, other) - critic.all_actions(state, action)).abs().amax((0, 2))
+    )
     assert moved[1] < 1e-6  # its own action does not enter its head's input
     assert moved[[0, 2]].min() > 1e-4
     taken = critic.all_actions(state, action).gather(-1, action.unsqueeze(-1))
@@ -222,7 +246,9 @@ def test_comas_advantage_and_target_by_hand():
         q = critic.all_actions(td["agents", "state"], td["agents", "action"])
         pi = actor.log_probs(td["agents", "observation"]).exp()
         own = q.gather(-1, td["agents", "action"].unsqueeze(-1))
-        assert torch.allclose(td["agents", "advantage"], own - (pi * q).sum(-1, keepdim=True), atol=1e-6)
+        assert torch.allclose(
+            td["agents", "advantage"], own - (pi * q).sum(-1, keepdim=True), atol=1e-6
+        )
         torch.manual_seed(7)
         action = actor(td["next"].select(("agents", "observation")))["agents", "action"]
         following = critic(td["next", "agents", "state"], action)[..., 0]
@@ -234,7 +260,9 @@ def test_comas_advantage_and_target_by_hand():
                 ended = t == T - 1 or td["next", "done"][b, t]
                 after = following[b, t, i] if ended else 0.2 * following[b, t, i] + 0.8 * g
                 g = reward[b, t] + 0.9 * (0 if td["next", "terminated"][b, t] else after)
-                assert td["agents", "value_target"][b, t, i, 0].item() == pytest.approx(g.item(), abs=1e-4)
+                assert td["agents", "value_target"][b, t, i, 0].item() == pytest.approx(
+                    g.item(), abs=1e-4
+                )
 
 
 # ---------------------------------------------------------------------- PRD
@@ -245,8 +273,12 @@ def test_relevance_is_a_softmax_over_the_others():
     assert weight.shape == (B, T, N, N)
     eye = torch.eye(N, dtype=torch.bool)
     assert (weight[..., eye] == 1).all()
-    assert torch.allclose(weight.sum(-2), torch.full((B, T, N), 2.0), atol=1e-5)  # own 1, and the others' attention
-    state[..., 0, :] += torch.randn(D)  # agent 0 asks otherwise, so the column of its return changes
+    assert torch.allclose(
+        weight.sum(-2), torch.full((B, T, N), 2.0), atol=1e-5
+    )  # own 1, and the others' attention
+    state[..., 0, :] += torch.randn(
+        D
+    )  # agent 0 asks otherwise, so the column of its return changes
     assert not torch.allclose(critic.relevance(state, action)[..., :, 0], weight[..., :, 0])
 
 
@@ -263,7 +295,9 @@ def test_relevance_by_hand():
         assert torch.allclose(critic.relevance(state, action)[0, others, i], alpha, atol=1e-5)
         mixed = sum(w * v[j] for w, j in zip(alpha, others, strict=True))
         row = torch.cat([s[i], mixed, a[i]]).expand(N, 1, -1)
-        assert torch.allclose(critic.predict(state, action)[1][0, i], critic.action_value(row)[i, 0], atol=1e-5)
+        assert torch.allclose(
+            critic.predict(state, action)[1][0, i], critic.action_value(row)[i, 0], atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("part", [Threshold(0.4), Soft()])
@@ -283,8 +317,12 @@ def test_prd_credits_by_its_attention(part):
     td, weight = seen[0]
     expected = (weight >= 0.4).float() if isinstance(part, Threshold) else weight
     assert torch.allclose(td["agents", "influence"], expected, atol=1e-6)
-    assert torch.allclose(td["agents", "advantage"], expected @ td["agents", "individual_advantage"], atol=1e-4)
-    assert not torch.equal(before, torch.cat([p.detach().flatten() for p in critic.query.parameters()]))  # it learns
+    assert torch.allclose(
+        td["agents", "advantage"], expected @ td["agents", "individual_advantage"], atol=1e-4
+    )
+    assert not torch.equal(
+        before, torch.cat([p.detach().flatten() for p in critic.query.parameters()])
+    )  # it learns
 
 
 # ---------------------------------------------------------------------- no inferring
@@ -302,8 +340,15 @@ def test_attention_over_actions_by_hand():
     flat = F.layer_norm(state.flatten(1), (N * D,))
     for i in range(N):
         mixed = sum(fixed[:, i, j, None] * acted[:, j] for j in range(N))
-        first = flat @ critic.of_state.weight[i] + critic.of_state.bias[i] + mixed @ critic.of_sum.weight[i]
-        q = torch.relu(first) @ critic.action_value.head.weight[i] + critic.action_value.head.bias[i]
+        first = (
+            flat @ critic.of_state.weight[i]
+            + critic.of_state.bias[i]
+            + mixed @ critic.of_sum.weight[i]
+        )
+        q = (
+            torch.relu(first) @ critic.action_value.head.weight[i]
+            + critic.action_value.head.bias[i]
+        )
         assert torch.allclose(found[:, i], q, atol=1e-5)
     other = action.clone()
     other[:, 2] = (action[:, 2] + 1) % A

@@ -9,12 +9,12 @@ import torch
 from torch import tensor
 
 from ilvf.analysis import audit, visited_states
+from ilvf.data.evaluation import evaluate
 from ilvf.envs import CACC
-from ilvf.envs.cacc import EVALUATION_RATIOS
-from ilvf.envs.cacc_draw import first_episode, physical
-from ilvf.envs.cacc_physics import accelerate, lead_speed, suitable_speed
-from ilvf.envs.cacc_rules import Constant, Linear
-from ilvf.evaluation import evaluate
+from ilvf.envs.cacc.draw import first_episode, physical
+from ilvf.envs.cacc.env import EVALUATION_RATIOS
+from ilvf.envs.cacc.physics import accelerate, lead_speed, suitable_speed
+from ilvf.envs.cacc.rules import Constant, Linear
 from ilvf.modules import CategoricalActor
 
 DATA = Path(__file__).parent / "data"
@@ -26,7 +26,9 @@ G, HOLD = 1000.0, 0  # the collision penalty; the action without acceleration
 # ---------------------------------------------------------------------- the reference
 def begin(env, headway, speed):
     """The first observation of an episode that starts with these headways and speeds, `[B, N]`."""
-    world = env.platoon(*(torch.as_tensor(np.array(x), dtype=torch.float64) for x in (headway, speed)))
+    world = env.platoon(
+        *(torch.as_tensor(np.array(x), dtype=torch.float64) for x in (headway, speed))
+    )
     env.set_state({**world, "rng": env.rng.get_state()})
     return env.reset()
 
@@ -34,7 +36,9 @@ def begin(env, headway, speed):
 def step(env, td, action):
     """What follows when `action` `[B, N]` (or one for all) is taken, without resets."""
     shape = (*env.batch_size, env.n_agents)
-    return env.step(td.set(("agents", "action"), torch.as_tensor(action).long().expand(shape).clone()))["next"]
+    return env.step(
+        td.set(("agents", "action"), torch.as_tensor(action).long().expand(shape).clone())
+    )["next"]
 
 
 def close(found, expected, rtol):
@@ -48,7 +52,9 @@ def close(found, expected, rtol):
 def test_recorded_traces(scenario, train):
     """All traces of one kind side by side, every array, at every step."""
     traces = [np.load(DATA / f"{name}.npz") for name in TRACES]
-    traces = [t for t in traces if str(t["scenario"]) == scenario and bool(t["train_mode"]) == train]
+    traces = [
+        t for t in traces if str(t["scenario"]) == scenario and bool(t["train_mode"]) == train
+    ]
     assert traces
     env = CACC(SCENARIO[scenario], num_envs=len(traces), seed=0).train(train)
     td = begin(env, [t["h0"] for t in traces], [t["v0"] for t in traces])
@@ -58,12 +64,19 @@ def test_recorded_traces(scenario, train):
         for i, trace in enumerate(traces):
             if t > length[i]:
                 continue
-            assert sizes == (len(trace["h0"]), trace["horizon"], trace["check_every"], trace["collision_penalty"])
+            assert sizes == (
+                len(trace["h0"]),
+                trace["horizon"],
+                trace["check_every"],
+                trace["collision_penalty"],
+            )
             for name in ("headway", "speed", "accel"):
                 assert close(env.world[name][i], trace[name][t], 1e-5) <= 1e-5
             assert close(env.world["lead"][i], trace["lead_speed"][t], 1e-5) <= 1e-5
             for k in np.flatnonzero(trace["obs_step"] == t):
-                compare_observations(td["agents"][i], trace["obs_own"][k], trace["obs_with_neighbours"][k])
+                compare_observations(
+                    td["agents"][i], trace["obs_own"][k], trace["obs_with_neighbours"][k]
+                )
         action = [trace["actions"][min(t, length[i] - 1)] for i, trace in enumerate(traces)]
         td = step(env, td, np.array(action))
         for i, trace in enumerate(traces):
@@ -110,7 +123,11 @@ def test_acceleration_by_hand():
 def test_limits_by_hand():
     # at 50 m: V = 30; wish 0.5 · 30 → 2.5 m/s². at 29.9 m/s and 5 m: wish −15 → −2.5. at 36 m/s: cut to 30.
     # at 0.1 m/s and 5 m: wish −0.05, v = 0.095; 0.1 m/s behind one that reverses: wish −2 → below 0, cut to it
-    vehicles = ([50.0, 5.0, 20.0, 5.0, 5.0], [0.0, 29.9, 36.0, 0.1, 0.1], [0.0, 29.9, 36.0, 0.1, -3.8])
+    vehicles = (
+        [50.0, 5.0, 20.0, 5.0, 5.0],
+        [0.0, 29.9, 36.0, 0.1, 0.1],
+        [0.0, 29.9, 36.0, 0.1, -3.8],
+    )
     headway, speed, front = (tensor([x], dtype=torch.float64) for x in vehicles)
     after, accel = accelerate(headway, speed, front, *torch.full((2, 1, 5), 0.5))
     assert after[0].tolist() == pytest.approx([0.25, 29.65, 30, 0.095, 0])
@@ -132,7 +149,9 @@ def test_headway_follows_both_speeds():
     assert td["agents", "reward"][0, :, 0].tolist() == pytest.approx([0, -1.01])
     # own: v −1/15, closing 1/5; h + 0.1 − 20 = 0.2 → 0.01; V(20.1) − 14 = 15 (1 + sin(π 0.1/30)) − 14
     wanted = (1 + 15 * math.sin(math.pi * 0.1 / 30)) / 5
-    assert td["agents", "state"][0, 1].tolist() == pytest.approx([-1 / 15, 0.2, wanted, 0.01, 0], abs=1e-6)
+    assert td["agents", "state"][0, 1].tolist() == pytest.approx(
+        [-1 / 15, 0.2, wanted, 0.01, 0], abs=1e-6
+    )
 
 
 # ---------------------------------------------------------------------- starts
@@ -144,7 +163,9 @@ def test_starts_are_drawn():
         assert 1.5 <= ratio.min() < 1.52
         assert 2.48 < ratio.max() < 2.5
         others = env.world[name][:, 1:] / wanted
-        assert torch.equal(others, ratio.unsqueeze(1).expand(-1, 2) if scenario == "slow-down" else others * 0 + 1)
+        assert torch.equal(
+            others, ratio.unsqueeze(1).expand(-1, 2) if scenario == "slow-down" else others * 0 + 1
+        )
         lead = ratio * 15 if scenario == "slow-down" else torch.full_like(ratio, 15)
         assert torch.allclose(env.world["lead"], lead)
 
@@ -228,7 +249,9 @@ def test_one_metre_is_not_a_collision():
 def test_a_held_action_with_a_collision(rule):
     """After 7 of 10 steps: four of them pay G, or one, and the state is that of the collision."""
     single, td = crash(rule)
-    rewards = torch.stack([(td := step(single, td, HOLD))["agents", "reward"][0, :, 0] for _ in range(10)])
+    rewards = torch.stack(
+        [(td := step(single, td, HOLD))["agents", "reward"][0, :, 0] for _ in range(10)]
+    )
     env, td = crash(rule, action_repeat=10)
     td = step(env, td, HOLD)
     assert td["agents", "reward"][0, :, 0].tolist() == pytest.approx(rewards.sum(0).tolist())
@@ -261,7 +284,12 @@ def test_a_held_action_is_that_many_steps(scenario):
 # ---------------------------------------------------------------------- rewards and statistics
 def test_the_soft_penalty_is_for_training_only():
     """Headways 9 m and 12 m at 15 m/s: −11² and −8², and in training −5 · 1² for the first."""
-    for train, weight, expected in ((True, 5.0, -126.0), (False, 5.0, -121.0), (True, 2.0, -123.0), (True, 0.0, -121)):
+    for train, weight, expected in (
+        (True, 5.0, -126.0),
+        (False, 5.0, -121.0),
+        (True, 2.0, -123.0),
+        (True, 0.0, -121),
+    ):
         env = CACC(n_agents=2, soft_penalty=weight, seed=0).train(train)
         td = step(env, begin(env, [[9.0, 12.0]], [[15.0, 15.0]]), HOLD)
         assert td["agents", "reward"][0, :, 0].tolist() == pytest.approx([expected, -64.0])
@@ -286,7 +314,9 @@ def test_statistics_by_hand():
         "cost": sum(h * h + v * v + 0.625 for h, v in zip(headway, speed, strict=True)) / 2,
     }
     found = {k: v.item() for k, v in td["episode"].items()}
-    assert found == pytest.approx({**expected, "length": 2, "return": -2 * expected["cost"]}, rel=1e-5)
+    assert found == pytest.approx(
+        {**expected, "length": 2, "return": -2 * expected["cost"]}, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("rule", ["reference", "pay_to_horizon", "stop"])
@@ -299,16 +329,23 @@ def test_cost_of_a_collision_is_counted_to_the_horizon(rule):
     # headway after steps 1 and 2: 1.75 m, 1.25 m
     assert safe == pytest.approx(18.25**2 + 18.75**2 + 2 * 25)
     assert td["episode", "cost"].item() == pytest.approx((safe + 118 * 2 * G) / 120)
-    assert td["episode", "headway_error"].item() == pytest.approx(math.sqrt((18.25**2 + 18.75**2) / 4))
+    assert td["episode", "headway_error"].item() == pytest.approx(
+        math.sqrt((18.25**2 + 18.75**2) / 4)
+    )
     assert td["episode", "min_headway"].item() == pytest.approx(0.75)
 
 
 def test_the_bound_is_for_its_setting_only():
-    known = [CACC(n_agents=n, horizon=h, seed=0).statistic_names for n, h in ((8, 600), (7, 600), (8, 300))]
+    known = [
+        CACC(n_agents=n, horizon=h, seed=0).statistic_names
+        for n, h in ((8, 600), (7, 600), (8, 300))
+    ]
     assert ["cost_to_bound" in names for names in known] == [True, False, False]
     env = CACC("slow-down", seed=0)
     td = step(env, env.reset(), HOLD)
-    assert td["episode", "cost_to_bound"].item() == pytest.approx(td["episode", "cost"].item() / 302.4)
+    assert td["episode", "cost_to_bound"].item() == pytest.approx(
+        td["episode", "cost"].item() / 302.4
+    )
 
 
 # ---------------------------------------------------------------------- rules
@@ -316,13 +353,17 @@ def test_the_bound_is_for_its_setting_only():
 def episodes(request):
     """scenario, {rule: (metrics, rollout)} from the six fixed starts."""
     env = CACC(request.param, num_envs=6, ratio="evaluation", seed=0).eval()
-    return env, {name: evaluate(env, make(), max_steps=env.horizon) for name, make in env.rules.items()}
+    return env, {
+        name: evaluate(env, make(), max_steps=env.horizon) for name, make in env.rules.items()
+    }
 
 
 def test_rules_reach_the_published_ratios(episodes):
     env, found = episodes
     ratio = {name: metrics["episode/cost_to_bound"] for name, (metrics, _) in found.items()}
-    assert ratio["constant"] == pytest.approx({"catch-up": 3.383, "slow-down": 1.619}[env.scenario], abs=1e-3)
+    assert ratio["constant"] == pytest.approx(
+        {"catch-up": 3.383, "slow-down": 1.619}[env.scenario], abs=1e-3
+    )
     assert 1 < ratio["linear"] < {"catch-up": 1.29, "slow-down": 1.08}[env.scenario]
     for metrics, rollout in found.values():
         assert metrics["episode/collision"] == 0
@@ -347,7 +388,13 @@ def test_rules_need_no_more_than_their_states():
 
 
 def test_evaluate_by_name(recipe, tmp_path, capsys):
-    args = ("env=cacc", "policy=linear", "env.ratio=evaluation", "algorithm.eval_episodes=6", f"out={tmp_path}")
+    args = (
+        "env=cacc",
+        "policy=linear",
+        "env.ratio=evaluation",
+        "algorithm.eval_episodes=6",
+        f"out={tmp_path}",
+    )
     assert recipe("evaluate", *args) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if "cost_to_bound" in x)
     assert float(line.split()[-1]) == pytest.approx(1.288, abs=2e-3)
@@ -363,7 +410,12 @@ def test_graphs_by_hand():
     env = CACC(n_agents=4, seed=0)
     assert rows(env.transition_graph) == [[0], [0, 1], [1, 2], [2, 3]]
     assert rows(env.observation_graph) == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3]]
-    assert rows(CACC(n_agents=4, observe_neighbors=False, seed=0).observation_graph) == [[0], [1], [2], [3]]
+    assert rows(CACC(n_agents=4, observe_neighbors=False, seed=0).observation_graph) == [
+        [0],
+        [1],
+        [2],
+        [3],
+    ]
     assert env.reward_graph.all()
     assert env.value_graph.all()
     assert env.influence_graph.all()
@@ -398,7 +450,9 @@ def test_reward_graph_is_true_of_the_rewards():
         for headway, expected in ((24.0, torch.eye(4).bool()), (0.5, env.reward_graph)):
             moved = {**world, "headway": world["headway"].clone()}
             moved["headway"][:, j] = headway
-            changed = (env.advance(moved, torch.zeros(1, 4).long())["reward"] - before)[0].abs() > 1e-6
+            changed = (env.advance(moved, torch.zeros(1, 4).long())["reward"] - before)[
+                0
+            ].abs() > 1e-6
             assert torch.equal(changed, expected[:, j])
 
 
@@ -417,7 +471,9 @@ def test_observation_graph_is_true_of_the_observations(observe_neighbors):
     """Own state first, then the vehicle in front, then the one behind."""
     env = CACC(n_agents=4, observe_neighbors=observe_neighbors, num_envs=3, seed=0)
     td = env.rollout(4)[:, -1]
-    state, observation, mask = (td["agents", k] for k in ("state", "observation", "observation_mask"))
+    state, observation, mask = (
+        td["agents", k] for k in ("state", "observation", "observation_mask")
+    )
     assert observation.shape == (3, 4, env.observation_dim)
     for i in range(4):
         places = [i, i - 1, i + 1] if observe_neighbors else [i]
@@ -464,7 +520,9 @@ def test_the_picture_is_in_metres():
 
     frames = env.rollout(30, act, auto_reset=False, tensordict=td)[1]
     truth.append((env.world["headway"][1], env.world["speed"][1]))
-    headway, speed = physical(first_episode(frames, ("agents", "state")), first_episode(frames, "lead_speed"))
+    headway, speed = physical(
+        first_episode(frames, ("agents", "state")), first_episode(frames, "lead_speed")
+    )
     assert torch.allclose(headway.double(), torch.stack([h for h, _ in truth]), atol=1e-4)
     assert torch.allclose(speed.double(), torch.stack([v for _, v in truth]), atol=1e-5)
 
@@ -473,7 +531,8 @@ def test_a_collision_is_marked():
     env, td = crash(after=7)
     hold = Constant(HOLD)
     assert (
-        env.draw(env.rollout(20, hold, auto_reset=False, tensordict=td)).axes[0].get_title() == "collision after 0.7 s"
+        env.draw(env.rollout(20, hold, auto_reset=False, tensordict=td)).axes[0].get_title()
+        == "collision after 0.7 s"
     )
     safe = CACC(seed=0)
     assert not safe.draw(safe.rollout(20, hold)).axes[0].get_title()

@@ -10,18 +10,29 @@ from torch import tensor
 
 from conftest import ROOT, TINY
 from ilvf.envs import CapturePrey, make_env
-from ilvf.envs.capture_prey_grid import nearest
+from ilvf.envs.capture_prey.grid import nearest
 
 DATA = Path(__file__).parent / "data"
 TRACES = sorted(path.stem for path in DATA.glob("pcp_*.npz"))
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 UP, RIGHT, DOWN, LEFT, STAY, CAPTURE = range(6)
-TEAM = 5 + 100  # numbers that an agent tells others: the first five of its state, 4 planes of 25 cells
+TEAM = (
+    5 + 100
+)  # numbers that an agent tells others: the first five of its state, 4 planes of 25 cells
 
 
 def of_trace(trace, num_envs, **options):
     """The environment of a trace, without communication and with a clock that never cuts."""
-    same = ("n_perception", "n_action", "dim", "vision", "mode", "n_prey", "second_reward_scheme", "action_vision")
+    same = (
+        "n_perception",
+        "n_action",
+        "dim",
+        "vision",
+        "mode",
+        "n_prey",
+        "second_reward_scheme",
+        "action_vision",
+    )
     settings = {key: trace[key].item() for key in same}
     return CapturePrey(**settings, graph="none", horizon=1000, num_envs=num_envs, seed=0, **options)
 
@@ -43,7 +54,12 @@ def worlds_of(trace, rows, device="cpu"):
 def place(env, position, prey, reached=None, captured=None):
     """A world of one environment."""
     nobody = [False] * env.n_agents
-    world = {"position": position, "prey": prey, "reached": reached or nobody, "captured": captured or nobody}
+    world = {
+        "position": position,
+        "prey": prey,
+        "reached": reached or nobody,
+        "captured": captured or nobody,
+    }
     return {key: tensor(value)[None] for key, value in world.items()}
 
 
@@ -74,7 +90,9 @@ def test_recorded_episode(name):
         assert all(torch.equal(env.world[key][1], after[key]) for key in after)
         assert np.array_equal(td["agents", "reward"][1, :, 0].numpy(), trace["reward"][t])
         assert td["terminated"][1].item() == trace["done"][t]
-        assert td["terminated"][1].item() == (trace["success"][t] == 1)  # competitive: -1, it has no success there
+        assert td["terminated"][1].item() == (
+            trace["success"][t] == 1
+        )  # competitive: -1, it has no success there
         assert not td["truncated"].any()
 
 
@@ -130,7 +148,9 @@ def test_moves_and_walls():
     middle = place(env, [[1, 1]] * 5, [[2, 2]])
     moved = env.advance(middle, tensor([[UP, RIGHT, DOWN, LEFT, STAY]]))
     assert moved["position"][0].tolist() == [[0, 1], [1, 2], [2, 1], [1, 0], [1, 1]]
-    corner = env.advance(place(env, [[0, 0]] * 5, [[2, 2]]), tensor([[UP, LEFT, DOWN, RIGHT, CAPTURE]]))
+    corner = env.advance(
+        place(env, [[0, 0]] * 5, [[2, 2]]), tensor([[UP, LEFT, DOWN, RIGHT, CAPTURE]])
+    )
     assert corner["position"][0].tolist() == [[0, 0], [0, 0], [1, 0], [0, 1], [0, 0]]
     far = env.advance(place(env, [[2, 2]] * 5, [[0, 0]]), tensor([[DOWN, RIGHT, UP, LEFT, STAY]]))
     assert far["position"][0].tolist() == [[2, 2], [2, 2], [1, 2], [2, 1], [2, 2]]
@@ -139,9 +159,21 @@ def test_moves_and_walls():
 def test_captures_and_flags():
     """Perception 0, 1; action 2-5. The prey is at (1, 1); nobody captures from elsewhere, or by walking there."""
     env = CapturePrey(2, 4, 4, num_envs=1)
-    world = place(env, [[1, 1], [1, 0], [1, 1], [1, 0], [1, 2], [3, 3]], [[1, 1]], reached=[True] + [False] * 5)
+    world = place(
+        env,
+        [[1, 1], [1, 0], [1, 1], [1, 0], [1, 2], [3, 3]],
+        [[1, 1]],
+        reached=[True] + [False] * 5,
+    )
     world = env.advance(world, tensor([[CAPTURE, RIGHT, CAPTURE, RIGHT, CAPTURE, CAPTURE]]))
-    assert world["captured"][0].tolist() == [False, False, True, False, False, False]  # 2: before it has reached
+    assert world["captured"][0].tolist() == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]  # 2: before it has reached
     assert world["reached"][0].tolist() == [True, True, True, True, False, False]
     world = env.advance(world, tensor([[UP, UP, UP, UP, UP, UP]]))  # who has reached stays
     assert world["position"][0].tolist() == [[1, 1], [1, 1], [1, 1], [1, 1], [0, 2], [2, 3]]
@@ -163,7 +195,9 @@ REWARDS = {  # perception 0 on the prey, 1 off; action 2 on it without, 3 on it 
 def test_rewards_by_hand(mode, second):
     env = CapturePrey(2, 3, 4, mode=mode, second_reward_scheme=second, num_envs=1)
     there, away = [2, 1], [0, 0]
-    world = place(env, [there, away, there, there, away], [there], captured=[False, False, False, True, False])
+    world = place(
+        env, [there, away, there, there, away], [there], captured=[False, False, False, True, False]
+    )
     assert env.reward(world)[0].tolist() == pytest.approx(REWARDS[mode, second], abs=1e-7)
 
 
@@ -171,7 +205,9 @@ def test_rewards_by_hand(mode, second):
 def test_only_mixed_terminates(mode):
     """When the last action agent captures, not when all are there."""
     env = CapturePrey(1, 2, 4, mode=mode, horizon=3, num_envs=1, seed=0)
-    world = place(env, [[0, 1], [0, 0], [0, 0]], [[0, 0]], [False, True, True], [False, False, True])
+    world = place(
+        env, [[0, 1], [0, 0], [0, 0]], [[0, 0]], [False, True, True], [False, False, True]
+    )
     env.set_state({**world, "rng": env.rng.get_state()})
     td = env.reset()
     td["agents", "action"] = tensor([[LEFT, STAY, STAY]])
@@ -186,7 +222,9 @@ def test_only_mixed_terminates(mode):
     td["agents", "action"] = tensor([[STAY, STAY, STAY]])
     td = env.step(td)["next"]
     if mode == "mixed":
-        assert not td["agents", "reward"].any()  # nothing was lost by the end: everybody would get 0
+        assert not td[
+            "agents", "reward"
+        ].any()  # nothing was lost by the end: everybody would get 0
         assert not td["truncated"].item()
     else:
         assert td["truncated"].item()
@@ -195,12 +233,20 @@ def test_only_mixed_terminates(mode):
 
 def test_statistics_by_hand():
     env = CapturePrey(1, 4, 4, num_envs=1)
-    world = place(env, [[0, 0]] * 5, [[0, 0]], [True, True, True, True, False], [False, True, False, False, False])
+    world = place(
+        env,
+        [[0, 0]] * 5,
+        [[0, 0]],
+        [True, True, True, True, False],
+        [False, True, False, False, False],
+    )
     found = {key: value.item() for key, value in env.statistics(world).items()}
     assert found == pytest.approx({"success": 0, "reached": 0.8, "captured": 0.25})
     world["reached"][:] = True
     world["captured"][:, 1:] = True
-    assert {key: value.item() for key, value in env.statistics(world).items()} == dict.fromkeys(found, 1)
+    assert {key: value.item() for key, value in env.statistics(world).items()} == dict.fromkeys(
+        found, 1
+    )
 
 
 def test_start():
@@ -211,17 +257,26 @@ def test_start():
     assert (cell.sort(-1).values.diff(dim=-1) > 0).all()
     for k in (0, 4, 5):
         share = cell[:, k].bincount(minlength=16) / len(cell)
-        assert (share - 1 / 16).abs().max() < 0.012  # four standard deviations of sqrt(15/16/16/8000)
+        assert (
+            share - 1 / 16
+        ).abs().max() < 0.012  # four standard deviations of sqrt(15/16/16/8000)
     assert not world["reached"].any()
     assert not world["captured"].any()
-    assert CapturePrey(1, 2, 2, num_envs=5).reset()["agents", "state"].shape == (5, 3, 7)  # a full grid
+    assert CapturePrey(1, 2, 2, num_envs=5).reset()["agents", "state"].shape == (
+        5,
+        3,
+        7,
+    )  # a full grid
 
 
 # ---------------------------------------------------------------------- what agents see and hear
 def test_state_by_hand():
     env = CapturePrey(1, 1, 5, num_envs=1)
     world = place(env, [[4, 0], [1, 2]], [[0, 2]], [False, True], [False, True])
-    expected = [[1, 0, 0, 0, 0, -1, 0.5], [0.25, 0.5, 1, 1, 1, -0.25, 0]]  # (0 − 4)/4, (2 − 0)/4; (0 − 1)/4, 0
+    expected = [
+        [1, 0, 0, 0, 0, -1, 0.5],
+        [0.25, 0.5, 1, 1, 1, -0.25, 0],
+    ]  # (0 − 4)/4, (2 − 0)/4; (0 − 1)/4, 0
     assert env.observe(world)[0][0].tolist() == expected
 
 
@@ -253,15 +308,29 @@ def test_action_agents_with_eyes():
     world = place(env, [[1, 1], [1, 1], [1, 2]], [[1, 1]])
     prey, perception, action, outside = env.observe(world)[1][0, 1, 5:].split(9)
     own_cell = [0, 0, 0, 0, 1, 0, 0, 0, 0]
-    assert prey.tolist() == perception.tolist() == action.tolist() == own_cell  # action agent 2 is not counted
+    assert (
+        prey.tolist() == perception.tolist() == action.tolist() == own_cell
+    )  # action agent 2 is not counted
     assert not outside.any()
-    assert rows_of(env.observation_mask)[1] == [0, 1, 2, 3, 4, 9, 18, 27, 36]  # 5 + 4, and every 9 further
+    assert rows_of(env.observation_mask)[1] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        9,
+        18,
+        27,
+        36,
+    ]  # 5 + 4, and every 9 further
 
 
 def test_the_leak_erases_what_is_near_blind_agents():
     """Perception agent at column 2, blind one at column 5, vision 2: it loses columns 3 and 4, and the prey in one."""
     at = place(CapturePrey(1, 1), [[5, 2], [5, 5]], [[5, 4]])
-    clean, leaky = (CapturePrey(1, 1, graph="none", leak=x).observe(at)[1][0] for x in (False, True))
+    clean, leaky = (
+        CapturePrey(1, 1, graph="none", leak=x).observe(at)[1][0] for x in (False, True)
+    )
     before, after = (x[0, 5:].view(4, 5, 5) for x in (clean, leaky))
     assert before[0].sum() == 1
     assert torch.equal(after[:, :, :3], before[:, :, :3])
@@ -274,7 +343,19 @@ def test_the_leak_erases_what_is_near_blind_agents():
 @pytest.mark.parametrize(
     ("graph", "expected"),
     [  # perception 0-3, action 4-7
-        ("paired", [[0, 1, 3], [0, 1, 2], [1, 2, 3], [0, 2, 3], [0, 1, 4], [1, 2, 5], [2, 3, 6], [0, 3, 7]]),
+        (
+            "paired",
+            [
+                [0, 1, 3],
+                [0, 1, 2],
+                [1, 2, 3],
+                [0, 2, 3],
+                [0, 1, 4],
+                [1, 2, 5],
+                [2, 3, 6],
+                [0, 3, 7],
+            ],
+        ),
         ("bipartite_pairs", [[0], [1], [2], [3], [0, 4], [1, 5], [2, 6], [3, 7]]),
         ("full", [list(range(8))] * 8),
         ("none", [[k] for k in range(8)]),
@@ -286,7 +367,13 @@ def test_presets(graph, expected):
 
 def test_presets_of_lopsided_teams():
     """Perception 0, 1; action agents 2, 3, 4 hear k and k + 1, k = 0, 1, 0."""
-    assert rows_of(CapturePrey(2, 3).communication_graph) == [[0, 1], [0, 1], [0, 1, 2], [0, 1, 3], [0, 1, 4]]
+    assert rows_of(CapturePrey(2, 3).communication_graph) == [
+        [0, 1],
+        [0, 1],
+        [0, 1, 2],
+        [0, 1, 3],
+        [0, 1, 4],
+    ]
     assert rows_of(CapturePrey(1, 2).communication_graph) == [[0], [0, 1], [0, 2]]
     assert rows_of(CapturePrey(0, 2).communication_graph) == [[0], [1]]
 
@@ -308,7 +395,9 @@ def test_what_is_heard():
     assert not second[:, 0].any()
     assert not first[:, [1, 3]].any()
     assert not second[:, [1, 3]].any()
-    told = env.observation_mask.view(4, 3, TEAM).sum(-1)  # action agent 3 is blind: it tells its five numbers
+    told = env.observation_mask.view(4, 3, TEAM).sum(
+        -1
+    )  # action agent 3 is blind: it tells its five numbers
     assert told.tolist() == [[TEAM, 5, 0], [TEAM, 0, 0], [5, TEAM, 5], [5, 0, 0]]
 
 
@@ -321,7 +410,9 @@ def test_padding_is_zero_and_all_else_is_alive(graph):
     ever[:, 4::41] |= env.observation_mask[:, 4::41]  # nobody captures by chance in so few steps
     role = ever[:, 2::41] | env.observation_mask[:, 2::41]  # the role of perception agents is 0
     ever[:, 2::41] = role
-    middle = env.observation_mask[:, 5 + 27 + 4 :: 41]  # an agent itself is never outside of the grid,
+    middle = env.observation_mask[
+        :, 5 + 27 + 4 :: 41
+    ]  # an agent itself is never outside of the grid,
     ever[:, 5 + 27 + 4 :: 41] |= middle
     ever[:, 5 + 18 + 4 :: 41] |= middle
     assert torch.equal(ever, env.observation_mask)
@@ -352,22 +443,31 @@ GRAPHS = {
     ("observation_graph", observed): [
         dict(graph="paired"),
         dict(graph="none"),
-        dict(graph=[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1]]),  # 2 hears a blind one, 3 hears 0
+        dict(
+            graph=[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1]]
+        ),  # 2 hears a blind one, 3 hears 0
         dict(graph="none", action_vision=1),
     ],
-    ("reward_graph", CapturePrey.reward): [dict(mode=mode) for mode in ("mixed", "cooperative", "competitive")],
-    ("transition_graph", after_staying): [dict(prey_policy=policy) for policy in ("fixed", "random")],
+    ("reward_graph", CapturePrey.reward): [
+        dict(mode=mode) for mode in ("mixed", "cooperative", "competitive")
+    ],
+    ("transition_graph", after_staying): [
+        dict(prey_policy=policy) for policy in ("fixed", "random")
+    ],
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "look", "options"), [(*key, options) for key, many in GRAPHS.items() for options in many]
+    ("name", "look", "options"),
+    [(*key, options) for key, many in GRAPHS.items() for options in many],
 )
 def test_graphs_are_true(name, look, options):
     """Moving agent j to another cell changes what is seen, paid or next of exactly those that the graph names."""
     env = CapturePrey(2, 2, 4, vision=1, num_envs=4000, seed=0, **options)
     world = env.initial()
-    world["position"] = torch.randint(4, world["position"].shape, generator=torch.Generator().manual_seed(0))
+    world["position"] = torch.randint(
+        4, world["position"].shape, generator=torch.Generator().manual_seed(0)
+    )
     world["captured"] = env.is_action.expand(4000, -1)
     before, changed = look(env, world), []
     for j in range(4):
@@ -388,7 +488,9 @@ def test_several_prey():
     assert torch.allclose(env.observe(world)[0][..., 5:], way / 3)
     world = env.advance(world, tensor([[STAY, STAY, CAPTURE, CAPTURE, CAPTURE]]))
     assert world["captured"][0].tolist() == [False, False, True, True, True]
-    assert env.reward(world)[0].tolist() == pytest.approx([-0.05, -0.05, 0.1, 0.1, 0.05])  # two there, one here
+    assert env.reward(world)[0].tolist() == pytest.approx(
+        [-0.05, -0.05, 0.1, 0.1, 0.05]
+    )  # two there, one here
 
 
 def test_moving_prey_stay_on_the_grid_and_choose_uniformly():
@@ -396,7 +498,10 @@ def test_moving_prey_stay_on_the_grid_and_choose_uniformly():
     env = CapturePrey(1, 0, 3, prey_policy="random", num_envs=6000, seed=0)
     for start, count in (([0, 0], 3), ([0, 1], 4), ([1, 1], 5), ([2, 2], 3)):
         agent = [2, 2] if start != [2, 2] else [0, 0]
-        world = {key: value.expand(6000, *value.shape[1:]) for key, value in place(env, [agent], [start]).items()}
+        world = {
+            key: value.expand(6000, *value.shape[1:])
+            for key, value in place(env, [agent], [start]).items()
+        }
         prey = env.advance(world, torch.full((6000, 1), STAY))["prey"][:, 0]
         cells, times = prey.unique(dim=0, return_counts=True)
         assert len(cells) == count
@@ -434,7 +539,9 @@ def test_what_moving_prey_draw_does_not_depend_on_actions():
 
 
 # ---------------------------------------------------------------------- rules, masks, algorithms
-@pytest.mark.parametrize("options", [{}, dict(n_prey=3), dict(mode="competitive"), dict(prey_policy="random")])
+@pytest.mark.parametrize(
+    "options", [{}, dict(n_prey=3), dict(mode="competitive"), dict(prey_policy="random")]
+)
 def test_seek_always_succeeds(options):
     """In at most 2 · 9 steps to the farthest corner and one to capture; a moving prey is found, too, if not so soon."""
     moving = "prey_policy" in options
@@ -451,9 +558,19 @@ def test_perception_agents_cannot_capture():
     assert mask[..., CAPTURE].tolist() == [[False] * 3 + [True] * 2] * 2
 
 
-TOY = (*(x for x in TINY if not x.startswith("env.n_agents")), "env=capture_prey", "env.dim=5", "env.n_perception=2")
+TOY = (
+    *(x for x in TINY if not x.startswith("env.n_agents")),
+    "env=capture_prey",
+    "env.dim=5",
+    "env.n_perception=2",
+)
 ON_POLICY = {"algorithm.epochs", "algorithm.minibatches"}
-OFF_POLICY = ("algorithm.updates=3", "algorithm.batch_size=16", "algorithm.warmup=50", "algorithm.capacity=120")
+OFF_POLICY = (
+    "algorithm.updates=3",
+    "algorithm.batch_size=16",
+    "algorithm.warmup=50",
+    "algorithm.capacity=120",
+)
 
 
 @pytest.mark.parametrize("name", ["ilvf_p", "mappo", "coma", "qmix", "maddpg"])
@@ -480,7 +597,9 @@ def test_every_algorithm_respects_the_mask(name, recipe, out):
 
 
 # ---------------------------------------------------------------------- pictures, the command line, mistakes
-@pytest.mark.parametrize("options", [{}, dict(n_prey=2, prey_policy="random", encoding="reference", graph="none")])
+@pytest.mark.parametrize(
+    "options", [{}, dict(n_prey=2, prey_policy="random", encoding="reference", graph="none")]
+)
 def test_draw_and_animate(options, tmp_path):
     """The first episode only: the second environment is done after three steps, by the clock."""
     env = CapturePrey(2, 2, 5, vision=1, horizon=3, num_envs=2, seed=0, **options)
@@ -494,7 +613,16 @@ def test_draw_and_animate(options, tmp_path):
 
 
 def test_the_ceiling_from_the_command_line(recipe, tmp_path, capsys):
-    assert recipe("evaluate", "policy=seek", "env=capture_prey", "algorithm.eval_episodes=8", f"out={tmp_path}") == 0
+    assert (
+        recipe(
+            "evaluate",
+            "policy=seek",
+            "env=capture_prey",
+            "algorithm.eval_episodes=8",
+            f"out={tmp_path}",
+        )
+        == 0
+    )
     page = capsys.readouterr().out
     assert float(page.partition("episode/success")[2].split()[0]) == 1
     assert {path.name for path in tmp_path.iterdir()} >= {
@@ -508,9 +636,15 @@ def test_the_config_has_the_defaults_of_the_class():
 
     import yaml
 
-    config = yaml.safe_load((ROOT / "recipes" / "configs" / "env" / "capture_prey.yaml").read_text())
+    config = yaml.safe_load(
+        (ROOT / "recipes" / "configs" / "env" / "capture_prey.yaml").read_text()
+    )
     arguments = inspect.signature(CapturePrey.__init__).parameters
-    own = {k: p.default for k, p in arguments.items() if k not in ("self", "num_envs", "seed", "device")}
+    own = {
+        k: p.default
+        for k, p in arguments.items()
+        if k not in ("self", "num_envs", "seed", "device")
+    }
     assert config == own
     assert make_env("capture_prey", **config).n_agents == 8
 

@@ -15,9 +15,11 @@ from torchrl.envs import GymEnv, PettingZooWrapper, SerialEnv
 from torchrl.envs.libs.vmas import VmasEnv
 
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, UsageError, check_env
-from ilvf.evaluation import episode_metrics, episode_sums, evaluate
+from ilvf.data.evaluation import episode_metrics, episode_sums, evaluate
 
-spec = importlib.util.spec_from_file_location("own_env", Path(__file__).parents[1] / "examples" / "own_env.py")
+spec = importlib.util.spec_from_file_location(
+    "own_env", Path(__file__).parents[1] / "examples" / "own_env.py"
+)
 own_env = importlib.util.module_from_spec(spec)
 sys.modules["own_env"] = own_env
 spec.loader.exec_module(own_env)
@@ -33,7 +35,9 @@ def complaints(env):
 
 def simple_spread():
     env = simple_spread_v3.parallel_env(max_cycles=10)
-    return PettingZooWrapper(env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True)
+    return PettingZooWrapper(
+        env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True
+    )
 
 
 # ---------------------------------------------------------------------- what fits
@@ -52,8 +56,15 @@ def test_a_whole_environment_has_no_notes(env, sizes):
 
 def test_what_is_optional_is_noted():
     """VMAS: no truncated (by default), no states, no horizon, no get_state."""
-    facts = check_env(VmasEnv("navigation", num_envs=2, continuous_actions=False, n_agents=3, seed=0))
-    assert (facts.n_agents, facts.observation_dim, facts.n_actions, facts.state_key) == (3, 18, 9, "observation")
+    facts = check_env(
+        VmasEnv("navigation", num_envs=2, continuous_actions=False, n_agents=3, seed=0)
+    )
+    assert (facts.n_agents, facts.observation_dim, facts.n_actions, facts.state_key) == (
+        3,
+        18,
+        9,
+        "observation",
+    )
     assert [n.split()[0:2] for n in facts.notes[:4]] == [
         ["no", "'truncated':"],
         ["no", "('agents',"],
@@ -90,7 +101,9 @@ def test_what_the_trial_shows():
     lines = complaints(changed(("agents", "observation"), lambda o: o / 0.0))
     assert len(lines) == 3
     assert all("observation" in line for line in lines[1:])
-    assert check_env(changed(("agents", "reward"), lambda r: r + torch.rand(()))).notes == ()  # torch's seed is held
+    assert (
+        check_env(changed(("agents", "reward"), lambda r: r + torch.rand(()))).notes == ()
+    )  # torch's seed is held
     drifting = iter(range(100))
     (note,) = check_env(changed(("agents", "reward"), lambda r: r + next(drifting))).notes
     assert "set_seed does not repeat" in note
@@ -116,7 +129,9 @@ class Masked(Rooms):
 
 def test_masks():
     allowed = torch.tensor([False, True, True])
-    assert check_env(Masked(lambda: allowed.expand(2, 4, 3).clone())).masked  # plays allowed actions only
+    assert check_env(
+        Masked(lambda: allowed.expand(2, 4, 3).clone())
+    ).masked  # plays allowed actions only
     always = torch.ones(2, 4, 3)
     always_on = Masked(always.clone)
     always_on._step = functools.partial(Rooms._step, always_on)
@@ -126,7 +141,10 @@ def test_masks():
 def test_other_widths_and_kinds():
     only_two = torch.zeros(2, 4, 7, dtype=torch.bool)
     only_two[..., 2] = True
-    assert any("action_mask" in line and "(2, 3, 4, 3)" in line for line in complaints(Masked(only_two.clone)))
+    assert any(
+        "action_mask" in line and "(2, 3, 4, 3)" in line
+        for line in complaints(Masked(only_two.clone))
+    )
     double = changed(("agents", "observation"), torch.Tensor.double)
     assert any("torch.float64" in line and "networks" in line for line in complaints(double))
 
@@ -134,7 +152,9 @@ def test_other_widths_and_kinds():
         def _step(self, td):
             raise ValueError("the fan is stuck")
 
-    assert complaints(Broken(4, num_envs=2)) == ["Broken fails in 3 random steps: ValueError: the fan is stuck"]
+    assert complaints(Broken(4, num_envs=2)) == [
+        "Broken fails in 3 random steps: ValueError: the fan is stuck"
+    ]
 
 
 def test_states_that_do_not_lead_back():
@@ -155,14 +175,17 @@ def test_what_the_specs_show():
     assert "batch_size is ()" in lines[1]
     assert "SerialEnv" in lines[1]
     lines = complaints(SerialEnv(2, functools.partial(GymEnv, "CartPole-v1")))
-    assert [w in " ".join(lines[1:]) for w in ("('agents', 'action')", "('agents', 'reward')", "observation")] == [
-        True
-    ] * 3
+    assert [
+        w in " ".join(lines[1:])
+        for w in ("('agents', 'action')", "('agents', 'reward')", "observation")
+    ] == [True] * 3
     assert len(lines) == 4
     continuous = VmasEnv("navigation", num_envs=2, continuous_actions=True, n_agents=3, seed=0)
     assert "need Categorical" in complaints(continuous)[1]
     env = Rooms(4, num_envs=2)
-    env.action_spec = Composite(agents=Composite(action=OneHot(3, (2, 4, 3)), shape=(2, 4)), shape=(2,))
+    env.action_spec = Composite(
+        agents=Composite(action=OneHot(3, (2, 4, 3)), shape=(2, 4)), shape=(2,)
+    )
     assert "OneHot" in complaints(env)[1]
     env = Rooms(4, num_envs=2)
     env.reward_spec = Composite(reward=Unbounded((2, 1)), shape=(2,))
@@ -184,7 +207,9 @@ def test_an_environment_that_is_not_ours_is_trained():
     n = facts.n_agents
     actor = CategoricalActor(n, facts.observation_dim, facts.n_actions, hidden=8)
     critic = InfluenceCritic(n, facts.state_dim, facts.n_actions, hidden=8)
-    options = dict(num_envs=4, rollout_steps=8, epochs=2, minibatches=2, eval_every=1, eval_episodes=3)
+    options = dict(
+        num_envs=4, rollout_steps=8, epochs=2, minibatches=2, eval_every=1, eval_episodes=3
+    )
     module = ILVFP(make, actor, critic, state_key=facts.state_key, eval_steps=8, **options)
     before = torch.cat([p.detach().flatten() for p in module.parameters()])
     trainer = L.Trainer(
@@ -199,7 +224,9 @@ def test_an_environment_that_is_not_ours_is_trained():
     assert not torch.equal(before, torch.cat([p.detach().flatten() for p in module.parameters()]))
     metrics = module.last_metrics
     assert metrics["eval/episode/length"] == 8
-    assert metrics["eval/return/team"] == pytest.approx(metrics["eval/reward/agent_step"] * 8 * n, rel=1e-4)
+    assert metrics["eval/return/team"] == pytest.approx(
+        metrics["eval/reward/agent_step"] * 8 * n, rel=1e-4
+    )
 
 
 def vmas(num_envs, seed=0, device="cpu", max_steps=8):
@@ -225,22 +252,32 @@ def test_only_first_episodes_count_in_an_evaluation():
     first = rollout["next", "agents", "reward"][:, :3]
     assert metrics["return/team"] == pytest.approx(first.sum().item() / 2, rel=1e-5)
     assert metrics["episode/length"] == 3
-    metrics, rollout = evaluate(Rooms(4, num_envs=2, horizon=9), Never(), max_steps=5)  # cut off before its end
-    assert metrics["return/team"] == pytest.approx(rollout["next", "agents", "reward"].sum().item() / 2, rel=1e-5)
+    metrics, rollout = evaluate(
+        Rooms(4, num_envs=2, horizon=9), Never(), max_steps=5
+    )  # cut off before its end
+    assert metrics["return/team"] == pytest.approx(
+        rollout["next", "agents", "reward"].sum().item() / 2, rel=1e-5
+    )
     assert metrics["episode/length"] == 5
 
 
 def broken_rollout(returns, interrupted):
     """[B, 3]: the first episode of every row ends in its second step, with these statistics; nobody is paid but 1."""
-    b, ends = len(returns), torch.tensor([False, True, False]).view(1, 3, 1).expand(len(returns), 3, 1)
+    b, ends = (
+        len(returns),
+        torch.tensor([False, True, False]).view(1, 3, 1).expand(len(returns), 3, 1),
+    )
     statistics = {"return": returns, "interrupted": interrupted}
-    episode = {k: ends * torch.tensor(v, dtype=torch.float32).view(b, 1, 1) for k, v in statistics.items()}
+    episode = {
+        k: ends * torch.tensor(v, dtype=torch.float32).view(b, 1, 1) for k, v in statistics.items()
+    }
     content = {"agents": {"reward": torch.ones(b, 3, 4, 1)}, "done": ends, "episode": episode}
     return TensorDict({"next": content}, [b, 3])
 
 
 @pytest.mark.parametrize(
-    ("interrupted", "team", "share"), [([0, 0, 0], 20, 0), ([0, 1, 0], 15, 1 / 3), ([1, 1, 1], None, 1)]
+    ("interrupted", "team", "share"),
+    [([0, 0, 0], 20, 0), ([0, 1, 0], 15, 1 / 3), ([1, 1, 1], None, 1)],
 )
 def test_interrupted_episodes_are_left_out_of_the_means(interrupted, team, share):
     """Returns of 10, 30 and 20: their mean, that of the first and the last, none; rewards of training stay."""
@@ -256,7 +293,9 @@ def test_episodes_of_different_lengths_side_by_side():
 
     def one(cycles):
         env = simple_spread_v3.parallel_env(max_cycles=cycles)
-        return PettingZooWrapper(env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True)
+        return PettingZooWrapper(
+            env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True
+        )
 
     env = SerialEnv(2, [functools.partial(one, 5), functools.partial(one, 9)])
     metrics, _ = evaluate(env, CategoricalActor(3, 18, 5, hidden=8), max_steps=12)

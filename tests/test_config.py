@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from ilvf.config import command_line
+from ilvf.experiment.command_line import command_line
 
 RECIPE = str(ROOT / "recipes" / "ilvf_p.py")
 
@@ -16,14 +16,32 @@ def resolved(*args):
 
 def test_defaults_are_the_practical_setting():
     cfg = resolved()
-    assert cfg["env"] == {"name": "encircle", "n_agents": 20, "n_obstacles": 0, "angle": "signed", "horizon": 50}
+    assert cfg["env"] == {
+        "name": "encircle",
+        "n_agents": 20,
+        "n_obstacles": 0,
+        "angle": "signed",
+        "horizon": 50,
+    }
     a, t = cfg["algorithm"], cfg["trainer"]
-    assert (a["num_envs"], a["rollout_steps"], a["epochs"], a["minibatches"], a["lr"]) == (64, 50, 5, 4, 1e-3)
+    assert (a["num_envs"], a["rollout_steps"], a["epochs"], a["minibatches"], a["lr"]) == (
+        64,
+        50,
+        5,
+        4,
+        1e-3,
+    )
     assert 98_000 < a["num_envs"] * a["rollout_steps"] * t["max_epochs"] < 102_000  # 100 k frames
 
 
 def test_dotted_keys_and_numbers():
-    cfg = resolved("env.n_agents=10", "algorithm.tau=2", "trainer.max_epochs=50", "algorithm.value_clip=null", "seed=3")
+    cfg = resolved(
+        "env.n_agents=10",
+        "algorithm.tau=2",
+        "trainer.max_epochs=50",
+        "algorithm.value_clip=null",
+        "seed=3",
+    )
     assert cfg["env"]["n_agents"] == 10
     assert cfg["algorithm"]["tau"] == 2.0
     assert isinstance(cfg["algorithm"]["tau"], float)
@@ -36,9 +54,24 @@ def test_dotted_keys_and_numbers():
 def test_the_papers_preset_is_table_1():
     cfg = resolved("preset=paper", "algorithm.lr=1e-4")
     table = dict(
-        epochs=15, minibatches=1, clip=0.2, entropy=0.01, gamma=0.99, lmbda=0.95, huber_delta=10.0, hidden=64, gain=0.01
+        epochs=15,
+        minibatches=1,
+        clip=0.2,
+        entropy=0.01,
+        gamma=0.99,
+        lmbda=0.95,
+        huber_delta=10.0,
+        hidden=64,
+        gain=0.01,
     )
-    table |= dict(value_norm=True, adam_eps=1e-5, max_grad_norm=10.0, value=1.0, eval_episodes=32, value_clip=0.2)
+    table |= dict(
+        value_norm=True,
+        adam_eps=1e-5,
+        max_grad_norm=10.0,
+        value=1.0,
+        eval_episodes=32,
+        value_clip=0.2,
+    )
     assert {k: cfg["algorithm"][k] for k in table} == table
     assert cfg["env"]["n_obstacles"] == 3
     assert cfg["algorithm"]["lr"] == 1e-4  # the command line wins over the preset
@@ -75,12 +108,16 @@ def test_help_lists_every_key_with_its_meaning(capsys):
         command_line(RECIPE, "The doc.", ["--help"])
     assert stop.value.code == 0
     page = capsys.readouterr().out
-    lines = {line.split("=")[0].strip(): line for line in page.splitlines() if line.startswith("  ")}
+    lines = {
+        line.split("=")[0].strip(): line for line in page.splitlines() if line.startswith("  ")
+    }
     cfg = resolved()
     for section in ("env", "algorithm", "trainer"):
         for key in cfg[section]:
             if (section, key) != ("env", "name"):
-                assert len(lines[f"{section}.{key}"].split(None, 1)[1]) >= 8, key  # has words behind it
+                assert len(lines[f"{section}.{key}"].split(None, 1)[1]) >= 8, (
+                    key
+                )  # has words behind it
     assert {"env", "preset", "resume", "seed", "seeds", "out"} <= set(lines)
     assert "The doc." in page
 
@@ -102,4 +139,9 @@ def test_help_does_not_import_torch():
 
     code = "import sys; sys.argv = ['x', '--help']\nimport runpy\ntry: runpy.run_path(%r, run_name='__main__')\n"
     code += "except SystemExit: assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code % RECIPE], check=True, capture_output=True, cwd=Path(RECIPE).parent)
+    subprocess.run(
+        [sys.executable, "-c", code % RECIPE],
+        check=True,
+        capture_output=True,
+        cwd=Path(RECIPE).parent,
+    )

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchrl.envs.utils import check_env_specs
 
+from ilvf.credit import Bernoulli, Soft, Threshold
 from ilvf.envs import CACC, CapturePrey, Encircle, Tabular
-from ilvf.losses import Bernoulli, Soft, Threshold
 
 ENVS = {
     "encircle": lambda **k: Encircle(6, **k),
@@ -25,7 +25,9 @@ ENVS = {
 def rollout(env, steps=12, seed=5):
     """Random actions that do not depend on the env's batch: [B, T]."""
     b, n = env.batch_size[0], env.n_agents
-    actions = torch.randint(env.n_actions, (steps, n), generator=torch.Generator().manual_seed(seed))
+    actions = torch.randint(
+        env.n_actions, (steps, n), generator=torch.Generator().manual_seed(seed)
+    )
     td, out = env.reset(), []
     for action in actions:
         td.set(("agents", "action"), action.expand(b, n))
@@ -65,7 +67,9 @@ class TestEnv:
             monkeypatch.setattr(torch, "rand", lambda *_, mine=mine, **__: next(mine))
             alone = rollout(one, steps=8)
             for key in ("observation", "state"):
-                assert torch.allclose(alone["next", "agents", key][0], batch["next", "agents", key][i], atol=1e-5)
+                assert torch.allclose(
+                    alone["next", "agents", key][0], batch["next", "agents", key][i], atol=1e-5
+                )
             reward = ("next", "agents", "reward")
             assert torch.allclose(alone[reward][0], batch[reward][i], atol=1e-4)
             monkeypatch.setattr(torch, "rand", rand)
@@ -77,7 +81,9 @@ class TestEnv:
         other = make(num_envs=3, horizon=5, seed=99)
         env.set_state(state)
         other.set_state(state)
-        assert (rollout(env) == rollout(other)).all()  # past the end of the episode, so resets are equal too
+        assert (
+            rollout(env) == rollout(other)
+        ).all()  # past the end of the episode, so resets are equal too
 
     def test_graphs_are_boolean_with_a_true_diagonal(self, make):
         env = make(num_envs=1, seed=0)
@@ -112,7 +118,9 @@ class TestDiscretise:
 
     def test_more_weight_means_more_influence(self, part):
         g = torch.Generator().manual_seed(0)
-        means = [part(torch.full((4000, 1, 1), w), g).mean().item() for w in (0.05, 0.3, 0.45, 0.6, 0.95)]
+        means = [
+            part(torch.full((4000, 1, 1), w), g).mean().item() for w in (0.05, 0.3, 0.45, 0.6, 0.95)
+        ]
         assert means == sorted(means)
         assert means[-1] > means[0] + 0.5
 

@@ -6,10 +6,11 @@ from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
 from torchrl.objectives.value import MultiAgentGAE
 
-from ilvf.losses import ILVFAdvantage, ILVFLoss
+from ilvf.credit import ILVFAdvantage
+from ilvf.losses import ILVFLoss
 from ilvf.losses.maddpg import MADDPGLoss
 from ilvf.modules import CategoricalActor, InfluenceCritic, ValueNorm
-from ilvf.modules.joint_critic import JointCritic
+from ilvf.modules.critics.joint import JointCritic
 
 N, D, A = 3, 4, 5
 
@@ -33,9 +34,13 @@ def test_the_dead_have_no_future(shifted):
     later = {"agents": {"state": torch.zeros(1, 4, N, D), "reward": torch.full((1, 4, N, 1), 2.0)}}
     later["agents"]["mask"] = torch.cat([mask[:, 1:], mask[:, -1:]], 1)
     later["agents"]["reward"][:, 2:, 1] = 0.0
-    td = TensorDict({"agents": {"state": torch.zeros(1, 4, N, D), "mask": mask}, "next": later}, [1, 4])
+    td = TensorDict(
+        {"agents": {"state": torch.zeros(1, 4, N, D), "mask": mask}, "next": later}, [1, 4]
+    )
     td["next", "done"], td["next", "terminated"] = ends, ends.clone()
-    critic = TensorDictModule(Tens(), in_keys=[("agents", "state")], out_keys=[("agents", "state_value")])
+    critic = TensorDictModule(
+        Tens(), in_keys=[("agents", "state")], out_keys=[("agents", "state_value")]
+    )
     inner = MultiAgentGAE(gamma=0.5, lmbda=0.0, value_network=None)
     estimate = ILVFAdvantage(inner, critic, torch.eye(N), normalize="none", shifted=shifted)
     own = estimate(td)["agents", "advantage"][0, :, :, 0]
@@ -81,7 +86,9 @@ def test_a_value_norm_of_the_living():
     assert std[0].item() == pytest.approx(1.0)
     norm.update(x, torch.ones_like(mask))
     norm.update(x, mask)
-    assert norm.moments()[0][1].item() == pytest.approx(7.0)  # 7s are all that was ever seen of agent 1
+    assert norm.moments()[0][1].item() == pytest.approx(
+        7.0
+    )  # 7s are all that was ever seen of agent 1
 
 
 def test_maddpgs_target_of_the_dead_is_their_last_reward():
@@ -94,7 +101,10 @@ def test_maddpgs_target_of_the_dead_is_their_last_reward():
     later = {"observation": state, "state": state, "reward": torch.ones(rows, N, 1)}
     later["mask"] = torch.tensor([True, False, True]).expand(rows, N)
     now = {"observation": state, "state": state, "action": torch.zeros(rows, N, dtype=torch.long)}
-    td = TensorDict({"agents": now, "next": {"agents": later, "terminated": torch.zeros(rows, 1).bool()}}, [rows])
+    td = TensorDict(
+        {"agents": now, "next": {"agents": later, "terminated": torch.zeros(rows, 1).bool()}},
+        [rows],
+    )
     assert loss.target(td)[0].flatten().tolist() == [10.0, 1.0, 10.0]
 
 
@@ -103,19 +113,24 @@ def test_coma_goes_on_with_the_living():
 
     Q̄ of the living is 10, of the dead one 1000. γ = 0.5, λ = 0: target = 3 rewards of 1 + 0.5 · 10 = 8 for everybody.
     """
-    from ilvf.algorithms.estimators import CounterfactualAdvantage
+    from ilvf.credit.estimators import CounterfactualAdvantage
     from ilvf.modules import CounterfactualCritic
 
     critic = CounterfactualCritic(N, D, A, hidden=8)
     for p in critic.parameters():
         p.data.zero_()
-    critic.rest.head.bias.data.copy_(torch.tensor([10.0, 1000.0, 10.0]).view(N, 1, 1).expand(N, 1, A))
+    critic.rest.head.bias.data.copy_(
+        torch.tensor([10.0, 1000.0, 10.0]).view(N, 1, 1).expand(N, 1, A)
+    )
     actor = CategoricalActor(N, D, A, hidden=8)
     state = torch.randn(1, 2, N, D)
     mask = torch.tensor([[[True, True, True], [True, False, True]]])
     later = {"observation": state, "state": state, "reward": torch.ones(1, 2, N, 1)}
     later["mask"] = torch.tensor([True, False, True]).expand(1, 2, N)
-    td = TensorDict({"agents": {"observation": state, "state": state, "mask": mask}, "next": {"agents": later}}, [1, 2])
+    td = TensorDict(
+        {"agents": {"observation": state, "state": state, "mask": mask}, "next": {"agents": later}},
+        [1, 2],
+    )
     with torch.no_grad():
         actor(td)
     td["next", "done"] = td["next", "terminated"] = torch.zeros(1, 2, 1, dtype=torch.bool)

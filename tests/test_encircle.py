@@ -30,7 +30,12 @@ QUARTER, RAD = math.pi / 4, math.pi / 180
 CASES = {  # name: degrees, radii, target, expected rewards by agent number (the others 0)
     "A perfect": ([0.0, 90.0, 180.0, 270.0], [0.7] * 4, (0.0, 0.0), {}),
     # -0.1 · 0.3² = -0.009
-    "B radius": ([0.0, 90.0, 180.0, 270.0], [1.0, 1.0, 0.4, 0.7], (0.2, -0.1), {1: -0.009, 2: -0.009, 3: -0.009}),
+    "B radius": (
+        [0.0, 90.0, 180.0, 270.0],
+        [1.0, 1.0, 0.4, 0.7],
+        (0.2, -0.1),
+        {1: -0.009, 2: -0.009, 3: -0.009},
+    ),
     "C one off": ([0.0, 45.0, 180.0, 270.0], [0.7] * 4, (0.0, 0.0), {2: -2 * QUARTER**2}),
     "D across the cut": ([350.0, 80.0, 170.0, 260.0], [0.7] * 4, (0.0, 0.0), {}),
 }
@@ -47,7 +52,11 @@ ANGLE_CASES = {
     ("F", "unsigned"): (
         FAR,
         [0.7, 0.5, *[0.7] * 8],
-        {2: -0.004 - (144 * RAD) ** 2 - (54 * RAD) ** 2, 4: -((18 * RAD) ** 2), 10: -((108 * RAD) ** 2)},
+        {
+            2: -0.004 - (144 * RAD) ** 2 - (54 * RAD) ** 2,
+            4: -((18 * RAD) ** 2),
+            10: -((108 * RAD) ** 2),
+        },
     ),
 }
 
@@ -79,7 +88,9 @@ def test_physics_by_hand():
     assert seen == pytest.approx([0.5, 0.05, 0.875, 0.1375, 1.15625, 0.253125])
 
 
-@pytest.mark.parametrize("name", ["mpe_00_free", "mpe_01_obstacles_random", "mpe_02_obstacles_push"])
+@pytest.mark.parametrize(
+    "name", ["mpe_00_free", "mpe_01_obstacles_random", "mpe_02_obstacles_push"]
+)
 def test_recorded_physics(name):
     """In float64 along the whole trace (contacts amplify rounding), and in the env's float32 step by step."""
     trace = np.load(DATA / f"{name}.npz")
@@ -93,7 +104,10 @@ def test_recorded_physics(name):
         assert np.abs(position[0].numpy() - trace["pos"][t + 1]).max() < 1e-5
         assert np.abs(velocity[0].numpy() - trace["vel"][t + 1]).max() < 1e-5
 
-        world = {k: tensor(trace[v][t])[None].float() for k, v in (("position", "pos"), ("velocity", "vel"))}
+        world = {
+            k: tensor(trace[v][t])[None].float()
+            for k, v in (("position", "pos"), ("velocity", "vel"))
+        }
         world |= {"obstacle_center": obstacles[0].float(), "obstacle_radius": obstacles[1].float()}
         world = env.advance(world, action[None])
         assert np.abs(world["position"][0].numpy() - trace["pos"][t + 1]).max() < 1e-6
@@ -110,7 +124,14 @@ def test_graphs_by_hand():
     assert rows(env.observation_graph) == [[1, 2, 6], [2], [2, 3, 4], [4], [4, 5, 6], [6]]
     assert rows(env.reward_graph) == [[1], [1, 2, 3], [3], [3, 4, 5], [5], [1, 5, 6]]
     # odd i: {i, i±1}; even i: {i, i±1, i±2}
-    assert rows(env.value_graph) == [[1, 2, 6], [1, 2, 3, 4, 6], [2, 3, 4], [2, 3, 4, 5, 6], [4, 5, 6], [1, 2, 4, 5, 6]]
+    assert rows(env.value_graph) == [
+        [1, 2, 6],
+        [1, 2, 3, 4, 6],
+        [2, 3, 4],
+        [2, 3, 4, 5, 6],
+        [4, 5, 6],
+        [1, 2, 4, 5, 6],
+    ]
 
 
 @pytest.mark.parametrize("options", [{}, {"n_obstacles": 2, "angle": "unsigned"}])
@@ -130,7 +151,9 @@ def test_reward_graph_is_true_of_the_rewards(options):
 def test_observation_is_own_state_and_the_neighbours_that_count():
     env = Encircle(6, 2, num_envs=3, seed=0)
     td = env.reset()
-    state, observation, mask = (td["agents", k] for k in ("state", "observation", "observation_mask"))
+    state, observation, mask = (
+        td["agents", k] for k in ("state", "observation", "observation_mask")
+    )
     assert torch.equal(observation[..., :10], state)
     front, rear = state.roll(-1, 1)[..., :6], state.roll(1, 1)[..., :6]
     assert torch.equal(observation[:, 0::2, 10:], torch.cat([front, rear], -1)[:, 0::2])
@@ -169,7 +192,9 @@ def test_a_perfect_ring_is_a_success():
     ring = 0.7 * tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     world = {"position": ring[None], "target": torch.zeros(1, 2)}
     found = {k: v.item() for k, v in env.statistics(world).items()}
-    assert found == pytest.approx({"radius_error": 0.0, "angle_error": 0.0, "success": 1.0}, abs=1e-6)
+    assert found == pytest.approx(
+        {"radius_error": 0.0, "angle_error": 0.0, "success": 1.0}, abs=1e-6
+    )
     world["position"] = ring[None] * 1.1  # 0.07 too far out
     assert env.statistics(world)["success"].item() == 0
     assert env.statistics(world)["radius_error"].item() == pytest.approx(0.07, abs=1e-6)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import ROOT
-from ilvf.config import command_line, flatten
+from ilvf.experiment.command_line import command_line, flatten
 
 SMALL = (
     "env.n_agents=4",
@@ -52,7 +52,10 @@ UNDER = {  # what another key must be for this one to matter
     "diagonal=false": ("discretise=soft",),
     "capacity=40": ("rollout_steps=5",),
 }
-OF_RECIPE = {"prd": {"orientation=attention": ("threshold=null",)}, "qmix": {"": ("epsilon_frames=200",)}}
+OF_RECIPE = {
+    "prd": {"orientation=attention": ("threshold=null",)},
+    "qmix": {"": ("epsilon_frames=200",)},
+}
 EVALUATION = {"eval_every", "eval_episodes", "eval_steps", "eval_deterministic"}
 
 
@@ -62,7 +65,9 @@ def kind(name):
 
 def config(name, *options):
     recipe = ROOT / "recipes" / f"{name}.py"
-    return command_line(str(recipe), "doc", [*KIND[kind(name)], *(f"algorithm.{o}" for o in options)])
+    return command_line(
+        str(recipe), "doc", [*KIND[kind(name)], *(f"algorithm.{o}" for o in options)]
+    )
 
 
 @functools.cache
@@ -96,10 +101,14 @@ ALL = [(name, option) for name in OWN for option in f"{SHARED[kind(name)]} {OWN[
 
 @pytest.mark.parametrize(("name", "option"), ALL)
 def test_another_value_learns_something_else(name, option):
-    under = OF_RECIPE.get(name, {}).get(option, UNDER.get(option, ())) + OF_RECIPE.get(name, {}).get("", ())
+    under = OF_RECIPE.get(name, {}).get(option, UNDER.get(option, ())) + OF_RECIPE.get(
+        name, {}
+    ).get("", ())
     under = tuple(u for u in under if u.partition("=")[0] != option.partition("=")[0])
     first, second = parameters(name, *under), parameters(name, *under, option)
-    same = len(first) == len(second) and all(a.shape == b.shape for a, b in zip(first, second, strict=True))
+    same = len(first) == len(second) and all(
+        a.shape == b.shape for a, b in zip(first, second, strict=True)
+    )
     assert not same or any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -112,21 +121,31 @@ def test_the_same_value_learns_the_same(name):
 
 
 @pytest.mark.parametrize("name", OWN)
-@pytest.mark.parametrize("option", ["eval_every=2", "eval_episodes=5", "eval_steps=4", "eval_deterministic=false"])
+@pytest.mark.parametrize(
+    "option", ["eval_every=2", "eval_episodes=5", "eval_steps=4", "eval_deterministic=false"]
+)
 def test_evaluation(name, option):
     """Evaluated more often, on other episodes, or on shorter ones, and the learning is the same."""
-    metrics = [trained(name, *options).last_metrics["eval/return/team"] for options in ((), (option,))]
+    metrics = [
+        trained(name, *options).last_metrics["eval/return/team"] for options in ((), (option,))
+    ]
     assert (metrics[0] == metrics[1]) == (option == "eval_every=2")
-    assert all(torch.equal(a, b) for a, b in zip(parameters(name), parameters(name, option), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(parameters(name), parameters(name, option), strict=True)
+    )
 
 
 def test_how_often_it_is_evaluated(monkeypatch):
     seen = []
     for option in ("eval_every=1", "eval_every=3"):
         module = importlib.import_module("mappo").build(config("mappo", option))
-        monkeypatch.setattr(type(module), "_evaluate", lambda self: seen.append(option) or {})  # noqa: B023
+        monkeypatch.setattr(type(module), "_evaluate", lambda self: seen.append(option) or {})
         L.Trainer(
-            max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+            max_epochs=3,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
         ).fit(module)
     assert seen == ["eval_every=1"] * 3 + ["eval_every=3"]
 
@@ -155,7 +174,11 @@ def test_the_trainers_keys(option, out, recipe, monkeypatch):
     seen = []
 
     def trainer(**options):
-        told = {k: str(v) for k, v in options.items() if k in ("max_epochs", "accelerator", "devices", "num_nodes")}
+        told = {
+            k: str(v)
+            for k, v in options.items()
+            if k in ("max_epochs", "accelerator", "devices", "num_nodes")
+        }
         told |= {"strategy": type(options["strategy"]).__name__, "precision": options["precision"]}
         bars = [type(c).__name__ for c in options["callbacks"] if "Bar" in type(c).__name__]
         seen.append((told, bars, options["enable_progress_bar"], threads[:]))
@@ -163,7 +186,7 @@ def test_the_trainers_keys(option, out, recipe, monkeypatch):
 
     threads = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    monkeypatch.setattr("ilvf.run.L.Trainer", trainer)
+    monkeypatch.setattr("ilvf.experiment.run.L.Trainer", trainer)
     for args in ((), (f"trainer.{option}",)):
         threads.clear()
         assert recipe("mappo", *SMALL, *args, f"out={out}") == 2
@@ -173,5 +196,14 @@ def test_the_trainers_keys(option, out, recipe, monkeypatch):
 def test_no_key_of_the_trainer_is_left_out():
     assert {k for k in flatten(config("mappo")) if k.startswith("trainer.")} == {
         f"trainer.{k}"
-        for k in ("max_epochs", "accelerator", "devices", "num_nodes", "strategy", "precision", "threads", "progress")
+        for k in (
+            "max_epochs",
+            "accelerator",
+            "devices",
+            "num_nodes",
+            "strategy",
+            "precision",
+            "threads",
+            "progress",
+        )
     }

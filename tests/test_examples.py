@@ -31,7 +31,9 @@ def train(name: str, *options: str) -> list[float]:
 
 
 def load(name: str):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "examples" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"example_{name}", ROOT / "examples" / f"{name}.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -78,7 +80,9 @@ def test_an_example_runs(name, plain, watched, capsys):
         assert influence.shape == (*batch.shape, n, n)
         assert influence.diagonal(dim1=-2, dim2=-1).eq(1).all()
         mixed = influence @ batch["agents", "individual_advantage"]
-        assert torch.allclose(batch["agents", "advantage"], ilvf.losses.standardise(mixed), atol=1e-4)
+        assert torch.allclose(
+            batch["agents", "advantage"], ilvf.losses.standardise(mixed), atol=1e-4
+        )
 
 
 def test_the_fixed_graph_is_read_from_the_acting_agent(watched):
@@ -121,7 +125,9 @@ def test_the_page_shows_the_lines_of_the_example():
     page = (ROOT / "docs" / "in_your_pipeline.md").read_text()
     diff = page.split("```diff")[1].split("```")[0].splitlines()
     shown = [line[1:].strip() for line in diff if line.startswith("+")]
-    marked = [line.strip() for line in source("mappo_pettingzoo").splitlines() if line.endswith("# ILVF")]
+    marked = [
+        line.strip() for line in source("mappo_pettingzoo").splitlines() if line.endswith("# ILVF")
+    ]
     assert shown == [line.removesuffix("# ILVF").strip() for line in marked]
 
 
@@ -169,9 +175,13 @@ def test_the_snippets_of_the_page_run():
         exec(snippet, scope)
         found.append(scope["rollout"]["agents", "influence"].clone())
     rollout, traffic = scope["rollout"], scope["traffic"]
-    assert torch.equal(found[2], scope["env"].reward_graph.T.float().expand_as(found[2]))  # the fixed graph's
+    assert torch.equal(
+        found[2], scope["env"].reward_graph.T.float().expand_as(found[2])
+    )  # the fixed graph's
     drawn = scope["flat"]["agents", "influence"]
-    assert not torch.equal(drawn, rollout["agents", "influence"].reshape(drawn.shape))  # `mix` has drawn again
+    assert not torch.equal(
+        drawn, rollout["agents", "influence"].reshape(drawn.shape)
+    )  # `mix` has drawn again
     assert traffic["cars", "advantage"].shape == (6, 8, 2, 1)
     assert traffic["lights", "advantage"].shape == (6, 8, 3, 1)
     assert traffic["influence"].shape == (6, 8, 5, 5)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ilvf.algorithms import ILVFP
+from ilvf.credit import Bernoulli, Soft, Threshold
 from ilvf.envs import Encircle
-from ilvf.losses import Bernoulli, Soft, Threshold
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -68,7 +68,9 @@ def test_the_first_minibatch_has_importance_ratio_one():
 
     def spy(batch, batch_idx):
         with torch.no_grad():
-            ratios.append((module.loss.actor.evaluate(batch)[0] - batch["agents", "action_log_prob"]).exp())
+            ratios.append(
+                (module.loss.actor.evaluate(batch)[0] - batch["agents", "action_log_prob"]).exp()
+            )
         return step(batch, batch_idx)
 
     module.training_step = spy
@@ -122,7 +124,11 @@ def test_every_option_turns_something(option):
         fit(module, 2)
         return torch.cat([p.detach().flatten() for p in module.parameters()])
 
-    base = dict(discretise=Soft()) if isinstance(option.get("discretise"), Soft) and len(option) > 1 else {}
+    base = (
+        dict(discretise=Soft())
+        if isinstance(option.get("discretise"), Soft) and len(option) > 1
+        else {}
+    )
     assert not torch.equal(weights(**base), weights(**option))
 
 
@@ -207,7 +213,9 @@ def test_bad_arguments(option, words, refused):
 
 def test_it_learns_to_encircle_and_finds_the_coupling():
     """Eight agents, 24 iterations: the reward rises well above the start; the attention finds the reward graph."""
-    module = algorithm(n=8, hidden=32, horizon=25, num_envs=32, rollout_steps=25, epochs=5, minibatches=4, lr=2e-3)
+    module = algorithm(
+        n=8, hidden=32, horizon=25, num_envs=32, rollout_steps=25, epochs=5, minibatches=4, lr=2e-3
+    )
     metrics = fit(module, 24).metrics
     start, end = metrics[0]["reward/agent_step"], metrics[-1]["reward/agent_step"]
     assert start < -2
@@ -220,6 +228,9 @@ def test_it_learns_to_encircle_and_finds_the_coupling():
 def test_the_learning_rate_falls_in_a_straight_line():
     module, seen = algorithm(lr=0.01, lr_end=0.002), []
     step = module.training_step
-    module.training_step = lambda *a: (seen.append(module.trainer.optimizers[0].param_groups[0]["lr"]), step(*a))[1]
+    module.training_step = lambda *a: (
+        seen.append(module.trainer.optimizers[0].param_groups[0]["lr"]),
+        step(*a),
+    )[1]
     fit(module, 5)
     assert seen[::4] == pytest.approx([0.01, 0.008, 0.006, 0.004, 0.002])

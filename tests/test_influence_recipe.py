@@ -32,7 +32,12 @@ def test_states_at_are_those_of_the_rollout():
 @pytest.mark.parametrize("name", ["ilvf_p", "prd", "no_inferring"])
 def test_report_and_pictures(name, recipe, out, capsys):
     assert recipe(name, *TINY, f"out={out}") == 0
-    small = ("influence.episodes=3", "influence.actions=2", "influence.repeats=2", "influence.moments=0,0.5,1")
+    small = (
+        "influence.episodes=3",
+        "influence.actions=2",
+        "influence.repeats=2",
+        "influence.moments=0,0.5,1",
+    )
     measure = f"influence.measure={'true' if name == 'ilvf_p' else 'false'}"
     (folder,) = (p.parent for p in out.glob("*/checkpoints"))
     assert recipe("influence", f"checkpoint={folder}", *small, measure) == 0
@@ -42,7 +47,9 @@ def test_report_and_pictures(name, recipe, out, capsys):
     assert all(len(v) == 10 for v in found["curves"].values())
     assert ("significant pairs" in page) == (name == "ilvf_p") == bool(found["measured"])
     mean = found["curves"]["mean of w off the diagonal"]
-    assert torch.allclose(mean[5], found["moments"][0.5]["weight"][~torch.eye(4, dtype=torch.bool)].mean(), atol=1e-6)
+    assert torch.allclose(
+        mean[5], found["moments"][0.5]["weight"][~torch.eye(4, dtype=torch.bool)].mean(), atol=1e-6
+    )
     assert (folder / "influence" / "matrices.png").stat().st_size > 10_000
     assert (folder / "influence" / "curves.png").exists()
 
@@ -52,7 +59,10 @@ def test_mistakes(recipe, out, capsys):
     (folder,) = (p.parent for p in out.glob("*/checkpoints"))
     for arguments, words in (
         ((f"checkpoint={folder}",), ("no learned influence",)),
-        ((f"checkpoint={folder}", "influence.moments=early"), ("influence.moments='early'", "0.2,0.5,0.95")),
+        (
+            (f"checkpoint={folder}", "influence.moments=early"),
+            ("influence.moments='early'", "0.2,0.5,0.95"),
+        ),
         ((f"checkpoint={folder}", "influence.moments=0.5,2"), ("in [0, 1]",)),
         ((f"checkpoint={folder}", "influence.episodes=1"), ("influence.episodes=1",)),
         ((), ("checkpoint=PATH",)),
@@ -66,7 +76,7 @@ def test_mistakes(recipe, out, capsys):
 def test_only_first_episodes_count(refused):
     """Four of platoons that collide at once are over after their collision; who begins anew is not looked at."""
     from ilvf.envs import CACC
-    from ilvf.envs.cacc_rules import Constant
+    from ilvf.envs.cacc.rules import Constant
 
     env = CACC("slow-down", num_envs=4, collision_rule="stop", horizon=20, ratio=[1.6, 2.4], seed=0)
     world = env.platoon(torch.full((4, 8), 20.0), torch.full((4, 8), 24.0))

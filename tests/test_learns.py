@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ilvf.algorithms import COMA, ILVFP, IPPO, MADDPG, MAPPO, QMIX
+from ilvf.credit import Bernoulli, Soft, Threshold
 from ilvf.envs import Tabular
-from ilvf.losses import Bernoulli, Soft, Threshold
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
@@ -26,9 +26,26 @@ from ilvf.modules import (
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 N, HORIZON, H = 3, 20, 16
-ON = dict(num_envs=16, rollout_steps=HORIZON, epochs=4, minibatches=1, lr=0.01, eval_every=1000, eval_episodes=50)
+ON = dict(
+    num_envs=16,
+    rollout_steps=HORIZON,
+    epochs=4,
+    minibatches=1,
+    lr=0.01,
+    eval_every=1000,
+    eval_episodes=50,
+)
 
-OFF = dict(num_envs=16, rollout_steps=HORIZON, updates=40, batch_size=128, capacity=8000, warmup=320, lr=0.01, tau=0.05)
+OFF = dict(
+    num_envs=16,
+    rollout_steps=HORIZON,
+    updates=40,
+    batch_size=128,
+    capacity=8000,
+    warmup=320,
+    lr=0.01,
+    tau=0.05,
+)
 OFF |= dict(eval_every=1000, eval_episodes=50)
 
 
@@ -44,7 +61,9 @@ def maddpg(make, actor, sizes):
 
 
 def ilvf_p(make, actor, sizes, initial="random", part=None):
-    return ILVFP(make, actor, InfluenceCritic(*sizes, hidden=H, initial=initial), discretise=part, **ON)
+    return ILVFP(
+        make, actor, InfluenceCritic(*sizes, hidden=H, initial=initial), discretise=part, **ON
+    )
 
 
 def no_inferring(make, actor, sizes):
@@ -53,7 +72,14 @@ def no_inferring(make, actor, sizes):
 
 def prd(make, actor, sizes, part=None):
     critic = RelevanceCritic(*sizes, hidden=H)
-    return ILVFP(make, actor, critic, weigh=critic.relevance_module(), discretise=part or Threshold(0.05), **ON)
+    return ILVFP(
+        make,
+        actor,
+        critic,
+        weigh=critic.relevance_module(),
+        discretise=part or Threshold(0.05),
+        **ON,
+    )
 
 
 ALGORITHMS = {
@@ -63,7 +89,9 @@ ALGORITHMS = {
     "no inferring": no_inferring,
     "mappo": lambda m, a, s: MAPPO(m, a, StateCritic(*s[:2], hidden=H), **ON),
     "mappo, central": lambda m, a, s: MAPPO(m, a, CentralCritic(*s[:2], hidden=H), **ON),
-    "ippo": lambda m, a, s: IPPO(m, a, LocalCritic(N, a.arguments["observation_dim"], hidden=H), **ON),
+    "ippo": lambda m, a, s: IPPO(
+        m, a, LocalCritic(N, a.arguments["observation_dim"], hidden=H), **ON
+    ),
     "ippo_c": lambda m, a, s: IPPO(m, a, StateCritic(*s[:2], hidden=H), **ON),
     "coma": lambda m, a, s: COMA(m, a, CounterfactualCritic(*s, hidden=H), **ON),
     "prd": prd,
@@ -107,7 +135,9 @@ def test_the_selfish_fail(name):
     assert learned(name, "gifts", 30) <= 0.1
 
 
-@pytest.mark.parametrize("name", ["ilvf_p, bernoulli, from ones", "mappo", "mappo, central", "qmix", "vdn"])
+@pytest.mark.parametrize(
+    "name", ["ilvf_p, bernoulli, from ones", "mappo", "mappo, central", "qmix", "vdn"]
+)
 def test_credit_makes_them_give(name):
     """ILVF-P begins with everybody's credit here. Begun at random it can end selfish: who does not give for want of
     credit shows the critic no gifts to learn from (docs/algorithms.md)."""

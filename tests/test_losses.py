@@ -11,16 +11,16 @@ from torchrl.modules import ProbabilisticActor
 from torchrl.objectives.multiagent import MAPPOLoss
 from torchrl.objectives.value import GAE, MultiAgentGAE, TDLambdaEstimator
 
-from ilvf.losses import (
+from ilvf.credit import (
     Bernoulli,
     ILVFAdvantage,
-    ILVFLoss,
     Soft,
     Threshold,
     force_diagonal,
     local_advantage,
     standardise,
 )
+from ilvf.losses import ILVFLoss
 from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
 
@@ -85,7 +85,11 @@ def rollout(done_at=()):
     agents = {"state_value": value[:, :-1], "influence_weight": torch.rand(B, T, N, N)}
     following = {"reward": torch.randn(B, T, N, 1), "state_value": value[:, 1:].clone()}
     td = TensorDict(
-        {"agents": agents, "next": {"agents": following, "done": done, "terminated": torch.zeros_like(done)}}, [B, T]
+        {
+            "agents": agents,
+            "next": {"agents": following, "done": done, "terminated": torch.zeros_like(done)},
+        },
+        [B, T],
     )
     td.names = [None, "time"]
     return td
@@ -104,7 +108,11 @@ def gae_by_loop(td, gamma=0.9, lmbda=0.8):
         for i in range(N):
             a = 0.0
             for t in reversed(range(T)):
-                delta = r[b, t, i, 0] + gamma * (0 if term[b, t] else v_next[b, t, i, 0]) - v[b, t, i, 0]
+                delta = (
+                    r[b, t, i, 0]
+                    + gamma * (0 if term[b, t] else v_next[b, t, i, 0])
+                    - v[b, t, i, 0]
+                )
                 a = delta + gamma * lmbda * (0 if done[b, t] else a)
                 out[b, t, i, 0] = a
     return out
@@ -118,7 +126,9 @@ def test_identity_is_plain_gae_of_every_agent(terminated):
     expected = gae_by_loop(td)
     ILVFAdvantage(gae(), influence=torch.eye(N), normalize="none")(td)
     assert torch.allclose(td["agents", "advantage"], expected, atol=1e-5)
-    assert torch.allclose(td["agents", "value_target"], expected + td["agents", "state_value"], atol=1e-5)
+    assert torch.allclose(
+        td["agents", "value_target"], expected + td["agents", "state_value"], atol=1e-5
+    )
 
 
 def test_ones_are_the_teams_summed_advantage():
@@ -139,9 +149,15 @@ def lopsided(**options):
 
 def test_orientation():
     own, local = lopsided()
-    assert torch.allclose(local, own + torch.stack([own[..., 2], 0 * own[..., 0], 0 * own[..., 0]], -1))
-    own, local = lopsided(orientation="attention")  # the literal reading credits agent 2 with agent 0's return
-    assert torch.allclose(local, own + torch.stack([0 * own[..., 0], 0 * own[..., 0], own[..., 0]], -1))
+    assert torch.allclose(
+        local, own + torch.stack([own[..., 2], 0 * own[..., 0], 0 * own[..., 0]], -1)
+    )
+    own, local = lopsided(
+        orientation="attention"
+    )  # the literal reading credits agent 2 with agent 0's return
+    assert torch.allclose(
+        local, own + torch.stack([0 * own[..., 0], 0 * own[..., 0], own[..., 0]], -1)
+    )
 
 
 def test_the_forced_diagonal():
@@ -152,7 +168,12 @@ def test_the_forced_diagonal():
 
 @pytest.mark.parametrize(
     ("part", "low", "high"),
-    [(Threshold(0.05), 1, 1), (Threshold(0.95), 0, 0), (Bernoulli(noise=False), 0.05, 0.15), (Soft(), 0.1, 0.1)],
+    [
+        (Threshold(0.05), 1, 1),
+        (Threshold(0.95), 0, 0),
+        (Bernoulli(noise=False), 0.05, 0.15),
+        (Soft(), 0.1, 0.1),
+    ],
 )
 def test_discretisation_is_used(part, low, high):
     td = rollout()
@@ -175,7 +196,11 @@ def test_normalisation_choices():
 
 @pytest.mark.parametrize(
     "inner",
-    [gae(), GAE(gamma=0.9, lmbda=0.8, value_network=None), TDLambdaEstimator(gamma=0.9, lmbda=0.8, value_network=None)],
+    [
+        gae(),
+        GAE(gamma=0.9, lmbda=0.8, value_network=None),
+        TDLambdaEstimator(gamma=0.9, lmbda=0.8, value_network=None),
+    ],
 )
 def test_any_inner_estimator_with_team_level_dones(inner):
     td = rollout(done_at=[(1, 4)])
@@ -187,20 +212,32 @@ def test_any_inner_estimator_with_team_level_dones(inner):
 def test_it_is_a_transform_among_others():
     critic = InfluenceCritic(N, D, A, hidden=8)
     td = rollout()
-    td["agents", "state"], td["next", "agents", "state"] = torch.randn(B, T, N, D), torch.randn(B, T, N, D)
-    double = TensorDictModule(lambda a: 2 * a, in_keys=[("agents", "advantage")], out_keys=["double"])
+    td["agents", "state"], td["next", "agents", "state"] = (
+        torch.randn(B, T, N, D),
+        torch.randn(B, T, N, D),
+    )
+    double = TensorDictModule(
+        lambda a: 2 * a, in_keys=[("agents", "advantage")], out_keys=["double"]
+    )
     estimator = ILVFAdvantage(gae(), critic.value_module())
     out = TensorDictSequential(estimator, double)(td)
     assert torch.equal(out["double"], 2 * out["agents", "advantage"])
     assert torch.allclose(out["agents", "state_value"], critic(td["agents", "state"])[0])
-    assert torch.allclose(out["next", "agents", "state_value"], critic(td["next", "agents", "state"])[0])
+    assert torch.allclose(
+        out["next", "agents", "state_value"], critic(td["next", "agents", "state"])[0]
+    )
     assert not list(estimator.parameters())  # the loss owns the networks
 
 
 def test_it_serves_torchrls_own_loss():
     """`MAPPOLoss.make_value_estimator(ILVFAdvantage(...))`: its `value_estimator` writes the local advantage."""
-    actor, critic = CategoricalActor(N, D, A, hidden=8), InfluenceCritic(N, D, A, hidden=8).value_module()
-    logits = TensorDictModule(actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")])
+    actor, critic = (
+        CategoricalActor(N, D, A, hidden=8),
+        InfluenceCritic(N, D, A, hidden=8).value_module(),
+    )
+    logits = TensorDictModule(
+        actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")]
+    )
     policy = ProbabilisticActor(
         logits,
         in_keys=[("agents", "logits")],
@@ -214,7 +251,10 @@ def test_it_serves_torchrls_own_loss():
     loss.set_keys(**keys, value=("agents", "state_value"), done="done", terminated="terminated")
     td = rollout()
     for part in (td, td["next"]):
-        part["agents", "state"], part["agents", "observation"] = torch.randn(B, T, N, D), torch.randn(B, T, N, D)
+        part["agents", "state"], part["agents", "observation"] = (
+            torch.randn(B, T, N, D),
+            torch.randn(B, T, N, D),
+        )
     actor(td)
     td = td.detach()
     expected = ILVFAdvantage(gae(), critic)(td.clone())["agents", "advantage"]
@@ -232,7 +272,9 @@ def test_shifted_values_are_the_same_values():
     state = torch.randn(B, T + 1, N, D)
     td["agents", "state"], td["next", "agents", "state"] = state[:, :-1], state[:, 1:].clone()
     for b, t in [(0, 2), (3, 5)]:
-        td["next", "agents", "state"][b, t] += 1.0  # the last state of an episode is not the first of the next
+        td["next", "agents", "state"][b, t] += (
+            1.0  # the last state of an episode is not the first of the next
+        )
     for shifted in (False, True):
         outs.append(ILVFAdvantage(gae(), critic.value_module(), shifted=shifted)(td.clone()))
     for key in (("next", "agents", "state_value"), ("agents", "advantage")):
@@ -266,7 +308,9 @@ def test_huber_by_hand():
 
 def test_value_clipping_by_hand():
     """old 0, clip 0.2, target 2: V = 1 is held at 0.2, whose error 1.8 counts; V = −1 has the larger error itself."""
-    loss = clipped_value_loss(tensor([1.0, -1.0]), torch.zeros(2), torch.full((2,), 2.0), clip=0.2, delta=10.0)
+    loss = clipped_value_loss(
+        tensor([1.0, -1.0]), torch.zeros(2), torch.full((2,), 2.0), clip=0.2, delta=10.0
+    )
     assert loss.tolist() == pytest.approx([0.5 * 1.8**2, 0.5 * 3**2])
 
 
@@ -286,7 +330,10 @@ def test_team_mean_sums_agents_and_averages_rows():
 
 # ---------------------------------------------------------------------- ILVFLoss
 def batch(actor, rows=200):
-    td = TensorDict({"agents": {"observation": torch.randn(rows, N, D), "state": torch.randn(rows, N, D)}}, [rows])
+    td = TensorDict(
+        {"agents": {"observation": torch.randn(rows, N, D), "state": torch.randn(rows, N, D)}},
+        [rows],
+    )
     with torch.no_grad():
         actor(td)
     td["agents", "advantage"] = torch.randn(rows, N, 1)
@@ -303,7 +350,9 @@ def loss_of(critic=None, **options):
 def test_good_actions_become_more_likely():
     loss = loss_of()
     td = batch(loss.actor)
-    td["agents", "advantage"] = (td["agents", "action"] == 2).float().unsqueeze(-1) - 0.2  # action 2 is good
+    td["agents", "advantage"] = (td["agents", "action"] == 2).float().unsqueeze(
+        -1
+    ) - 0.2  # action 2 is good
     before = loss.actor.log_probs(td["agents", "observation"])[..., 2].mean()
     optimiser = torch.optim.Adam(loss.parameters(), lr=1e-2)
     for _ in range(5):
@@ -332,8 +381,15 @@ def test_values_approach_their_targets():
 def test_a_critic_without_q_has_no_q_loss():
     loss = loss_of(StateCritic(N, D, hidden=8))
     out = loss(batch(loss.actor))
-    assert "loss_action_value" not in out.keys()  # noqa: SIM118
-    assert {"loss_objective", "loss_entropy", "loss_value", "entropy", "clip_fraction", "kl"} == set(out.keys())
+    assert "loss_action_value" not in out.keys()
+    assert {
+        "loss_objective",
+        "loss_entropy",
+        "loss_value",
+        "entropy",
+        "clip_fraction",
+        "kl",
+    } == set(out.keys())
 
 
 def test_fresh_data_has_ratio_one():
@@ -393,7 +449,10 @@ def test_the_readmes_example():
     critic, actor = InfluenceCritic(N, D, A, hidden=8), CategoricalActor(N, D, A, hidden=8)
     td = rollout()
     for part in (td, td["next"]):
-        part["agents", "state"], part["agents", "observation"] = torch.randn(B, T, N, D), torch.randn(B, T, N, D)
+        part["agents", "state"], part["agents", "observation"] = (
+            torch.randn(B, T, N, D),
+            torch.randn(B, T, N, D),
+        )
     actor(td)
     advantage = ILVFAdvantage(gae(), critic.value_module())
     out = ILVFLoss(actor, critic)(advantage(td).reshape(-1).detach())

@@ -75,7 +75,9 @@ def test_weighted_concat_is_layer_norm_of_the_weighted_states():
     layer = AgentLinear(N, N * D, H)
     found = layer.apply_to(weighted_concat(state, weight).transpose(0, 1), centred(layer.weight))
     for i in range(N):
-        x = (weight[:, i, :, None] * state).transpose(1, 2).flatten(1)  # concat_j w_ij s_j, feature by feature
+        x = (
+            (weight[:, i, :, None] * state).transpose(1, 2).flatten(1)
+        )  # concat_j w_ij s_j, feature by feature
         expected = F.layer_norm(x, (N * D,)) @ layer.weight[i] + layer.bias[i]
         assert torch.allclose(found[i], expected, atol=1e-4)
 
@@ -102,7 +104,9 @@ def test_v_reads_every_state_through_its_own_weight():
     moved[:, 3] += 1.0
     weight = torch.ones(1, N, N)
     weight[0, 1, 3] = 0.0
-    change = (critic.first.value(moved, weight) - critic.first.value(state, weight)).abs().amax((1, 2))
+    change = (
+        (critic.first.value(moved, weight) - critic.first.value(state, weight)).abs().amax((1, 2))
+    )
     assert change[1] < 1e-5
     assert (change[[0, 2, 3, 4]] > 1e-3).all()
 
@@ -114,7 +118,11 @@ def test_q_is_a_weighted_sum_of_states_and_the_joint_action():
     for i in range(N):
         mixed = F.layer_norm(sum(weight[:, i, j, None] * state[:, j] for j in range(N)), (D,))
         acted = F.one_hot(action, A).flatten(1).float()
-        expected = mixed @ first.of_sum.weight[i] + acted @ first.of_action.weight[i] + first.of_action.bias[i]
+        expected = (
+            mixed @ first.of_sum.weight[i]
+            + acted @ first.of_action.weight[i]
+            + first.of_action.bias[i]
+        )
         assert torch.allclose(found[i], expected, atol=1e-5)
 
 
@@ -138,7 +146,9 @@ def test_shared_first_equals_the_unfactorised_form():
     q = unfactorised(first.of_sum, weight[..., None] * normed[:, None])[0]
     more, bias = unfactorised(first.of_action, acted[:, None].expand(B, N, N, A))
     q = q + more + bias.sum(0)
-    assert torch.allclose(first.action_value(prepared, weight, joint_action(action, state, A)), q, atol=1e-4)
+    assert torch.allclose(
+        first.action_value(prepared, weight, joint_action(action, state, A)), q, atol=1e-4
+    )
 
     logits, bias = unfactorised(first.of_logits, normed[:, None].expand(B, N, N, D))
     assert torch.allclose(first.logits(prepared), logits[0] + bias.sum(0), atol=1e-4)
@@ -179,7 +189,9 @@ def test_every_head_trains_the_attention(shared_first):
         assert critic.attention.logits.head.weight.grad.abs().sum() > 0
     critic.zero_grad()
     sum(x.sum() for x in critic.predict(state, action)).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in critic.parameters())  # none is left untrained
+    assert all(
+        p.grad is not None and p.grad.abs().sum() > 0 for p in critic.parameters()
+    )  # none is left untrained
 
 
 def test_batch_axes_do_not_matter():
@@ -226,12 +238,16 @@ def test_gumbel_noise_is_gumbel():
 
 
 def test_sampling_works_under_vmap():
-    draws = torch.vmap(lambda h: gumbel_sigmoid(h, 1.0), randomness="different")(torch.zeros(4, 3, 3))
+    draws = torch.vmap(lambda h: gumbel_sigmoid(h, 1.0), randomness="different")(
+        torch.zeros(4, 3, 3)
+    )
     assert draws.shape == (4, 3, 3)
     assert not torch.equal(draws[0], draws[1])
 
 
-@pytest.mark.parametrize("option", [dict(depth=3), dict(hidden_norm=True), dict(share=True), dict(activation="tanh")])
+@pytest.mark.parametrize(
+    "option", [dict(depth=3), dict(hidden_norm=True), dict(share=True), dict(activation="tanh")]
+)
 @pytest.mark.parametrize("critic", [InfluenceCritic, StateCritic])
 def test_every_option_turns_something(critic, option):
     sizes = (N, D, A) if critic is InfluenceCritic else (N, D)
@@ -259,7 +275,9 @@ class TestActor:
     def test_it_samples_like_torchrls_actor(self):
         """The same net in a ProbabilisticActor: equal log-probabilities, equal frequencies."""
         actor = CategoricalActor(N, D, A, hidden=H, gain=1.0)
-        logits = TensorDictModule(actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")])
+        logits = TensorDictModule(
+            actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")]
+        )
         theirs = ProbabilisticActor(
             logits,
             in_keys=[("agents", "logits")],
@@ -273,9 +291,13 @@ class TestActor:
         expected = dist.log_prob(ours["agents", "action"])
         assert torch.allclose(ours["agents", "action_log_prob"], expected, atol=1e-5)
         assert set(theirs(td.clone())["agents"].keys()) >= {"action", "action_log_prob"}
-        one = TensorDict({"agents": {"observation": torch.randn(1, N, D).expand(20_000, N, D)}}, [20_000])
+        one = TensorDict(
+            {"agents": {"observation": torch.randn(1, N, D).expand(20_000, N, D)}}, [20_000]
+        )
         share = F.one_hot(actor(one)["agents", "action"], A).float().mean(0)
-        assert torch.allclose(share, actor.log_probs(one["agents", "observation"][:1])[0].exp(), atol=0.02)
+        assert torch.allclose(
+            share, actor.log_probs(one["agents", "observation"][:1])[0].exp(), atol=0.02
+        )
 
     def test_deterministic_takes_the_most_likely(self):
         actor, td = CategoricalActor(N, D, A, hidden=H, gain=1.0), self.observations()
@@ -323,17 +345,25 @@ class TestValueNorm:
 # ---------------------------------------------------------------------- inputs as they are
 def _networks(kind):
     from ilvf.modules import CentralCritic, CounterfactualCritic, LocalCritic, RelevanceCritic
-    from ilvf.modules.action_attention import ActionInfluenceCritic
-    from ilvf.modules.greedy import GreedyActor
-    from ilvf.modules.joint_critic import JointCritic
+    from ilvf.modules.actors.greedy import GreedyActor
+    from ilvf.modules.critics.action_influence import ActionInfluenceCritic
+    from ilvf.modules.critics.joint import JointCritic
     from ilvf.modules.mixer import Mixer
 
     n, d, a, options = 3, 4, 5, dict(hidden=8, input_norm=kind)
     action = torch.randint(a, (6, n))
     mixer = Mixer("qmix", n, d, input_norm=kind)
-    influence = [InfluenceCritic(n, d, a, shared_first=s, initial="ones", **options) for s in (False, True)]
-    no_inferring, joint = ActionInfluenceCritic(n, d, a, **options), JointCritic(n, d, a, gain=1.0, **options)
-    counterfactual, relevance = CounterfactualCritic(n, d, a, **options), RelevanceCritic(n, d, a, **options)
+    influence = [
+        InfluenceCritic(n, d, a, shared_first=s, initial="ones", **options) for s in (False, True)
+    ]
+    no_inferring, joint = (
+        ActionInfluenceCritic(n, d, a, **options),
+        JointCritic(n, d, a, gain=1.0, **options),
+    )
+    counterfactual, relevance = (
+        CounterfactualCritic(n, d, a, **options),
+        RelevanceCritic(n, d, a, **options),
+    )
     return {
         "actor": CategoricalActor(n, d, a, gain=1.0, **options).log_probs,
         "greedy": GreedyActor(n, d, a, **options).values,
@@ -369,6 +399,8 @@ def test_without_norm_v_reads_the_weighted_states_as_they_are():
     state, w = torch.randn(5, 3, 4), torch.rand(5, 3, 3)
     layer = critic.first.of_value
     for i in range(3):
-        row = torch.stack([w[:, i, j : j + 1] * state[:, j] for j in range(3)], -1).flatten(1)  # feature by feature
+        row = torch.stack([w[:, i, j : j + 1] * state[:, j] for j in range(3)], -1).flatten(
+            1
+        )  # feature by feature
         expected = row @ layer.weight[i] + layer.bias[i]
         assert torch.allclose(critic.first.value(state, w)[i], expected, atol=1e-5)

@@ -19,15 +19,15 @@ import ilvf
 from conftest import ROOT
 from ilvf.algorithms.maddpg import MADDPG
 from ilvf.algorithms.qmix import QMIX
+from ilvf.data.replay import Replay
 from ilvf.envs import Encircle
 from ilvf.losses.maddpg import MADDPGLoss, own_replaced, straight_through
 from ilvf.losses.qmix import QMIXLoss
 from ilvf.modules import CategoricalActor
-from ilvf.modules.greedy import GreedyActor, RandomFirst, linear_schedule, random_action
-from ilvf.modules.joint_critic import JointCritic
+from ilvf.modules.actors.greedy import GreedyActor, RandomFirst, linear_schedule, random_action
+from ilvf.modules.critics.joint import JointCritic
 from ilvf.modules.mixer import Mixer
 from ilvf.modules.targets import ReturnNorm, follow, frozen_copy
-from ilvf.replay import Replay
 
 B, N, DO, D, A = 6, 3, 5, 4, 3
 CPU = torch.device("cpu")
@@ -61,8 +61,13 @@ def batch(b=B, terminated=False):
     def moment():
         return {"observation": torch.randn(b, N, DO), "state": torch.randn(b, N, D)}
 
-    later = {"agents": {**moment(), "reward": torch.randn(b, N, 1)}, "terminated": torch.full((b, 1), terminated)}
-    return TensorDict({"agents": {**moment(), "action": torch.randint(A, (b, N))}, "next": later}, b)
+    later = {
+        "agents": {**moment(), "reward": torch.randn(b, N, 1)},
+        "terminated": torch.full((b, 1), terminated),
+    }
+    return TensorDict(
+        {"agents": {**moment(), "action": torch.randint(A, (b, N))}, "next": later}, b
+    )
 
 
 def scrambled(*modules):
@@ -105,16 +110,24 @@ def test_the_td_loss_is_torchrls(kind):
     data["next", "terminated"][0] = True
 
     def parts(actor, mixer):
-        values = TensorDictModule(Values(actor), in_keys=[(agents, "observation")], out_keys=[(agents, "action_value")])
+        values = TensorDictModule(
+            Values(actor), in_keys=[(agents, "observation")], out_keys=[(agents, "action_value")]
+        )
         keys = [(agents, "action"), (agents, "action_value"), (agents, "chosen_action_value")]
-        choice = QValueModule(action_value_key=keys[1], out_keys=keys, spec=None, action_space="categorical")
+        choice = QValueModule(
+            action_value_key=keys[1], out_keys=keys, spec=None, action_space="categorical"
+        )
         state = [(agents, "state")] if kind == "qmix" else []
         mixed = TensorDictModule(mixer, in_keys=[keys[2], *state], out_keys=["chosen_action_value"])
         return SafeSequential(values, choice), mixed
 
-    theirs = QMixerLoss(*parts(loss.actor, loss.mixer), delay_value=True, action_space="categorical")
+    theirs = QMixerLoss(
+        *parts(loss.actor, loss.mixer), delay_value=True, action_space="categorical"
+    )
     names = dict(action_value="action_value", local_value="chosen_action_value", action="action")
-    theirs.set_keys(**{k: (agents, v) for k, v in names.items()}, global_value="chosen_action_value")
+    theirs.set_keys(
+        **{k: (agents, v) for k, v in names.items()}, global_value="chosen_action_value"
+    )
     theirs.make_value_estimator(ValueEstimators.TD0, gamma=0.9)
     targets = parts(loss.target_actor, loss.target_mixer)
     for name, module in zip(("local_value_network", "mixer_network"), targets, strict=True):
@@ -123,7 +136,9 @@ def test_the_td_loss_is_torchrls(kind):
     team["next", "reward"] = data["next", "agents", "reward"].sum(-2)
     team["next", "done"] = team["next", "terminated"]
     assert torch.allclose(loss(data)["loss_td"], theirs(team)["loss"], rtol=0, atol=1e-6)
-    assert not torch.allclose(qmix_loss(kind, gamma=0.9)(data)["loss_td"], theirs(team)["loss"], atol=1e-3)
+    assert not torch.allclose(
+        qmix_loss(kind, gamma=0.9)(data)["loss_td"], theirs(team)["loss"], atol=1e-3
+    )
 
 
 def test_qmix_is_monotone_and_vdn_the_sum():
@@ -159,7 +174,9 @@ def test_targets_bootstrap_on_truncation_and_not_on_termination():
             data["next", "agents", "reward"] = reward.expand(2, N, 1).clone()
             data["next", "truncated"] = data["next", "done"] = torch.ones(2, 1, dtype=torch.bool)
             expected = reward if own else torch.tensor(6.0)
-            expected = (expected if terminated else expected + 9.0).expand(2, *([N, 1] if own else [1]))
+            expected = (expected if terminated else expected + 9.0).expand(
+                2, *([N, 1] if own else [1])
+            )
             assert torch.allclose(loss.target(data), expected)
 
 
@@ -183,7 +200,9 @@ def test_a_value_of_zero_is_the_mean_reward_for_ever():
     norm = ReturnNorm((1,), 0.75)
     norm.update(torch.tensor([[1.0], [5.0]]))
     assert torch.allclose(norm.denormalise(torch.tensor([0.0, 1.0])), torch.tensor([12.0, 16.0]))
-    assert torch.allclose(norm.normalise(torch.tensor([12.0, 16.0])), torch.tensor([0.0, 1.0]), atol=1e-6)
+    assert torch.allclose(
+        norm.normalise(torch.tensor([12.0, 16.0])), torch.tensor([0.0, 1.0]), atol=1e-6
+    )
 
 
 def test_double_q_chooses_by_what_is_learned():
@@ -215,7 +234,9 @@ def test_impossible_actions_are_never_chosen():
     data["next", "agents", "reward"].zero_()
     data["next", "agents", "action_mask"] = mask[:2]
     assert torch.allclose(loss.target(data), torch.tensor(3.0))
-    data["next", "agents", "action_mask"] = torch.zeros_like(mask[:2])  # nothing is possible after the end
+    data["next", "agents", "action_mask"] = torch.zeros_like(
+        mask[:2]
+    )  # nothing is possible after the end
     assert torch.isfinite(loss(data)["loss_td"])
 
 
@@ -236,7 +257,10 @@ def test_epsilon_falls_in_a_straight_line():
 
 def test_random_first():
     actor = CategoricalActor(N, DO, A, hidden=8, gain=100.0)
-    explorer, td = RandomFirst(actor), TensorDict({"agents": {"observation": torch.ones(3000, N, DO)}}, 3000)
+    explorer, td = (
+        RandomFirst(actor),
+        TensorDict({"agents": {"observation": torch.ones(3000, N, DO)}}, 3000),
+    )
     td["agents", "observation"] *= torch.arange(DO)
     explorer.random = True
     shares = torch.nn.functional.one_hot(explorer(td)["agents", "action"], A).float().mean(0)
@@ -264,8 +288,12 @@ def test_a_better_action_becomes_more_valuable(kind):
 def test_the_actor_follows_the_critic():
     """Q_i = 1 where i takes action 2, whatever the others do: after a step everybody takes it more often."""
     loss = maddpg_loss(entropy=0.0)
-    critic = lambda state, action: action.unflatten(-1, (N, A)).diagonal(dim1=0, dim2=2)[:, 2].unsqueeze(-1)  # noqa: E731
-    loss.gain = lambda state, action, sample: critic(state, own_replaced(action, sample)).squeeze(-1)
+    critic = lambda state, action: (
+        action.unflatten(-1, (N, A)).diagonal(dim1=0, dim2=2)[:, 2].unsqueeze(-1)
+    )
+    loss.gain = lambda state, action, sample: critic(state, own_replaced(action, sample)).squeeze(
+        -1
+    )
     data = batch(256)
     before = loss.actor.log_probs(data["agents", "observation"]).exp()[..., 2].mean(0)
     optimiser = torch.optim.SGD(loss.actor.parameters(), lr=0.1)
@@ -329,7 +357,11 @@ def test_targets_follow():
 def filled(folder, rollouts, pieces=3, rows=4):
     replay = Replay(pieces, rows, CPU, folder)
     for k in range(rollouts):
-        replay.add(TensorDict({"agents": {"x": torch.full((rows, 2), float(k))}, "y": torch.arange(rows)}, rows))
+        replay.add(
+            TensorDict(
+                {"agents": {"x": torch.full((rows, 2), float(k))}, "y": torch.arange(rows)}, rows
+            )
+        )
     return replay
 
 
@@ -343,7 +375,9 @@ def test_a_restored_buffer_is_the_same_and_goes_on_the_same(tmp_path, rollouts):
         for replay in (first, second):
             torch.manual_seed(1)
             draws.append(replay.sample(10))
-            replay.add(TensorDict({"agents": {"x": torch.full((4, 2), 99.0)}, "y": torch.arange(4)}, 4))
+            replay.add(
+                TensorDict({"agents": {"x": torch.full((4, 2), 99.0)}, "y": torch.arange(4)}, 4)
+            )
         assert (draws[0] == draws[1]).all()
 
 
@@ -362,7 +396,10 @@ def test_files_go_when_a_newer_checkpoint_does_without_them(tmp_path):
     state = replay.state()
     replay.add(replay.buffer[:4].clone())
     replay.prune()
-    assert {p.name for p in tmp_path.iterdir()} == {*state["files"], *replay.files}  # the checkpoint needs the oldest
+    assert {p.name for p in tmp_path.iterdir()} == {
+        *state["files"],
+        *replay.files,
+    }  # the checkpoint needs the oldest
     state = replay.state()
     replay.prune()
     assert {p.name for p in tmp_path.iterdir()} == set(state["files"])
@@ -374,7 +411,15 @@ def algorithm(kind, **options):
     torch.manual_seed(0)
     env, make = Encircle(4), functools.partial(Encircle, 4, horizon=10)
     sizes = (4, env.observation_dim, env.n_actions)
-    small = dict(num_envs=4, rollout_steps=5, updates=2, batch_size=16, warmup=20, eval_every=100, eval_episodes=2)
+    small = dict(
+        num_envs=4,
+        rollout_steps=5,
+        updates=2,
+        batch_size=16,
+        warmup=20,
+        eval_every=100,
+        eval_episodes=2,
+    )
     small |= options
     if kind == "maddpg":
         actor = CategoricalActor(*sizes, hidden=8)
@@ -410,14 +455,20 @@ class Targets(L.Callback):
 
     def check(self, tau):
         """The target is where one step of `tau` from `before` brings it."""
-        for old, new, target in zip(self.before, self.now, self.held.target_actor.parameters(), strict=True):
+        for old, new, target in zip(
+            self.before, self.now, self.held.target_actor.parameters(), strict=True
+        ):
             assert torch.allclose(target, old + tau * (new - old), atol=1e-7)
             assert not torch.equal(old, new)
 
 
 @pytest.mark.parametrize("kind", ["qmix", "maddpg"])
 def test_targets_follow_in_training(kind):
-    for options, tau in ((dict(tau=0.25), 0.25), (dict(target_every=2), 1.0), (dict(target_every=3), 0.0)):
+    for options, tau in (
+        (dict(tau=0.25), 0.25),
+        (dict(target_every=2), 1.0),
+        (dict(target_every=3), 0.0),
+    ):
         watch = Targets()
         fit(algorithm(kind, lr=0.01, **options), 2, watch)  # four optimiser steps
         watch.check(tau)
@@ -436,7 +487,9 @@ def test_warm_up_comes_first_and_counts():
 
 def test_epsilon_is_scheduled_by_frames():
     module = fit(algorithm("qmix", epsilon_end=0.2, epsilon_frames=80, warmup=20), 2)
-    assert module.last_metrics["explore/epsilon"] == pytest.approx(1 - 0.8 * 40 / 80)  # 40 frames before the last
+    assert module.last_metrics["explore/epsilon"] == pytest.approx(
+        1 - 0.8 * 40 / 80
+    )  # 40 frames before the last
 
 
 @pytest.mark.parametrize(
@@ -499,7 +552,9 @@ def folders(out, *names):
 def start(out, name, *args):
     import os
 
-    environment = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR")
+    }
     command = [sys.executable, str(ROOT / "recipes" / f"{name}.py"), *SMALL, f"out={out}", *args]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return subprocess.Popen(command, env={**environment, "OMP_NUM_THREADS": "1"}, **pipes)
@@ -544,11 +599,21 @@ def test_a_checkpoint_elsewhere_takes_its_buffer_along(out, recipe, capsys):
     run_dir = only_run(here)
     (other / "copy.ckpt").write_bytes((run_dir / "checkpoints" / "last.ckpt").read_bytes())
     capsys.readouterr()
-    assert recipe("maddpg", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3") == 2
-    assert re.search(r"error: the replay buffer's file .* is missing; resume from", capsys.readouterr().err)
+    assert (
+        recipe("maddpg", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3")
+        == 2
+    )
+    assert re.search(
+        r"error: the replay buffer's file .* is missing; resume from", capsys.readouterr().err
+    )
     (run_dir / "buffer").rename(other / "buffer")
-    assert recipe("maddpg", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3") == 0
-    assert recipe("maddpg", "resume=last", f"out={other}", "trainer.max_epochs=4") == 0  # from its own files
+    assert (
+        recipe("maddpg", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3")
+        == 0
+    )
+    assert (
+        recipe("maddpg", "resume=last", f"out={other}", "trainer.max_epochs=4") == 0
+    )  # from its own files
 
 
 def test_bad_buffers_are_one_sentence(out, recipe, capsys):
@@ -571,7 +636,10 @@ def test_bad_buffers_are_one_sentence(out, recipe, capsys):
     more = ("algorithm.rollout_steps=8", "trainer.max_epochs=3")
     assert recipe("qmix", "resume=last", f"out={out}", *more) == 2
     assert "rollouts of 28 transitions, this run's have 32" in capsys.readouterr().err
-    assert recipe("qmix", "resume=last", f"out={out}", "trainer.max_epochs=3", "algorithm.capacity=60") == 0
+    assert (
+        recipe("qmix", "resume=last", f"out={out}", "trainer.max_epochs=3", "algorithm.capacity=60")
+        == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,11 @@ from torchrl.envs.utils import check_env_specs
 import zoo
 from conftest import TINY
 from ilvf import UsageError, check_env
-from ilvf.algorithms.state import load_env, save_run_state
 from ilvf.analysis import visited_states
-from ilvf.config import command_line
+from ilvf.checkpoints.state import load_env, save_run_state
 from ilvf.envs import SCENARIOS, Encircle, PettingZoo, Tabular, as_pettingzoo, make_env
-from ilvf.envs.copies import APART
+from ilvf.envs.pettingzoo.copies import APART
+from ilvf.experiment.command_line import command_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,9 +62,13 @@ def play(env, steps, action=0):
 SPECS = {
     "spread": lambda **k: make_env("pettingzoo/mpe2.simple_spread_v3", **k),
     "tag": lambda **k: make_env("pettingzoo/mpe2.simple_tag_v3", **k),
-    "speaker and listener": lambda **k: make_env("pettingzoo", task="mpe2.simple_speaker_listener_v4", **k),
+    "speaker and listener": lambda **k: make_env(
+        "pettingzoo", task="mpe2.simple_speaker_listener_v4", **k
+    ),
     "line": lambda **k: PettingZoo(zoo.Line, {"state": True}, global_state=True, **k),
-    "mortal line": lambda **k: PettingZoo(zoo.Line, {"ends": {"bob": 2}}, dying=True, horizon=4, **k),
+    "mortal line": lambda **k: PettingZoo(
+        zoo.Line, {"ends": {"bob": 2}}, dying=True, horizon=4, **k
+    ),
     "masked line": lambda **k: PettingZoo("zoo", {"mask": "info"}, **k),
 }
 
@@ -88,18 +92,39 @@ class TestContract:
 
 def test_what_is_different_is_padded_and_masked():
     env = line(state=True, global_state=True)
-    assert (env.n_agents, env.observation_dim, env.state_dim, env.n_actions, env.horizon) == (3, 3, 3, 4, 6)
+    assert (env.n_agents, env.observation_dim, env.state_dim, env.n_actions, env.horizon) == (
+        3,
+        3,
+        3,
+        4,
+        6,
+    )
     assert env.masked
     assert env.agents == ("ann", "bob", "cat")
     td = play(env, 2, action=1)
-    places = np.random.default_rng(0).random(3).round(3)  # ann's, bob's and cat's actions 1 are 0 + 1, 1 + 1 and 2 + 1
+    places = (
+        np.random.default_rng(0).random(3).round(3)
+    )  # ann's, bob's and cat's actions 1 are 0 + 1, 1 + 1 and 2 + 1
     p = torch.from_numpy(places + np.array([1, 2, 3])).float()
-    assert torch.equal(td["next", "agents", "observation"][0, 0], tensor([[p[0], 0, 0], [p[1], 1, 0], [p[2], 1, -1]]))
-    assert torch.equal(td["next", "agents", "state"][0, 0], tensor([[p[0], 1, 0], [p[1], 1, 0], [p[2], 1, 9]]))
+    assert torch.equal(
+        td["next", "agents", "observation"][0, 0],
+        tensor([[p[0], 0, 0], [p[1], 1, 0], [p[2], 1, -1]]),
+    )
+    assert torch.equal(
+        td["next", "agents", "state"][0, 0], tensor([[p[0], 1, 0], [p[1], 1, 0], [p[2], 1, 9]])
+    )
     assert torch.equal(td["next", "agents", "reward"][0, 0, :, 0], p)
     assert torch.equal(td["next", "global_state"][0, 0], p)
-    assert td["agents", "observation_mask"][1, 1].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    assert td["agents", "action_mask"][1, 1].int().tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    assert td["agents", "observation_mask"][1, 1].int().tolist() == [
+        [1, 0, 0],
+        [1, 1, 0],
+        [1, 1, 1],
+    ]
+    assert td["agents", "action_mask"][1, 1].int().tolist() == [
+        [1, 1, 0, 0],
+        [1, 1, 1, 0],
+        [1, 1, 1, 1],
+    ]
     both = p.sum() + (p + tensor([1.0, 2.0, 3.0])).sum()
     assert torch.allclose(td["next", "episode", "return"][0, 1], both)
     assert td["next", "episode", "length"][0].flatten().tolist() == [1, 2]
@@ -117,7 +142,12 @@ def test_masks_of_the_moment(where):
 def test_observations_of_other_kinds():
     env = line(space=spaces.Discrete(4, start=7))
     assert env.observation_dim == 4
-    assert play(env, 2)["agents", "observation"][0, 1, 0].tolist() == [0, 1, 0, 0]  # after one step: 7 + 1
+    assert play(env, 2)["agents", "observation"][0, 1, 0].tolist() == [
+        0,
+        1,
+        0,
+        0,
+    ]  # after one step: 7 + 1
 
 
 def test_the_same_as_stepping_it_oneself():
@@ -128,18 +158,26 @@ def test_the_same_as_stepping_it_oneself():
         seen, _ = env.reset(seed=3 + k * 100_003)
         for t in range(20):
             row = td[k, t]
-            assert np.array_equal(np.stack(list(seen.values())), row["agents", "observation"].numpy())
+            assert np.array_equal(
+                np.stack(list(seen.values())), row["agents", "observation"].numpy()
+            )
             actions = dict(zip(env.agents, row["agents", "action"].tolist(), strict=True))
             seen, reward, *_ = env.step(actions)
-            assert np.allclose(list(reward.values()), row["next", "agents", "reward"].flatten().numpy())
-            assert np.array_equal(np.stack(list(seen.values())), row["next", "agents", "observation"].numpy())
+            assert np.allclose(
+                list(reward.values()), row["next", "agents", "reward"].flatten().numpy()
+            )
+            assert np.array_equal(
+                np.stack(list(seen.values())), row["next", "agents", "observation"].numpy()
+            )
             assert bool(row["next", "truncated"]) == ((t + 1) % 7 == 0)
             if not env.agents:
                 seen, _ = env.reset()
 
 
 def test_runs_with_neighbouring_seeds_have_no_copy_in_common():
-    starts = [make_env("pettingzoo/zoo", num_envs=8, seed=s).reset()["agents", "state"] for s in range(3)]
+    starts = [
+        make_env("pettingzoo/zoo", num_envs=8, seed=s).reset()["agents", "state"] for s in range(3)
+    ]
     assert len(torch.cat(starts).flatten(1).unique(dim=0)) == 24
 
 
@@ -159,8 +197,16 @@ def flags(td, copy=0):
 
 
 def test_the_clocks():
-    assert flags(play(line(limit=2), 2)) == {"terminated": [0, 0], "truncated": [0, 1], "done": [0, 1]}
-    assert flags(play(line(horizon=2), 2)) == {"terminated": [0, 0], "truncated": [0, 1], "done": [0, 1]}
+    assert flags(play(line(limit=2), 2)) == {
+        "terminated": [0, 0],
+        "truncated": [0, 1],
+        "done": [0, 1],
+    }
+    assert flags(play(line(horizon=2), 2)) == {
+        "terminated": [0, 0],
+        "truncated": [0, 1],
+        "done": [0, 1],
+    }
     assert flags(play(line(limit=1, horizon=9), 2))["truncated"] == [1, 1]
     everybody = dict.fromkeys(zoo.AGENTS, 2)
     over = line(ends=everybody, horizon=2, state=True)
@@ -176,7 +222,11 @@ def test_copies_end_one_by_one():
     env.reset()
     env.copies.envs[1].max_cycles = 2
     td = play(env, 6)
-    assert td["next", "done"].squeeze(-1).int().tolist() == [[0, 0, 0, 0, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 0, 0, 0, 1]]
+    assert td["next", "done"].squeeze(-1).int().tolist() == [
+        [0, 0, 0, 0, 0, 1],
+        [0, 1, 0, 1, 0, 1],
+        [0, 0, 0, 0, 0, 1],
+    ]
     assert td["episode", "length"][1].flatten().tolist() == [0, 1, 0, 1, 0, 1]
     assert td["agents", "observation"][0, :, 1, 1].tolist() == [0, 1, 2, 3, 4, 5]
     starts = td["agents", "observation"][1, ::2, 0, 0]
@@ -191,7 +241,9 @@ def test_agents_that_die():
     assert torch.equal(after[:4], mask[1:5])
     assert not after[4].any()
     reward = td["next", "agents", "reward"][0, :5, :, 0]
-    assert torch.equal(reward[:, 1] != 0, tensor([1, 1, 0, 0, 0]).bool())  # that of the last step counts
+    assert torch.equal(
+        reward[:, 1] != 0, tensor([1, 1, 0, 0, 0]).bool()
+    )  # that of the last step counts
     observation = td["next", "agents", "observation"][0, :5]
     assert torch.equal(observation[:, 1].any(-1), tensor([1, 0, 0, 0, 0]).bool())
     assert flags(td) == {
@@ -221,16 +273,31 @@ def test_the_dead_may_do_anything():
 WRONG = {
     "nan": (dict(trouble="nan"), ["reward of bob in copy 0", "2 steps"]),
     "infinite": (dict(trouble="blind"), ["observation of bob in copy 0"]),
-    "a newcomer": (dict(trouble="newcomer"), ["line (copy 0)", "dan after step 2", "not there before"]),
+    "a newcomer": (
+        dict(trouble="newcomer"),
+        ["line (copy 0)", "dan after step 2", "not there before"],
+    ),
     "a deserter": (dict(trouble="deserter"), ["lost bob in step 2"]),
-    "not all at reset": (dict(trouble="two"), ["has the agents ann, bob after reset", "ann, bob, cat"]),
-    "an early end": (dict(ends={"bob": 2}), ["ended for bob in step 2", "goes on for ann, cat", "dying=true"]),
+    "not all at reset": (
+        dict(trouble="two"),
+        ["has the agents ann, bob after reset", "ann, bob, cat"],
+    ),
+    "an early end": (
+        dict(ends={"bob": 2}),
+        ["ended for bob in step 2", "goes on for ann, cat", "dying=true"],
+    ),
     "unseen": (dict(trouble="unseen"), ["no 'bob'", "step 2"]),
     "unpaid": (dict(trouble="unpaid"), ["no reward", "bob in step 2"]),
     "another size": (dict(trouble="wide"), ["bob an observation of shape (7,)"]),
-    "nothing allowed": (dict(trouble="nothing", mask="info"), ["action mask of bob in copy 0", "allows nothing"]),
+    "nothing allowed": (
+        dict(trouble="nothing", mask="info"),
+        ["action mask of bob in copy 0", "allows nothing"],
+    ),
     "continuous": (dict(trouble="continuous"), ["ann has actions Box", "Discrete"]),
-    "a graph": (dict(space=spaces.Sequence(spaces.Discrete(2))), ["ann observes Sequence", "flatten"]),
+    "a graph": (
+        dict(space=spaces.Sequence(spaces.Discrete(2))),
+        ["ann observes Sequence", "flatten"],
+    ),
     "no clock": (dict(limit=None), ["how long an episode is", "horizon="]),
     "no copies": (dict(num_envs=0), ["num_envs=0"]),
     "no time": (dict(timeout=0), ["timeout=0"]),
@@ -296,7 +363,11 @@ def test_closing_closes_all_copies():
 def children():
     """Worker processes, and zombies, of this one."""
     family = psutil.Process().children()
-    return [p for p in family if p.status() == psutil.STATUS_ZOMBIE or "spawn_main" in " ".join(p.cmdline())]
+    return [
+        p
+        for p in family
+        if p.status() == psutil.STATUS_ZOMBIE or "spawn_main" in " ".join(p.cmdline())
+    ]
 
 
 @pytest.fixture
@@ -338,7 +409,11 @@ BROKEN = {
 def test_what_happens_to_a_worker_ends_in_a_sentence(trouble, refused, nobody_left, capfd):
     started = time.monotonic()
     with refused(*BROKEN[trouble]):
-        env = line(workers=2, trouble=None if trouble == "kill" else trouble, timeout=3 if trouble == "sleep" else 60)
+        env = line(
+            workers=2,
+            trouble=None if trouble == "kill" else trouble,
+            timeout=3 if trouble == "sleep" else 60,
+        )
         td = env.reset()
         td = env.step_and_maybe_reset(env.rand_action(td))[1]
         if trouble == "kill":
@@ -376,7 +451,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 if __name__ == "__main__":
     import numpy, zoo
-    from ilvf.envs.workers import WorkerCopies
+    from ilvf.envs.pettingzoo.workers import WorkerCopies
     copies = WorkerCopies(zoo.sleeper, 1, workers=1, timeout=60)
     copies.reset({0: 0})
     print(copies.workers[0].process.pid, flush=True)
@@ -388,7 +463,9 @@ def test_a_worker_dies_with_its_parent(tmp_path):
     """Even while it hangs."""
     script = tmp_path / "script.py"
     script.write_text(ORPHAN)
-    parent = subprocess.Popen([sys.executable, script, ROOT / "tests"], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, script, ROOT / "tests"], stdout=subprocess.PIPE, text=True
+    )
     worker = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.wait()
@@ -417,7 +494,12 @@ def test_a_run_that_loses_a_worker_can_be_resumed(out, recipe, capsys, tmp_path)
     assert recipe("mappo", "resume=last", f"out={out}", "trainer.max_epochs=4") == 0
     (run,) = client.search_runs([experiment])
     assert run.info.status == "FINISHED"
-    assert [m.step for m in client.get_metric_history(run.info.run_id, "reward/agent_step")] == [40, 80, 120, 160]
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "reward/agent_step")] == [
+        40,
+        80,
+        120,
+        160,
+    ]
     assert not children()
 
 
@@ -425,7 +507,13 @@ def test_a_run_that_loses_a_worker_can_be_resumed(out, recipe, capsys, tmp_path)
 def test_agents_die_in_a_run(workers, out, recipe):
     """Bob ends in every second step, ann and cat in the fourth."""
     small = [a for a in TINY if not a.startswith("env.")]
-    task = ["env=pettingzoo", "env.task=zoo", f"env.workers={workers}", "env.dying=true", "env.horizon=4"]
+    task = [
+        "env=pettingzoo",
+        "env.task=zoo",
+        f"env.workers={workers}",
+        "env.dying=true",
+        "env.horizon=4",
+    ]
     assert recipe("ilvf_p", *small, *task, "env.kwargs.ends={bob: 2, ann: 3}", f"out={out}") == 0
     assert not children()
 
@@ -480,7 +568,9 @@ class TestAsPettingZoo:
             td = env.reset()
             for t in range(there.shape[1]):
                 row = there[k, t]
-                full, td = env.step_and_maybe_reset(td.set(("agents", "action"), row["agents", "action"][None]))
+                full, td = env.step_and_maybe_reset(
+                    td.set(("agents", "action"), row["agents", "action"][None])
+                )
                 for mine, ours in ((full[0], row), (full[0]["next"], row["next"])):
                     seen = env.observation_mask
                     assert torch.equal(
@@ -489,7 +579,9 @@ class TestAsPettingZoo:
                     )
                     assert torch.equal(mine["agents", "state"], ours["agents", "state"])
                     if env.masked:
-                        assert torch.equal(mine["agents", "action_mask"], ours["agents", "action_mask"])
+                        assert torch.equal(
+                            mine["agents", "action_mask"], ours["agents", "action_mask"]
+                        )
                 for key in (("agents", "reward"), "done", "terminated", "truncated"):
                     assert torch.equal(full[0]["next", key], row["next", key])
 
@@ -519,7 +611,12 @@ def test_as_pettingzoo_in_full():
     """Observations without padding, states, statistics at the end, pictures."""
     env = as_pettingzoo(Encircle(4, horizon=2), render_mode="rgb_array")
     seen, infos = env.reset(seed=0)
-    assert [env.observation_space(a).shape for a in env.agents] == [(18,), (6,), (18,), (6,)]  # even numbers see less
+    assert [env.observation_space(a).shape for a in env.agents] == [
+        (18,),
+        (6,),
+        (18,),
+        (6,),
+    ]  # even numbers see less
     assert all(env.observation_space(a).contains(seen[a]) for a in env.agents)
     assert np.array_equal(env.state(), np.concatenate([infos[a]["state"] for a in env.agents]))
     assert env.state_space.contains(env.state())
@@ -536,11 +633,13 @@ def test_as_pettingzoo_in_full():
     assert env.agents == []
     env.close()
     one = as_pettingzoo(Tabular("hidden_pairs"))
-    assert one.env.observation_mask.sum(-1).tolist() == [one.observation_space(a).shape[0] for a in one.possible_agents]
+    assert one.env.observation_mask.sum(-1).tolist() == [
+        one.observation_space(a).shape[0] for a in one.possible_agents
+    ]
 
 
 def test_the_modules_show_themselves(capsys):
-    from ilvf.envs.pettingzoo import main
+    from ilvf.envs.pettingzoo.env import main
 
     main("zoo")
     assert "cat" in capsys.readouterr().out

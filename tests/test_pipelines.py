@@ -10,11 +10,19 @@ from torchrl.data import LazyTensorStorage, ReplayBuffer, SamplerWithoutReplacem
 from torchrl.modules import GRUModule, ProbabilisticActor, TanhNormal, set_recurrent_mode
 from torchrl.objectives import A2CLoss, ClipPPOLoss
 from torchrl.objectives.multiagent import IPPOLoss, MAPPOLoss
-from torchrl.objectives.value import GAE, MultiAgentGAE, TD0Estimator, TD1Estimator, TDLambdaEstimator, VTrace
+from torchrl.objectives.value import (
+    GAE,
+    MultiAgentGAE,
+    TD0Estimator,
+    TD1Estimator,
+    TDLambdaEstimator,
+    VTrace,
+)
 
+from ilvf.credit import Bernoulli, ILVFAdvantage, Soft, Threshold, standardise
+from ilvf.credit.functional import force_diagonal, local_advantage
 from ilvf.envs import Encircle
-from ilvf.losses import ActionValueLoss, Bernoulli, ILVFAdvantage, Soft, Threshold, standardise
-from ilvf.losses.functional import force_diagonal, local_advantage
+from ilvf.losses import ActionValueLoss
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 from ilvf.modules.attention import gumbel_sigmoid
 
@@ -33,7 +41,10 @@ def rollout(*batch, n=N, group="agents", dtype=torch.float32, time=-1):
     done = torch.rand(*batch, 1) < 0.15
     names = [None] * len(batch)
     names[time] = "time"
-    now = {"observation": torch.randn(*batch, n, D, dtype=dtype), "action": torch.randint(A, (*batch, n))}
+    now = {
+        "observation": torch.randn(*batch, n, D, dtype=dtype),
+        "action": torch.randint(A, (*batch, n)),
+    }
     now["action_log_prob"] = torch.full((*batch, n), -1.6, dtype=dtype)
     following = {
         "observation": torch.randn(*batch, n, D, dtype=dtype),
@@ -69,7 +80,9 @@ def own_advantages(td, inner):
 
 
 def policy_of(actor):
-    logits = TensorDictModule(actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")])
+    logits = TensorDictModule(
+        actor.log_probs, in_keys=[("agents", "observation")], out_keys=[("agents", "logits")]
+    )
     return ProbabilisticActor(
         logits,
         in_keys=[("agents", "logits")],
@@ -87,7 +100,9 @@ INNERS = {
     "TD1": lambda: TD1Estimator(**GAMMA, value_network=None),
     "TDLambda": lambda: TDLambdaEstimator(**GAMMA, lmbda=0.8, value_network=None),
     "VTrace": lambda: VTrace(
-        **GAMMA, value_network=None, actor_network=policy_of(CategoricalActor(N, D, A, hidden=8, gain=1.0))
+        **GAMMA,
+        value_network=None,
+        actor_network=policy_of(CategoricalActor(N, D, A, hidden=8, gain=1.0)),
     ),
 }
 
@@ -99,7 +114,10 @@ def test_every_inner_estimator(name):
     td = with_values(rollout())
     torch.manual_seed(1)
     own, target = own_advantages(td, INNERS[name]())
-    for graph, expected in ((torch.eye(N), own), (torch.ones(N, N), own.sum(-2, keepdim=True).expand_as(own))):
+    for graph, expected in (
+        (torch.eye(N), own),
+        (torch.ones(N, N), own.sum(-2, keepdim=True).expand_as(own)),
+    ):
         torch.manual_seed(1)
         out = ILVFAdvantage(INNERS[name](), influence=graph, normalize="none")(td.copy())
         assert torch.allclose(out["agents", "advantage"], expected, atol=1e-5)
@@ -165,7 +183,9 @@ def test_weights_from_any_module():
     def near(observation):
         return torch.exp(-torch.cdist(observation, observation))
 
-    weigh = TensorDictModule(near, in_keys=[("agents", "observation")], out_keys=[("agents", "influence_weight")])
+    weigh = TensorDictModule(
+        near, in_keys=[("agents", "observation")], out_keys=[("agents", "influence_weight")]
+    )
     value = StateCritic(N, D, hidden=8).value_module(state_key="observation")
     out = TensorDictSequential(weigh, ILVFAdvantage(gae(), value, discretise=Soft()))(rollout())
     assert torch.allclose(out["agents", "influence"], near(out["agents", "observation"]), atol=1e-6)
@@ -192,10 +212,15 @@ def test_torchrls_own_losses(kind, functional, how):
     td = rollout()
     expected = ILVFAdvantage(gae(), value)(td.clone())["agents", "advantage"]
     loss.value_estimator(
-        td, params=getattr(loss, "critic_network_params", None), target_params=loss.target_critic_network_params
+        td,
+        params=getattr(loss, "critic_network_params", None),
+        target_params=loss.target_critic_network_params,
     )
     assert torch.allclose(td["agents", "advantage"], expected, atol=1e-5)
-    if kind in (ClipPPOLoss, A2CLoss):  # these do not know of agents in their normalisation or value loss
+    if kind in (
+        ClipPPOLoss,
+        A2CLoss,
+    ):  # these do not know of agents in their normalisation or value loss
         td["agents", "advantage"] = td["agents", "advantage"].contiguous()
     regress = ActionValueLoss(critic, state_key="observation")
     flat = td.reshape(-1).detach()
@@ -208,7 +233,9 @@ def test_torchrls_own_losses(kind, functional, how):
 def test_every_parameter_of_the_critic_is_in_the_loss():
     """So that one optimiser over `loss.parameters()` trains V, Q and the attention."""
     critic = InfluenceCritic(N, D, A, hidden=8)
-    loss = MAPPOLoss(policy_of(CategoricalActor(N, D, A, hidden=8)), critic.value_module(state_key="observation"))
+    loss = MAPPOLoss(
+        policy_of(CategoricalActor(N, D, A, hidden=8)), critic.value_module(state_key="observation")
+    )
     mine = {id(p) for p in loss.parameters()}
     assert all(id(p) in mine for p in critic.parameters())
 
@@ -223,7 +250,9 @@ def test_the_action_value_loss(refused):
     found = loss(td)["loss_action_value"]
     torch.manual_seed(5)
     q = critic.predict(td["agents", "observation"], td["agents", "action"])[1]
-    assert torch.allclose(found, 3 * 0.5 * (q - td["agents", "value_target"]).square().sum((-1, -2)).mean())
+    assert torch.allclose(
+        found, 3 * 0.5 * (q - td["agents", "value_target"]).square().sum((-1, -2)).mean()
+    )
     optimiser = torch.optim.Adam(critic.parameters(), lr=1e-2)
     for _ in range(30):
         optimiser.zero_grad()
@@ -237,7 +266,9 @@ def test_the_action_value_loss(refused):
     q = critic.predict(td["agents", "observation"], td["agents", "action"])[1]
     torch.manual_seed(5)
     squared = (q - padded["agents", "value_target"]).square().squeeze(-1) * padded["agents", "mask"]
-    assert torch.allclose(loss(padded)["loss_action_value"], 3 * 0.5 * squared.sum(-1).mean(), rtol=1e-4)
+    assert torch.allclose(
+        loss(padded)["loss_action_value"], 3 * 0.5 * squared.sum(-1).mean(), rtol=1e-4
+    )
     with refused("InfluenceCritic", "StateCritic"):
         ActionValueLoss(StateCritic(N, D))
     with refused("('agents', 'value_target')"):
@@ -259,7 +290,9 @@ def test_as_a_collectors_postproc():
 def test_as_a_replay_buffers_transform():
     """Rows of the buffer are whole trajectories, so that what is sampled is `[rows, T]`."""
     value = InfluenceCritic(N, D, A, hidden=8).value_module(state_key="observation")
-    buffer = ReplayBuffer(storage=LazyTensorStorage(B), sampler=SamplerWithoutReplacement(), batch_size=4)
+    buffer = ReplayBuffer(
+        storage=LazyTensorStorage(B), sampler=SamplerWithoutReplacement(), batch_size=4
+    )
     buffer.append_transform(ILVFAdvantage(gae(), value))
     buffer.extend(rollout())
     sample = buffer.sample()
@@ -272,7 +305,11 @@ def test_as_a_replay_buffers_transform():
 def test_any_group_name():
     td, renamed = with_values(rollout()), None
     renamed = TensorDict(
-        {"cars": td["agents"], "next": {**td["next"].exclude("agents"), "cars": td["next", "agents"]}}, td.shape
+        {
+            "cars": td["agents"],
+            "next": {**td["next"].exclude("agents"), "cars": td["next", "agents"]},
+        },
+        td.shape,
     )
     renamed.names = [None, "time"]
     one, other = ILVFAdvantage(gae())(td), ILVFAdvantage(gae(), group="cars")(renamed)
@@ -284,7 +321,11 @@ def test_several_groups_are_one_team():
     """Two groups of 2 and 3 with a joint influence of 5 × 5 equal one group of 5."""
     td = with_values(rollout(n=5), n=5)
     split = TensorDict(
-        {"next": td["next"].exclude("agents"), "influence_weight": td["agents", "influence_weight"]}, td.shape
+        {
+            "next": td["next"].exclude("agents"),
+            "influence_weight": td["agents", "influence_weight"],
+        },
+        td.shape,
     )
     split.names = td.names
     for name, part in (("cars", slice(0, 2)), ("lights", slice(2, 5))):
@@ -343,9 +384,13 @@ def test_any_batch_and_time_dimensions(shifted):
     assert torch.allclose(estimator(one)["agents", "advantage"], expected[4], atol=1e-6)
     unnamed = td[4].clone()
     unnamed.names = None
-    assert torch.allclose(estimator(unnamed, time_dim=0)["agents", "advantage"], expected[4], atol=1e-6)
+    assert torch.allclose(
+        estimator(unnamed, time_dim=0)["agents", "advantage"], expected[4], atol=1e-6
+    )
     first = td.clone().transpose(0, 1).contiguous()  # carries the name with it
-    assert torch.allclose(estimator(first)["agents", "advantage"].transpose(0, 1), expected, atol=1e-6)
+    assert torch.allclose(
+        estimator(first)["agents", "advantage"].transpose(0, 1), expected, atol=1e-6
+    )
     first.names = None
     found = estimator(first.select(*td.keys()), time_dim=0)["agents", "advantage"]
     assert torch.allclose(found.transpose(0, 1), expected, atol=1e-6)
@@ -355,10 +400,15 @@ def test_double_precision():
     td = rollout(dtype=torch.float64)
     critic = InfluenceCritic(N, D, A, hidden=8).double()
     for part in (Threshold(), Bernoulli(), Soft()):
-        out = ILVFAdvantage(gae(), critic.value_module(state_key="observation"), discretise=part)(td.clone())
+        out = ILVFAdvantage(gae(), critic.value_module(state_key="observation"), discretise=part)(
+            td.clone()
+        )
         assert out["agents", "advantage"].dtype == torch.float64
         assert out["agents", "influence"].dtype == torch.float64
-    assert ActionValueLoss(critic, state_key="observation")(out)["loss_action_value"].dtype == torch.float64
+    assert (
+        ActionValueLoss(critic, state_key="observation")(out)["loss_action_value"].dtype
+        == torch.float64
+    )
 
 
 # ---------------------------------------------------------------------- draws
@@ -377,7 +427,9 @@ def test_one_draw_per_call_per_epoch_or_per_rollout():
     before = flat["agents", "advantage"].clone()
     every.mix(flat)  # an epoch's own draw, from a flat batch
     assert not torch.equal(flat["agents", "influence"].reshape(once.shape), once)
-    expected = standardise(local_advantage(flat["agents", "influence"], flat["agents", "individual_advantage"]))
+    expected = standardise(
+        local_advantage(flat["agents", "influence"], flat["agents", "individual_advantage"])
+    )
     assert torch.allclose(flat["agents", "advantage"], expected)
     assert not torch.allclose(flat["agents", "advantage"], before)
 
@@ -387,7 +439,9 @@ def test_its_own_generator_leaves_the_global_one_alone():
     draws = []
     for seed in (3, 3, 4):
         before = torch.get_rng_state()
-        estimator = ILVFAdvantage(gae(), discretise=Bernoulli(), generator=torch.Generator().manual_seed(seed))
+        estimator = ILVFAdvantage(
+            gae(), discretise=Bernoulli(), generator=torch.Generator().manual_seed(seed)
+        )
         draws.append(estimator(td.copy())["agents", "influence"])
         assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(draws[0], draws[1])
@@ -395,7 +449,9 @@ def test_its_own_generator_leaves_the_global_one_alone():
 
 
 # ---------------------------------------------------------------------- compile, vmap
-@pytest.mark.parametrize("part", [Threshold(), Bernoulli(), Soft()], ids=["threshold", "bernoulli", "soft"])
+@pytest.mark.parametrize(
+    "part", [Threshold(), Bernoulli(), Soft()], ids=["threshold", "bernoulli", "soft"]
+)
 def test_the_whole_of_credit_compiles(part):
     def credit(weight, own):
         return standardise(local_advantage(force_diagonal(part(weight, None)), own))
@@ -405,7 +461,9 @@ def test_the_whole_of_credit_compiles(part):
     torch.manual_seed(2)
     found = compiled(weight, own)
     assert found.shape == (B, N, 1)
-    if not isinstance(part, Bernoulli):  # whose random numbers a compiled graph draws in its own order
+    if not isinstance(
+        part, Bernoulli
+    ):  # whose random numbers a compiled graph draws in its own order
         assert torch.allclose(found, credit(weight, own), atol=1e-6)
 
 
@@ -415,7 +473,9 @@ def test_sampling_under_vmap():
     draw = torch.vmap(lambda w: Bernoulli(noise=False)(w), randomness="different")(weight)
     assert draw.mean() == pytest.approx(0.3, abs=0.02)
     assert not torch.equal(draw[0], draw[1]) or not torch.equal(draw[0], draw[2])
-    noisy = torch.vmap(lambda h: gumbel_sigmoid(h, 1.0), randomness="different")(torch.zeros(50, N, N))
+    noisy = torch.vmap(lambda h: gumbel_sigmoid(h, 1.0), randomness="different")(
+        torch.zeros(50, N, N)
+    )
     assert noisy.flatten(1).std(0).min() > 0
     critic = InfluenceCritic(N, D, A, hidden=8)
     state, action = torch.randn(5, B, N, D), torch.randint(A, (5, B, N))
@@ -446,7 +506,9 @@ def test_continuous_actions():
     td = ILVFAdvantage(gae(), value)(td.detach())
     loss = MAPPOLoss(actor, value)
     loss.set_keys(
-        advantage=("agents", "advantage"), value_target=("agents", "value_target"), value=("agents", "state_value")
+        advantage=("agents", "advantage"),
+        value_target=("agents", "value_target"),
+        value=("agents", "state_value"),
     )
     flat = td.reshape(-1)
     terms = {**loss(flat), **ActionValueLoss(critic, state_key="observation")(flat)}
@@ -463,10 +525,15 @@ class _Split(nn.Module):
 def test_a_recurrent_actor():
     """A GRU over the joint observation, trained by MAPPOLoss on whole trajectories: the estimator does not mind."""
     gru = GRUModule(
-        input_size=N * D, hidden_size=8, in_keys=["joint", "hidden", "is_init"], out_keys=["f", ("next", "hidden")]
+        input_size=N * D,
+        hidden_size=8,
+        in_keys=["joint", "hidden", "is_init"],
+        out_keys=["f", ("next", "hidden")],
     )
     head = nn.Sequential(nn.Linear(8, N * A), nn.Unflatten(-1, (N, A)))
-    net = TensorDictSequential(gru, TensorDictModule(head, in_keys=["f"], out_keys=[("agents", "logits")]))
+    net = TensorDictSequential(
+        gru, TensorDictModule(head, in_keys=["f"], out_keys=[("agents", "logits")])
+    )
     actor = ProbabilisticActor(
         net,
         in_keys=[("agents", "logits")],
@@ -479,11 +546,16 @@ def test_a_recurrent_actor():
     td = rollout()
     for part in (td, td["next"]):
         part["joint"] = part["agents", "observation"].flatten(-2)
-        part["is_init"], part["hidden"] = torch.zeros(B, T, 1, dtype=torch.bool), torch.zeros(B, T, 1, 8)
+        part["is_init"], part["hidden"] = (
+            torch.zeros(B, T, 1, dtype=torch.bool),
+            torch.zeros(B, T, 1, 8),
+        )
     td = ILVFAdvantage(gae(), value)(td)
     loss = MAPPOLoss(actor, value)
     loss.set_keys(
-        advantage=("agents", "advantage"), value_target=("agents", "value_target"), value=("agents", "state_value")
+        advantage=("agents", "advantage"),
+        value_target=("agents", "value_target"),
+        value=("agents", "state_value"),
     )
     with set_recurrent_mode(True):
         terms = loss(td)
@@ -494,10 +566,15 @@ def test_a_recurrent_actor():
 def test_a_recurrent_critic_belongs_to_inner(refused):
     """As `critic` it is refused; inside `MultiAgentGAE(shifted=True)` it works."""
     gru = GRUModule(
-        input_size=D, hidden_size=8, in_keys=["observation", "hidden", "is_init"], out_keys=["f", ("next", "hidden")]
+        input_size=D,
+        hidden_size=8,
+        in_keys=["observation", "hidden", "is_init"],
+        out_keys=["f", ("next", "hidden")],
     )
     head = TensorDictModule(
-        nn.Sequential(nn.Linear(8, N), nn.Unflatten(-1, (N, 1))), in_keys=["f"], out_keys=[("agents", "state_value")]
+        nn.Sequential(nn.Linear(8, N), nn.Unflatten(-1, (N, 1))),
+        in_keys=["f"],
+        out_keys=[("agents", "state_value")],
     )
     critic = TensorDictSequential(gru, head)
     with refused("recurrent", "shifted=True"):
@@ -505,7 +582,10 @@ def test_a_recurrent_critic_belongs_to_inner(refused):
     td = rollout()
     for part in (td, td["next"]):
         part["observation"] = part["agents", "observation"].mean(-2)
-        part["is_init"], part["hidden"] = torch.zeros(B, T, 1, dtype=torch.bool), torch.zeros(B, T, 1, 8)
+        part["is_init"], part["hidden"] = (
+            torch.zeros(B, T, 1, dtype=torch.bool),
+            torch.zeros(B, T, 1, 8),
+        )
     with set_recurrent_mode(True):
         inner = MultiAgentGAE(**GAMMA, lmbda=0.8, value_network=critic, shifted=True)
         out = ILVFAdvantage(inner, influence=torch.eye(N), normalize="none")(td)
@@ -528,7 +608,9 @@ def test_mistakes_name_the_key_and_both_shapes(refused):
         estimator(team)
     bare = td.copy()
     bare["next", "agents", "reward"] = torch.randn(B, T, N)
-    with refused("('next', 'agents', 'reward')", f"({B}, {T}, {N})", f"({B}, {T}, {N}, 1)", f"({B}, {T}, 1)"):
+    with refused(
+        "('next', 'agents', 'reward')", f"({B}, {T}, {N})", f"({B}, {T}, {N}, 1)", f"({B}, {T}, 1)"
+    ):
         estimator(bare)
     with refused("influence_weight", "needed"):
         estimator(td.exclude(("agents", "influence_weight")))
@@ -580,7 +662,9 @@ def test_keys_that_the_wrapped_estimator_has_are_taken_over():
     loss.set_keys(**keys, value_target=("agents", "g"))
     loss.make_value_estimator(ILVFAdvantage(loss.value_estimator))
     td = rollout()
-    loss.value_estimator(td, params=loss.critic_network_params, target_params=loss.target_critic_network_params)
+    loss.value_estimator(
+        td, params=loss.critic_network_params, target_params=loss.target_critic_network_params
+    )
     plain = ILVFAdvantage(gae(), value)(rollout_like(td))
     assert torch.allclose(td["agents", "a"], plain["agents", "advantage"], atol=1e-5)
     assert torch.allclose(td["agents", "g"], plain["agents", "value_target"], atol=1e-5)
@@ -588,5 +672,7 @@ def test_keys_that_the_wrapped_estimator_has_are_taken_over():
 
 def rollout_like(td):
     names = ("observation", "action", "action_log_prob")
-    keys = [("agents", k) for k in names] + [("next", "agents", k) for k in ("observation", "reward")]
+    keys = [("agents", k) for k in names] + [
+        ("next", "agents", k) for k in ("observation", "reward")
+    ]
     return td.select(*keys, ("next", "done"), ("next", "terminated")).clone()

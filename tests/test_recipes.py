@@ -55,7 +55,12 @@ def test_a_random_policy_is_evaluated_without_a_checkpoint(recipe, tmp_path, cap
     """The mean of a random team's reward, twice the same; and whose policy there is none of is refused."""
     pages = []
     for _ in range(2):
-        assert recipe("evaluate", "policy=random", "env.n_agents=4", "env.horizon=10", f"out={tmp_path}") == 0
+        assert (
+            recipe(
+                "evaluate", "policy=random", "env.n_agents=4", "env.horizon=10", f"out={tmp_path}"
+            )
+            == 0
+        )
         pages.append(capsys.readouterr().out)
     assert pages[0] == pages[1]
     assert "reward/agent_step" in pages[0]
@@ -68,7 +73,9 @@ def test_a_random_policy_is_evaluated_without_a_checkpoint(recipe, tmp_path, cap
 def test_random_actions_are_uniform_among_the_possible():
     actor = RandomActor(3, masked=True)
     mask = torch.tensor([True, False, True]).expand(4000, 2, 3)
-    td = TensorDict({"agents": {"observation": torch.randn(4000, 2, 5), "action_mask": mask}}, [4000])
+    td = TensorDict(
+        {"agents": {"observation": torch.randn(4000, 2, 5), "action_mask": mask}}, [4000]
+    )
     action = actor(td)["agents", "action"]
     assert set(action.unique().tolist()) == {0, 2}
     assert (action == 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
@@ -93,7 +100,7 @@ def test_mistakes(name, argument, words, recipe, out, capsys):
 def test_the_papers_preset_has_no_key_of_nobody():
     """A misspelt key in a preset would be left out in silence."""
     from conftest import ROOT
-    from ilvf.config import _leaves, _load, resolve
+    from ilvf.experiment.command_line import _leaves, _load, resolve
 
     recipes = [ROOT / "recipes" / f"{name}.py" for name in ("ilvf_p", *RECIPES)]
     known = {key for path in recipes for key in _flat(resolve(path, {}))}
@@ -103,6 +110,6 @@ def test_the_papers_preset_has_no_key_of_nobody():
 
 
 def _flat(config):
-    from ilvf.config import flatten
+    from ilvf.experiment.command_line import flatten
 
     return flatten(config)

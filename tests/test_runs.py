@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 import ilvf
 from conftest import ROOT, TINY
 from ilvf.envs import Encircle
-from ilvf.tracking import METRICS, read_rows
+from ilvf.experiment.tracking import METRICS, read_rows
 
 RECIPE = str(ROOT / "recipes" / "ilvf_p.py")
 
@@ -45,7 +45,9 @@ def curve(out, key="reward/agent_step"):
 
 def start(out, *args):
     """The recipe in a process of its own."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR")
+    }
     command = [sys.executable, RECIPE, *TINY, f"out={out}", *args]
     return subprocess.Popen(
         command,
@@ -84,9 +86,23 @@ def test_a_run_leaves_everything_a_user_needs(out, recipe, capsys):
     assert tags["git.dirty"] in ("True", "False")
     assert tags["version.torch"] == torch.__version__
     assert int(tags["hardware.cores"]) >= 1
-    assert {"time/wall_s", "time/frames_per_s", "eval/return/team", "attention/auroc_reward"} <= set(run.data.metrics)
-    files = {f.path for k in ("checkpoints", "pictures", None) for f in client.list_artifacts(run.info.run_id, k)}
-    assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "pictures/learning-curve.png", "config.yaml"} <= files
+    assert {
+        "time/wall_s",
+        "time/frames_per_s",
+        "eval/return/team",
+        "attention/auroc_reward",
+    } <= set(run.data.metrics)
+    files = {
+        f.path
+        for k in ("checkpoints", "pictures", None)
+        for f in client.list_artifacts(run.info.run_id, k)
+    }
+    assert {
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "pictures/learning-curve.png",
+        "config.yaml",
+    } <= files
     assert {"pictures/influence-00000080.png", "pictures/episode-00000080.png"} <= files
     assert (out / "artifacts" / run.info.run_id).is_dir()  # beside the store
     assert [s for s, _ in curve(out)] == [40, 80]  # x axis: environment frames
@@ -119,7 +135,10 @@ def test_three_and_three_are_six(out, recipe, option):
     first, second = parameters(only_run(whole)), parameters(only_run(halves))
     assert all(torch.equal(first[k], second[k]) for k in first)
     assert curve(whole) == curve(halves)  # one MLflow run, one curve, the same numbers
-    states = [torch.load(only_run(f) / "checkpoints" / "last.ckpt", weights_only=True) for f in (whole, halves)]
+    states = [
+        torch.load(only_run(f) / "checkpoints" / "last.ckpt", weights_only=True)
+        for f in (whole, halves)
+    ]
     assert states[0]["ilvf"]["state"]["frames"] == states[1]["ilvf"]["state"]["frames"] == 6 * 4 * 7
     moments = [s["optimizer_states"][0]["state"] for s in states]
     assert all(torch.equal(moments[0][k]["exp_avg"], moments[1][k]["exp_avg"]) for k in moments[0])
@@ -144,7 +163,10 @@ def test_a_checkpoint_from_elsewhere_begins_a_run_of_its_own(out, recipe, store)
     other.mkdir()
     (other / "mlflow.db").write_bytes(store.read_bytes())
     (other / "copy.ckpt").write_bytes((only_run(out) / "checkpoints" / "last.ckpt").read_bytes())
-    assert recipe("ilvf_p", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3") == 0
+    assert (
+        recipe("ilvf_p", f"resume={other / 'copy.ckpt'}", f"out={other}", "trainer.max_epochs=3")
+        == 0
+    )
     assert [s for s, _ in curve(other)] == [120]
 
 
@@ -159,7 +181,9 @@ def test_kill_9_and_resume(out, recipe):
         file.write('{"frames": 99999, "rew')  # the kill has cut a line
     assert recipe("ilvf_p", "resume=last", f"out={out}", f"trainer.max_epochs={before + 3}") == 0
     steps = [s for s, _ in curve(out)]
-    assert steps == [40 * (k + 1) for k in range(before + 3)]  # nothing lost, nothing twice, one run
+    assert steps == [
+        40 * (k + 1) for k in range(before + 3)
+    ]  # nothing lost, nothing twice, one run
     assert mlflow_runs(out)[1][0].info.status == "FINISHED"
     assert len(read_rows(run_dir / METRICS)) == before + 3
 
@@ -174,7 +198,9 @@ def test_signals_end_a_run_cleanly(out, number):
     assert f"stopped by {number.name}" in said
     assert "Traceback" not in said
     saved = torch.load(only_run(out) / "checkpoints" / "last.ckpt", weights_only=True)
-    assert saved["ilvf"]["state"]["frames"] == curve(out)[-1][0]  # the checkpoint is of the last logged iteration
+    assert (
+        saved["ilvf"]["state"]["frames"] == curve(out)[-1][0]
+    )  # the checkpoint is of the last logged iteration
     assert mlflow_runs(out)[1][0].info.status == "KILLED"
 
 
@@ -189,14 +215,19 @@ def test_three_runs_at_once_on_a_fresh_store(tmp_path):
 
 def test_seeds_compare_and_evaluate(out, recipe, capfd):
     for influence in ("learned", "reward_graph"):
-        assert recipe("ilvf_p", *TINY, f"out={out}", "seeds=0-1", f"algorithm.influence={influence}") == 0
+        assert (
+            recipe("ilvf_p", *TINY, f"out={out}", "seeds=0-1", f"algorithm.influence={influence}")
+            == 0
+        )
     assert len(run_dirs(out)) == 4
     capfd.readouterr()
 
     assert recipe("compare", f"out={out}") == 0
     said = capfd.readouterr().out
     assert re.search(r"influence=learned +2 ", said)
-    assert re.search(r"influence=reward_graph +2 .* 1\.00\s", said)  # the oracle has all of its own gain
+    assert re.search(
+        r"influence=reward_graph +2 .* 1\.00\s", said
+    )  # the oracle has all of its own gain
     assert (out / "compare-encircle.png").stat().st_size > 10_000
 
     run_dir = next(d for d in run_dirs(out) if "-s1-" in d.name)
@@ -204,7 +235,9 @@ def test_seeds_compare_and_evaluate(out, recipe, capfd):
     assert recipe("evaluate", f"checkpoint={run_dir / 'checkpoints' / 'last.ckpt'}") == 0
     said = capfd.readouterr().out
     team = float(re.search(r"return/team +(-[\d.]+)", said)[1])
-    assert team == pytest.approx(rows[-1]["eval/return/team"], abs=1e-3)  # the same evaluation again
+    assert team == pytest.approx(
+        rows[-1]["eval/return/team"], abs=1e-3
+    )  # the same evaluation again
     assert (run_dir / "checkpoints" / "last-episode.png").exists()
 
     assert recipe("evaluate", f"checkpoint={run_dir}", "algorithm.eval_episodes=5", "seed=3") == 0
@@ -223,7 +256,9 @@ def test_two_processes_agree(out):
     ranks = saved["ilvf"]["state"]["ranks"]
     assert len(ranks) == 2
     assert ranks[0]["checksum"] == ranks[1]["checksum"]
-    assert not torch.equal(ranks[0]["env"]["position"], ranks[1]["env"]["position"])  # each has its own environments
+    assert not torch.equal(
+        ranks[0]["env"]["position"], ranks[1]["env"]["position"]
+    )  # each has its own environments
     assert not torch.equal(ranks[0]["generators"]["torch"], ranks[1]["generators"]["torch"])
     assert saved["ilvf"]["state"]["frames"] == 2 * 2 * 40
     assert [s for s, _ in curve(out)] == [80, 160]
@@ -287,8 +322,13 @@ def test_a_nan_ends_the_run_and_keeps_the_last_good_checkpoint(out, recipe, caps
         return reward(self, world) * (float("nan") if len(calls) > 25 else 1.0)
 
     monkeypatch.setattr(Encircle, "reward", poisoned)
-    assert recipe("ilvf_p", *TINY, f"out={out}", "trainer.max_epochs=5", "algorithm.eval_every=100") == 2
-    assert re.search(r"error: loss_\w+ became nan at optimiser step 9 \(iteration 3", capsys.readouterr().err)
+    assert (
+        recipe("ilvf_p", *TINY, f"out={out}", "trainer.max_epochs=5", "algorithm.eval_every=100")
+        == 2
+    )
+    assert re.search(
+        r"error: loss_\w+ became nan at optimiser step 9 \(iteration 3", capsys.readouterr().err
+    )
     saved = torch.load(only_run(out) / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["ilvf"]["state"]["frames"] == 80  # two iterations of 40 frames were good
     assert all(torch.isfinite(v).all() for v in saved["state_dict"].values())
@@ -306,12 +346,14 @@ def test_a_server_that_is_not_there(out, recipe, capsys, monkeypatch):
     begun = time.monotonic()
     assert recipe("ilvf_p", *TINY, f"out={out}") == 2
     assert time.monotonic() - begun < 15
-    assert re.search(r"error: the MLflow server http://127.0.0.1:9 .* cannot be reached", capsys.readouterr().err)
+    assert re.search(
+        r"error: the MLflow server http://127.0.0.1:9 .* cannot be reached", capsys.readouterr().err
+    )
 
 
 def test_a_store_that_fails_in_mid_run(out, recipe, capsys, monkeypatch, recwarn):
     """The database vanishes after the first iteration: training ends as usual, and says so once."""
-    from ilvf.tracking import MLflowTracker
+    from ilvf.experiment.tracking import MLflowTracker
 
     log, calls = MLflowTracker.log_metrics, []
 
@@ -335,7 +377,13 @@ def test_a_store_that_fails_in_mid_run(out, recipe, capsys, monkeypatch, recwarn
     assert [s for s, _ in curve(out)] == [40]  # what was logged is still there
     monkeypatch.setattr(MLflowTracker, "log_metrics", log)
     assert recipe("ilvf_p", f"resume={only_run(out)}", f"out={out}", "trainer.max_epochs=5") == 0
-    assert [s for s, _ in curve(out)] == [40, 80, 120, 160, 200]  # and the rest comes with the next start
+    assert [s for s, _ in curve(out)] == [
+        40,
+        80,
+        120,
+        160,
+        200,
+    ]  # and the rest comes with the next start
 
 
 def test_records_wait_for_a_store_that_comes_back(out, recipe, monkeypatch):
@@ -389,7 +437,9 @@ def test_every_key_turns_something(recipe, option, tmp_path, store, monkeypatch)
         (out / "mlflow.db").write_bytes(store.read_bytes())
         assert recipe("ilvf_p", *TINY, "algorithm.lr=0.03", f"out={out}", *args) == 0
         ends.append(parameters(only_run(out)))
-    same = ends[0].keys() == ends[1].keys() and all(v.shape == ends[1][k].shape for k, v in ends[0].items())
+    same = ends[0].keys() == ends[1].keys() and all(
+        v.shape == ends[1][k].shape for k, v in ends[0].items()
+    )
     assert not same or any(not torch.equal(v, ends[1][k]) for k, v in ends[0].items())
 
 

@@ -8,9 +8,9 @@ from torch import tensor
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from ilvf.envs import Tabular, TabularGame, make_game
-from ilvf.envs.tabular import describe
-from ilvf.envs.tabular_games import NAMES, hidden_pairs, product_transition, random_game
-from ilvf.envs.tabular_theory import digits, place_values
+from ilvf.envs.tabular.env import describe
+from ilvf.envs.tabular.games import NAMES, hidden_pairs, product_transition, random_game
+from ilvf.envs.tabular.theory import digits, place_values
 
 F64 = torch.float64
 
@@ -22,7 +22,14 @@ def still(reward, p1, gamma=0.9):
     table = tensor([reward.get(i, [0.0] * 4) for i in range(2)], dtype=F64).T.reshape(1, 1, 4, 2)
     one = torch.ones(1, 1, dtype=F64)
     return TabularGame(
-        (1, 1), (2, 2), one.expand(1, 1, 4, 1), table, one, torch.eye(2, dtype=torch.bool), logits, gamma
+        (1, 1),
+        (2, 2),
+        one.expand(1, 1, 4, 1),
+        table,
+        one,
+        torch.eye(2, dtype=torch.bool),
+        logits,
+        gamma,
     )
 
 
@@ -50,7 +57,9 @@ def test_gradient_of_one_state():
     game = still(OWN_ACTION, [0.5, 0.3])
     wanted = [[-2.5, 2.5], [0.0, 0.0]]
     assert torch.allclose(game.policy_gradient()[0, :, 0], tensor(wanted, dtype=F64))
-    assert torch.allclose(game.local_policy_gradient(torch.eye(2))[0, :, 0], tensor(wanted, dtype=F64))
+    assert torch.allclose(
+        game.local_policy_gradient(torch.eye(2))[0, :, 0], tensor(wanted, dtype=F64)
+    )
 
 
 def test_variance_of_one_state():
@@ -63,7 +72,9 @@ def test_variance_of_one_state():
     own, team = game.gradient_variance(torch.eye(2)), game.gradient_variance(torch.ones(2, 2))
     assert own[0, 0].item() == pytest.approx(0.1152)
     assert team[0, 0].item() == pytest.approx(0.1952)
-    assert own[0, 1].item() == pytest.approx(0.0, abs=1e-12)  # p = 0.5: both actions give the same g
+    assert own[0, 1].item() == pytest.approx(
+        0.0, abs=1e-12
+    )  # p = 0.5: both actions give the same g
 
 
 def test_values_and_visits_of_two_states():
@@ -71,7 +82,9 @@ def test_values_and_visits_of_two_states():
     flip = tensor([[0.0, 1.0], [1.0, 0.0]], dtype=F64).reshape(1, 2, 1, 2)
     reward = tensor([[0.0], [1.0]], dtype=F64).reshape(1, 2, 1, 1)
     start, logits = tensor([[1.0, 0.0]], dtype=F64), torch.zeros(1, 1, 2, 1, dtype=F64)
-    game = TabularGame((2,), (1,), flip, reward, start, torch.ones(1, 1, dtype=torch.bool), logits, 0.5)
+    game = TabularGame(
+        (2,), (1,), flip, reward, start, torch.ones(1, 1, dtype=torch.bool), logits, 0.5
+    )
     assert game.values()[0, :, 0].tolist() == pytest.approx([2 / 3, 4 / 3])
     assert game.visitation()[0].tolist() == pytest.approx([4 / 3, 2 / 3])
 
@@ -95,8 +108,12 @@ def test_a_batch_equals_single_games():
     games = random_game(5, states=(2, 3, 2), actions=(2, 2, 3), density=0.3, seed=2)
     weight = torch.rand(12, 3, 3, generator=torch.Generator().manual_seed(0))
     for name, arguments in {
-        **dict.fromkeys(("values", "action_values", "visitation", "policy_gradient", "objective"), ()),
-        **dict.fromkeys(("influence", "averaged_influence", "state_value_influence", "policy_rank"), ()),
+        **dict.fromkeys(
+            ("values", "action_values", "visitation", "policy_gradient", "objective"), ()
+        ),
+        **dict.fromkeys(
+            ("influence", "averaged_influence", "state_value_influence", "policy_rank"), ()
+        ),
         **dict.fromkeys(("local_policy_gradient", "gradient_variance"), (weight,)),
     }.items():
         many = getattr(games, name)(*arguments).double()
@@ -113,7 +130,10 @@ def test_gradient_against_finite_differences():
     for k in range(len(exact)):
         e = torch.zeros_like(exact)
         e[k] = step
-        up, down = (replace(game, logits=game.logits + s * e.view_as(game.logits)).objective().item() for s in (1, -1))
+        up, down = (
+            replace(game, logits=game.logits + s * e.view_as(game.logits)).objective().item()
+            for s in (1, -1)
+        )
         assert (up - down) / (2 * step) == pytest.approx(exact[k].item(), abs=1e-6)
 
 
@@ -124,7 +144,9 @@ def sets(game, state=None):
     if state is None:
         assert (influence == influence[0]).all()
     row = influence[0 if state is None else state]
-    return ["".join(str(j) for j in range(game.n_agents) if row[i, j]) for i in range(game.n_agents)]
+    return [
+        "".join(str(j) for j in range(game.n_agents) if row[i, j]) for i in range(game.n_agents)
+    ]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -150,26 +172,39 @@ def test_the_best_of_matching_and_the_dilemma_of_gifts():
     """γ = 0.9: 1 per step is 10. All give: 10 each; nobody gives: 0; who alone stops giving from state 1 gains 9."""
     sure = 40.0  # logit of a certain action
     game = make_game("matching", n_agents=2)
-    copies = torch.stack([game.local_states == b for b in range(2)], -1).permute(1, 0, 2).double()  # [N, S, A]
-    assert torch.allclose(replace(game, logits=sure * copies[None]).values(), torch.tensor(10.0).double())
+    copies = (
+        torch.stack([game.local_states == b for b in range(2)], -1).permute(1, 0, 2).double()
+    )  # [N, S, A]
+    assert torch.allclose(
+        replace(game, logits=sure * copies[None]).values(), torch.tensor(10.0).double()
+    )
     game = make_game("gifts", n_agents=3)
     everybody, nobody = torch.zeros(1, 3, 8, 2).double(), torch.zeros(1, 3, 8, 2).double()
     everybody[..., 1], nobody[..., 0] = sure, sure
     alone = everybody.clone()
     alone[0, 0] = nobody[0, 0]
     given, kept, stopped = (replace(game, logits=x).values()[0] for x in (everybody, nobody, alone))
-    assert torch.allclose(given[7], torch.full((3,), 10.0).double())  # from the state in which all give
+    assert torch.allclose(
+        given[7], torch.full((3,), 10.0).double()
+    )  # from the state in which all give
     assert torch.allclose(kept[0], torch.zeros(3).double())
-    assert stopped[7, 0].item() == pytest.approx(10 + 9)  # from the next step on it saves 1: 0.9 / (1 − 0.9)
+    assert stopped[7, 0].item() == pytest.approx(
+        10 + 9
+    )  # from the next step on it saves 1: 0.9 / (1 − 0.9)
     assert stopped[7].sum() < given[7].sum()
 
 
 def test_influence_of_switch_changes_with_the_mode():
-    game = make_game("switch", n_agents=4)  # modes 0, 1, 2; the others have two states, so a mode lasts 8 joint states
+    game = make_game(
+        "switch", n_agents=4
+    )  # modes 0, 1, 2; the others have two states, so a mode lasts 8 joint states
     for mode, moved in enumerate("123"):
         assert sets(game, 8 * mode) == sets(game, 8 * mode + 7) == ["0" + moved, "1", "2", "3"]
     two = make_game("switch", n_agents=2)
-    assert (sets(two, 0), sets(two, 2)) == (["01", "1"], ["0", "1"])  # in mode 1 there is no agent 2
+    assert (sets(two, 0), sets(two, 2)) == (
+        ["01", "1"],
+        ["0", "1"],
+    )  # in mode 1 there is no agent 2
 
 
 def test_influence_travels_along_observations():
@@ -202,7 +237,9 @@ def test_the_graphs_contain_what_is_exact(name):
     """s_j moves V_i, and a_j moves Q_i, only where `value_graph` and `influence_graph` allow it."""
     env = Tabular(name, n_agents={"common_cause": 3, "xor": 2}.get(name, 4), seed=0)
     moved, acted = env.game.state_value_influence()[0].any(0), env.true_influence().any(0).T
-    assert ((moved | acted).sum() > env.n_agents) != (name == "matching")  # only there, nothing beside the diagonal
+    assert ((moved | acted).sum() > env.n_agents) != (
+        name == "matching"
+    )  # only there, nothing beside the diagonal
     assert not (moved & ~env.value_graph).any()
     assert not (acted.T & ~env.influence_graph).any()
 
@@ -215,7 +252,9 @@ def test_graphs_by_hand():
     cause = Tabular("common_cause")
     assert cause.reward_graph.int().tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 1]]
     assert cause.observation_graph.int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
-    hidden = Tabular("hidden_pairs")  # a_1 and a_2 nudge s'_0, s_1' is not steered by anybody's action
+    hidden = Tabular(
+        "hidden_pairs"
+    )  # a_1 and a_2 nudge s'_0, s_1' is not steered by anybody's action
     assert hidden.transition_graph[0].all()
     assert hidden.transition_graph[1].int().tolist() == [1, 1, 0]
 
@@ -278,7 +317,9 @@ def test_common_random_numbers(name):
         after.append(env.rng.get_state())
     assert torch.equal(after[0][:, 1:], after[2][:, 1:])
     assert torch.equal(after[1], after[3])  # as many numbers drawn
-    assert torch.equal(after[0][:, 0], after[2][:, 0]) == (name == "switch")  # whose agent 0 cannot move its state
+    assert torch.equal(after[0][:, 0], after[2][:, 0]) == (
+        name == "switch"
+    )  # whose agent 0 cannot move its state
 
 
 def test_an_agents_noise_is_its_own(monkeypatch):
@@ -323,13 +364,17 @@ def test_the_actor_is_the_games_policy():
     env, actor = Tabular(game, num_envs=50, horizon=5, seed=0), game.actor()
     td = env.reset()
     exact = game.policy()[0][:, env.joint_state(env.world)].transpose(0, 1)  # [B, N, A]
-    assert torch.allclose(actor.log_probs(td["agents", "observation"]).exp(), exact.float(), atol=1e-6)
+    assert torch.allclose(
+        actor.log_probs(td["agents", "observation"]).exp(), exact.float(), atol=1e-6
+    )
     with set_exploration_type(ExplorationType.DETERMINISTIC):
         out = actor(td.clone())
     assert torch.equal(out["agents", "action"], exact.argmax(-1))
     assert torch.allclose(out["agents", "action_log_prob"].exp(), exact.amax(-1).float(), atol=1e-6)
     torch.manual_seed(0)
-    share = torch.stack([actor(td.clone())["agents", "action"] for _ in range(2000)]).float().mean(0)
+    share = (
+        torch.stack([actor(td.clone())["agents", "action"] for _ in range(2000)]).float().mean(0)
+    )
     assert torch.allclose(share, exact[..., 1].float(), atol=4.5 * 0.5 / 2000**0.5)
 
 
@@ -352,7 +397,10 @@ GAME = make_game("chain", n_agents=2)
         (dict(transition=GAME.transition * 0.5), ("transition", "sum to 1", "0.5")),
         (dict(start=tensor([[1.5, -0.5, 0.0, 0.0]], dtype=F64)), ("start", "-0.5", "non-negative")),
         (dict(reward=GAME.reward * float("nan")), ("reward", "NaN")),
-        (dict(observation_graph=torch.zeros(2, 2, dtype=torch.bool)), ("observation_graph", "diagonal")),
+        (
+            dict(observation_graph=torch.zeros(2, 2, dtype=torch.bool)),
+            ("observation_graph", "diagonal"),
+        ),
         (dict(observation_graph=torch.eye(2)), ("observation_graph", "boolean")),
         (dict(gamma=1.0), ("gamma=1.0", "[0, 1)")),
         (dict(states=(2, 2, 1)), ("states=(2, 2, 1)", "actions=(2, 2)")),

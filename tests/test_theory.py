@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ilvf.envs import make_game
-from ilvf.envs.tabular_games import hidden_pairs, random_game
+from ilvf.envs.tabular.games import hidden_pairs, random_game
 
 EXACT = 1e-10
 
@@ -51,7 +51,9 @@ class TestTheorem1:
         assert not (averaged & ~minimal).any()
         extra = torch.rand(minimal.shape, generator=torch.Generator().manual_seed(n)) < 0.3
         assert ((minimal | extra) != minimal).any()
-        weighted = torch.where(averaged, 1.0, torch.rand(minimal.shape, generator=torch.Generator().manual_seed(n)))
+        weighted = torch.where(
+            averaged, 1.0, torch.rand(minimal.shape, generator=torch.Generator().manual_seed(n))
+        )
         for influence in (averaged, minimal | extra, weighted, torch.ones(n, n)):
             assert worst(game.local_policy_gradient(influence), truth).max() < EXACT
 
@@ -140,7 +142,9 @@ def test_theorem_2_on_random_games(n, families):
     assert (averaged[~where] > 1e-3).float().mean() > 0.5
 
 
-@pytest.mark.parametrize("options", [{}, dict(own_actions=3), dict(n_agents=4), dict(n_agents=5)], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, dict(own_actions=3), dict(n_agents=4), dict(n_agents=5)], ids=str
+)
 def test_theorem_2_where_the_influence_is_there_but_averages_out(options):
     """a_2 moves Q_0 pointwise at every state of every game, but neither Q̄_0 nor the gradient."""
     game = hidden_pairs(40, **options, seed=1)
@@ -198,18 +202,23 @@ def test_variance_is_smaller_with_minimal_sets(name, n):
     full = influence[0, 0].all(-1)  # [N]
     assert (minimal[:, full] - team[:, full]).abs().sum() < 1e-12
     assert (minimal[:, ~full] < team[:, ~full]).all()
-    assert full.tolist() == {"chain": [n == 2, *[False] * (n - 1)], "star": [True, *[False] * (n - 1)]}.get(
-        name, [n == 2] * n
-    )
+    assert full.tolist() == {
+        "chain": [n == 2, *[False] * (n - 1)],
+        "star": [True, *[False] * (n - 1)],
+    }.get(name, [n == 2] * n)
 
 
 def test_variance_against_sampling():
     """10^5 draws of the estimator itself, on tied logits."""
     game, agent = make_game("chain", n_agents=3), 1
-    game = replace(game, observation_graph=torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool))
+    game = replace(
+        game, observation_graph=torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    )
     rng = torch.Generator().manual_seed(0)
     influence = game.influence()
-    joint = (game.visitation().unsqueeze(-1) * game.joint_policy())[0]  # [S, A], sums to 1 / (1 − γ)
+    joint = (game.visitation().unsqueeze(-1) * game.joint_policy())[
+        0
+    ]  # [S, A], sums to 1 / (1 − γ)
     draw = torch.multinomial(joint.flatten(), 100_000, replacement=True, generator=rng)
     s, a = draw // 8, draw % 8
     credit = (influence[0, s, agent] * game.advantages()[0, s, a]).sum(-1)
@@ -217,6 +226,8 @@ def test_variance_against_sampling():
     score = torch.nn.functional.one_hot(own, 2) - game.policy()[0, agent, s]
     g = torch.zeros(100_000, 8, 2, dtype=torch.float64)
     g[torch.arange(100_000), game.look[0, agent, s]] = score * credit.unsqueeze(-1)
-    assert g.var(0).sum().item() == pytest.approx(game.gradient_variance(influence)[0, agent].item(), rel=0.03)
+    assert g.var(0).sum().item() == pytest.approx(
+        game.gradient_variance(influence)[0, agent].item(), rel=0.03
+    )
     exact = (1 - game.gamma) * game.policy_gradient()[0, agent]
     assert (g.mean(0) - exact).abs().max() < 5 * g.std(0).max() / 100_000**0.5

@@ -22,29 +22,35 @@ from torchrl.envs.utils import check_env_specs
 
 from conftest import ROOT
 from ilvf import UsageError, check_env
-from ilvf.config import command_line
 from ilvf.envs import make_env
-from ilvf.envs.copies import APART
+from ilvf.envs.pettingzoo.copies import APART
 from ilvf.envs.traffic import Network, Signal, SumoTrafficEnv, Traffic, read_network
-from ilvf.envs.traffic.child import templates
 from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure, cycle
 from ilvf.envs.traffic.draw import each_step
 from ilvf.envs.traffic.env import NEXT
-from ilvf.envs.traffic.large_grid import PHASES, large_grid
+from ilvf.envs.traffic.scenarios.large_grid import PHASES, large_grid
 from ilvf.envs.traffic.senses import Senses
-from ilvf.envs.traffic.simulator import Reading
-from ilvf.envs.traffic.sumo_process import transition
+from ilvf.envs.traffic.simulator.child import templates
+from ilvf.envs.traffic.simulator.simulation import Reading
+from ilvf.envs.traffic.simulator.sumo_process import transition
+from ilvf.experiment.command_line import command_line
 from traffic_nets import irregular, tiny
 
 DATA = Path(__file__).parent / "data"
-FILES = {"routes": DATA / "large_grid.rou.xml", "additional": DATA / "large_grid.add.xml", "detectors": True}
+FILES = {
+    "routes": DATA / "large_grid.rou.xml",
+    "additional": DATA / "large_grid.add.xml",
+    "detectors": True,
+}
 
 
 @functools.cache
 def given() -> Network:
     """The traces' network, whose own program lacks two of the five phases."""
     phases = {"phases": list(PHASES)}
-    return read_network(DATA / "large_grid.net.xml.gz", table={"signals": {f"nt{k}": phases for k in range(1, 26)}})
+    return read_network(
+        DATA / "large_grid.net.xml.gz", table={"signals": {f"nt{k}": phases for k in range(1, 26)}}
+    )
 
 
 def grid(**options):
@@ -62,7 +68,9 @@ def town(tmp_path_factory):
     rng = np.random.default_rng(0)
     ends = [rng.choice(edges, 2, replace=False) for _ in range(20)]
     flow = '<flow id="{}" from="{}" to="{}" begin="0" end="600" vehsPerHour="400" departPos="random_free"/>'
-    routes.write_text("<routes>" + "".join(flow.format(k, *pair) for k, pair in enumerate(ends)) + "</routes>")
+    routes.write_text(
+        "<routes>" + "".join(flow.format(k, *pair) for k, pair in enumerate(ends)) + "</routes>"
+    )
     return read_network(net), routes
 
 
@@ -87,7 +95,8 @@ def simulators():
     return [
         p
         for p in psutil.Process().children(recursive=True)
-        if p.pid not in stay and (p.status() == psutil.STATUS_ZOMBIE or any("sumo" in word for word in p.cmdline()))
+        if p.pid not in stay
+        and (p.status() == psutil.STATUS_ZOMBIE or any("sumo" in word for word in p.cmdline()))
     ]
 
 
@@ -96,12 +105,20 @@ def play(env, steps, action=lambda t, i: t + i, reset=True, **seed):
     out = []
     if reset:
         observations, infos = env.reset(**seed)
-        out.append((states(infos), np.concatenate(list(observations.values())), np.zeros(len(env.agents))))
+        out.append(
+            (states(infos), np.concatenate(list(observations.values())), np.zeros(len(env.agents)))
+        )
     for t in range(steps):
         counts = [env.action_space(a).n for a in env.agents]
         chosen = {a: action(t, i) % counts[i] for i, a in enumerate(env.agents)}
         observations, rewards, _, _, infos = env.step(chosen)
-        out.append((states(infos), np.concatenate(list(observations.values())), np.array(list(rewards.values()))))
+        out.append(
+            (
+                states(infos),
+                np.concatenate(list(observations.values())),
+                np.array(list(rewards.values())),
+            )
+        )
         if not env.agents:
             break
     return out
@@ -122,10 +139,16 @@ def same(a, b):
 def test_traces_are_met_exactly(network):
     """Both episodes side by side, every number of every step: twenty and sixty minutes, less on our own network."""
     ours = large_grid()
-    other = {"routes": ours.route_files, "additional": ours.additional_files, "detectors": ours.detectors}
+    other = {
+        "routes": ours.route_files,
+        "additional": ours.additional_files,
+        "detectors": ours.detectors,
+    }
     traces = [dict(np.load(DATA / f"atsc_{name}.npz")) for name in ("00_random", "01_cycle")]
     lengths = (240, 720) if network == "given" else (240, 120)
-    envs = [grid() if network == "given" else SumoTrafficEnv(ours.net_file, **other) for _ in traces]
+    envs = [
+        grid() if network == "given" else SumoTrafficEnv(ours.net_file, **other) for _ in traces
+    ]
     for env, trace in zip(envs, traces, strict=True):
         env.begin_reset(int(trace["seed"]))
     readings = [[watched(env)] for env in envs]
@@ -164,7 +187,9 @@ def meets(trace, t, env, rewards, infos, seen):
     assert np.array_equal([rewards[a] for a in trace["node_ids"]], trace["reward"][t]), t
     assert all(totals[k] == trace[k][t] for k in ("running", "departed", "arrived")), t
     if t + 1 < len(trace["obs"]):
-        assert np.array_equal([infos[a]["state"] for a in trace["node_ids"]], trace["obs"][t + 1]), t
+        assert np.array_equal(
+            [infos[a]["state"] for a in trace["node_ids"]], trace["obs"][t + 1]
+        ), t
 
 
 def test_the_traces_signal_states():
@@ -181,7 +206,9 @@ def test_the_traces_signal_states():
 def test_the_fixed_cycle_is_that_of_the_trace():
     env = SimpleNamespace(senses=Senses(given(), detectors=True))
     steps = torch.arange(720).view(720, 1, 1)
-    chosen = FixedCycle(env.senses)(TensorDict({"episode": {"length": steps}}, [720, 1]))["agents", "action"]
+    chosen = FixedCycle(env.senses)(TensorDict({"episode": {"length": steps}}, [720, 1]))[
+        "agents", "action"
+    ]
     assert np.array_equal(chosen[:, 0].numpy(), np.load(DATA / "atsc_01_cycle.npz")["actions"])
 
 
@@ -205,14 +232,24 @@ def test_the_transition_is_shown_for_two_seconds(town, tmp_path):
     """SUMO's own record of the states, second by second."""
     network, routes = town
     record = tmp_path / "states.xml"
-    watch = "".join(f'<timedEvent type="SaveTLSStates" source="{s.id}" dest="{record}"/>' for s in network.signals[:1])
+    watch = "".join(
+        f'<timedEvent type="SaveTLSStates" source="{s.id}" dest="{record}"/>'
+        for s in network.signals[:1]
+    )
     (tmp_path / "watch.add.xml").write_text(f"<additional>{watch}</additional>")
     env = SumoTrafficEnv(network, routes, additional=tmp_path / "watch.add.xml", seconds=15)
     play(env, 3, lambda t, i: t + 1, seed=0)
     env.close()
     first, *others = network.signals[0].phases
-    found = [line.split('state="')[1].split('"')[0] for line in record.read_text().splitlines() if "tlsState " in line]
-    between = [transition(a, b) for a, b in zip((first, others[0], others[1]), (*others[:2], others[2]), strict=True)]
+    found = [
+        line.split('state="')[1].split('"')[0]
+        for line in record.read_text().splitlines()
+        if "tlsState " in line
+    ]
+    between = [
+        transition(a, b)
+        for a, b in zip((first, others[0], others[1]), (*others[:2], others[2]), strict=True)
+    ]
     assert found == [s for a, b in zip(between, others, strict=False) for s in (a, a, b, b, b)]
 
 
@@ -222,7 +259,15 @@ def two_signals(**options):
     b = Signal("b", ("G",), ("q",), ("y",), (100.0, 0.0), (0,))
     lengths = {"p": 75.0, "q2": 15.0, "q": 30.0, "x": 150.0, "y": 7.5, "p0": 75.0}
     near = np.array([[False, True], [True, False]])
-    network = Network(Path("two.net.xml"), (a, b), near, near * 100.0, lengths, {"p": ("p0",), "q2": (), "q": ()}, ())
+    network = Network(
+        Path("two.net.xml"),
+        (a, b),
+        near,
+        near * 100.0,
+        lengths,
+        {"p": ("p0",), "q2": (), "q": ()},
+        (),
+    )
     return Senses(network, **options)
 
 
@@ -232,7 +277,9 @@ def look(*counts):
 
 def test_waves_by_hand():
     reading = look([4, 11, 1], [3, 2, 1])  # p, q2, q
-    assert two_signals(detectors=True).waves(reading) == pytest.approx([0.8, 0.8, 2.0, 0.2])  # 11 / 5 > 2
+    assert two_signals(detectors=True).waves(reading) == pytest.approx(
+        [0.8, 0.8, 2.0, 0.2]
+    )  # 11 / 5 > 2
     assert two_signals(detectors=True, per="lane").waves(reading) == pytest.approx([0.8, 2.0, 0.2])
     senses = two_signals(detectors=False)
     assert senses.queries[0] == ("lane", "getLastStepVehicleNumber", ("p", "p0", "q2", "q"))
@@ -256,7 +303,10 @@ REWARDS = {  # halting 3, 2, 1 on p, q2, q
 @pytest.mark.parametrize(("options", "expected"), REWARDS.values(), ids=REWARDS)
 def test_rewards_by_hand(options, expected):
     senses = two_signals(detectors=True, **options)
-    more = {"wait": [10, 7, 5], "pressure": [{"p": 5, "q2": 1, "x": 4, "q": 2, "y": 1}[lane] for lane in last(senses)]}
+    more = {
+        "wait": [10, 7, 5],
+        "pressure": [{"p": 5, "q2": 1, "x": 4, "q": 2, "y": 1}[lane] for lane in last(senses)],
+    }
     reading = look([0, 0, 0], [3, 2, 1], more.get(senses.reward, []))
     assert senses.rewards(reading) == pytest.approx(expected)
     assert senses.queue(reading) == 2.0
@@ -274,7 +324,11 @@ def test_who_waits_outside_is_paid_for():
             paid.append(-np.stack([r for *_, r in play(env, 60, lambda t, i: 0, seed=0)]))
             backlog = env.episode_statistics()["backlog"]
     outside = (paid[1] - paid[0])[-1]
-    assert {s.id for s, n in zip(given().signals, outside, strict=True) if n} == {"nt1", "nt11", "nt21"}
+    assert {s.id for s, n in zip(given().signals, outside, strict=True) if n} == {
+        "nt1",
+        "nt11",
+        "nt21",
+    }
     assert outside.sum() == backlog > 20
 
 
@@ -289,7 +343,9 @@ def test_observations_are_own_and_neighbours():
 def test_a_cycle_leaves_out_what_serves_nobody_new():
     phases = ("GGrr", "rGGr", "Grrr", "rrrG", "GGGG")
     assert cycle(Signal("s", phases, (), (), (0, 0), (0, 1, 2, 3))) == [0, 1, 3]
-    assert cycle(Signal("s", phases, (), (), (0, 0), (0, 1))) == [0]  # the others are for pedestrians
+    assert cycle(Signal("s", phases, (), (), (0, 0), (0, 1))) == [
+        0
+    ]  # the others are for pedestrians
 
 
 @pytest.mark.parametrize("per", ["link", "lane"])
@@ -304,7 +360,9 @@ def test_greedy_and_max_pressure_by_hand(per):
 
     assert choose(Greedy(senses), 0.8, 0.6, 0.0) == [[0, 0]]
     assert choose(Greedy(senses), 0.4, 0.6, 2.0) == [[1, 0]]  # b has no second phase
-    assert choose(MaxPressure(senses), 0.8, 0.6, 0.2) == [[0, 0]]  # half of p leads to q: 0.8 − 0.2 / 2 > 0.6
+    assert choose(MaxPressure(senses), 0.8, 0.6, 0.2) == [
+        [0, 0]
+    ]  # half of p leads to q: 0.8 − 0.2 / 2 > 0.6
     assert choose(MaxPressure(senses), 0.8, 0.6, 0.6) == [[1, 0]]  # 0.8 − 0.6 / 2 < 0.6
 
 
@@ -323,7 +381,9 @@ def test_rules_of_an_irregular_network(town):
 
 
 def constant(td):
-    return td.set(("agents", "action"), torch.zeros(td["agents", "state"].shape[:-1], dtype=torch.int64))
+    return td.set(
+        ("agents", "action"), torch.zeros(td["agents", "state"].shape[:-1], dtype=torch.int64)
+    )
 
 
 # ---------------------------------------------------------------------- episodes
@@ -448,7 +508,10 @@ def test_the_simulator_is_killed(small):
     before = play(env, 5, seed=0)[-1]
     os.kill(env.simulation.pid, signal.SIGKILL)
     names = list(env.agents)
-    with pytest.warns(UserWarning, match="killed by SIGKILL.* after step 5 of the episode with seed 0.*failure 1 of 3"):
+    with pytest.warns(
+        UserWarning,
+        match="killed by SIGKILL.* after step 5 of the episode with seed 0.*failure 1 of 3",
+    ):
         observations, rewards, terminated, truncated, infos = env.step(dict.fromkeys(names, 0))
     assert truncated == dict.fromkeys(names, True)
     assert not any(terminated.values())
@@ -516,7 +579,9 @@ def test_a_step_that_nobody_waits_for(small):
     assert same(started, play(small(), 5, seed=9))
 
 
-@pytest.mark.parametrize("option", [dict(control_interval=2.5), dict(yellow=1.5), dict(options=["--step-length", "3"])])
+@pytest.mark.parametrize(
+    "option", [dict(control_interval=2.5), dict(yellow=1.5), dict(options=["--step-length", "3"])]
+)
 def test_parts_of_a_step_of_sumo(small, option, refused):
     """They would take longer than was asked for."""
     name = next(iter(option)) if "options" not in option else "control_interval"
@@ -525,7 +590,10 @@ def test_parts_of_a_step_of_sumo(small, option, refused):
 
 
 def test_an_episode_of_steps_that_are_no_binary_fractions(small):
-    assert small(seconds=1, control_interval=0.1, yellow=0, options=["--step-length", "0.1"]).horizon == 10
+    assert (
+        small(seconds=1, control_interval=0.1, yellow=0, options=["--step-length", "0.1"]).horizon
+        == 10
+    )
 
 
 def broken(tmp_path, town, **files):
@@ -554,7 +622,11 @@ def route(text):
 
 def test_a_route_over_missing_edges(tmp_path, town, refused):
     with refused("SUMO says", "nowhere", "not known"):
-        broken(tmp_path, town, routes=route('<vehicle id="v" depart="0"><route edges="nowhere"/></vehicle>')).reset()
+        broken(
+            tmp_path,
+            town,
+            routes=route('<vehicle id="v" depart="0"><route edges="nowhere"/></vehicle>'),
+        ).reset()
 
 
 def test_a_vehicle_that_cannot_get_there(tmp_path, town):
@@ -564,11 +636,14 @@ def test_a_vehicle_that_cannot_get_there(tmp_path, town):
     gap = route(f'<vehicle id="v" depart="7"><route edges="{names[0]} {names[20]}"/></vehicle>')
     env = broken(tmp_path, town, routes=gap)
     with pytest.warns(
-        UserWarning, match="SUMO says: Vehicle 'v' has no valid route.*after step 1 of the episode with seed 0"
+        UserWarning,
+        match="SUMO says: Vehicle 'v' has no valid route.*after step 1 of the episode with seed 0",
     ):
         assert len(play(env, 9, seed=0)) == 3
     env.close()
-    env = SumoTrafficEnv(town[0], tmp_path / "routes", seconds=50, options=["--ignore-route-errors"])
+    env = SumoTrafficEnv(
+        town[0], tmp_path / "routes", seconds=50, options=["--ignore-route-errors"]
+    )
     assert len(play(env, 9, seed=0)) == 10
     env.close()
 
@@ -659,10 +734,15 @@ def test_specs(town):
         assert [n.split(":")[0] for n in check_env(env).notes] == ["no get_state and set_state"]
         sizes = [len(s.link_lanes) for s in env.network.signals]
         assert env.state_dim == max(sizes)
-        near = [sum(sizes[j] for j in row.nonzero()[0]) + sizes[i] for i, row in enumerate(env.network.neighbours)]
+        near = [
+            sum(sizes[j] for j in row.nonzero()[0]) + sizes[i]
+            for i, row in enumerate(env.network.neighbours)
+        ]
         assert env.observation_mask.sum(-1).tolist() == near
         td = env.reset()
-        assert td["agents", "action_mask"][0].sum(-1).tolist() == [len(s.phases) for s in env.network.signals]
+        assert td["agents", "action_mask"][0].sum(-1).tolist() == [
+            len(s.phases) for s in env.network.signals
+        ]
         assert torch.equal(env.observation_graph, env.neighbours | torch.eye(7).bool())
 
 
@@ -680,7 +760,10 @@ def rollout(env, steps=25):
 def test_copies_workers_and_single_environments_agree(town):
     """Copy k has the seed s + 100 003 k."""
     options = dict(num_envs=2, seed=3, seconds=50)
-    with closing(Traffic(*town, **options)) as here, closing(Traffic(*town, **options, workers=2)) as there:
+    with (
+        closing(Traffic(*town, **options)) as here,
+        closing(Traffic(*town, **options, workers=2)) as there,
+    ):
         td = rollout(here)
         assert (td == rollout(there)).all()
         here.set_seed(3)
@@ -689,7 +772,9 @@ def test_copies_workers_and_single_environments_agree(town):
     for k in range(2):
         whole = play(env, 10, seed=3 + APART * k)
         reward = np.stack([r for *_, r in whole[1:]])
-        assert np.array_equal(td["next", "agents", "reward"][k, :10, :, 0].numpy(), reward.astype(np.float32))
+        assert np.array_equal(
+            td["next", "agents", "reward"][k, :10, :, 0].numpy(), reward.astype(np.float32)
+        )
     env.close()
     assert td["next", "truncated"][0].flatten().nonzero().flatten().tolist() == [9, 19]
     queue = td["next", "episode", "queue"]
@@ -738,14 +823,23 @@ def test_a_killed_worker_is_one_sentence(town, refused):
         env.rand_step()
     env.close()
     psutil.wait_procs(running, timeout=5)
-    assert not [p for p in running if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]  # init's, not ours
+    assert not [
+        p for p in running if p.is_running() and p.status() != psutil.STATUS_ZOMBIE
+    ]  # init's, not ours
 
 
 # ---------------------------------------------------------------------- by name
 def test_make_env(town, refused):
     network, routes = town
     with closing(
-        make_env("sumo", net_file=str(network.net_file), routes=str(routes), seconds=20, seed=0, max_edges=1)
+        make_env(
+            "sumo",
+            net_file=str(network.net_file),
+            routes=str(routes),
+            seconds=20,
+            seed=0,
+            max_edges=1,
+        )
     ) as env:
         assert env.horizon == 4
         assert env.rollout(4)["next", "truncated"][0, -1]
@@ -759,7 +853,13 @@ def test_make_env(town, refused):
     with refused("colour", "reward_scale"):
         make_env("large_grid", colour="red")
     files = {"net_file": str(network.net_file), "routes": str(routes)}
-    for key, value in (("options", '--delay "3'), ("options", 5), ("table", 3), ("routes", 5), ("max_edges", -1)):
+    for key, value in (
+        ("options", '--delay "3'),
+        ("options", 5),
+        ("table", 3),
+        ("routes", 5),
+        ("max_edges", -1),
+    ):
         with refused(f"{key}="):
             make_env("sumo", **{**files, key: value})
 
@@ -789,15 +889,22 @@ def test_without_sumo():
         "    try: ilvf.make_env(name)\n"
         "    except ilvf.UsageError as error: print(error)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert len(said) == 3
     assert all("needs SUMO" in line and "ilvf[sumo]" in line for line in said)
 
 
 def test_the_child_imports_no_torch():
     """It would take seconds to start, and a gigabyte for eight."""
-    code = "import sys, ilvf.envs.traffic.env; print('torch' in sys.modules, 'libsumo' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["False"] * 2
+    code = (
+        "import sys, ilvf.envs.traffic.env; print('torch' in sys.modules, 'libsumo' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+        == ["False"] * 2
+    )
 
 
 def test_evaluate_recipe(town, recipe, tmp_path, capsys, monkeypatch):
@@ -807,6 +914,8 @@ def test_evaluate_recipe(town, recipe, tmp_path, capsys, monkeypatch):
     size = ["env.seconds=50", "algorithm.eval_episodes=2", f"out={tmp_path}"]
     assert recipe("evaluate", "policy=max_pressure", "env=sumo", *files, *size) == 0
     said = capsys.readouterr().out
-    assert all(f"episode/{k}" in said for k in ("queue", "speed", "travel_time", "throughput", "teleports"))
+    assert all(
+        f"episode/{k}" in said for k in ("queue", "speed", "travel_time", "throughput", "teleports")
+    )
     (picture,) = tmp_path.glob("max_pressure*-episode.png")
     assert picture.stat().st_size > 5000

@@ -18,13 +18,14 @@ import pytest
 pytest.importorskip("sumolib", reason="needs the extra ilvf[sumo]")
 
 import traffic_nets
-from ilvf.envs.traffic import large_grid as grid
-from ilvf.envs.traffic import monaco, sumo_tools
-from ilvf.envs.traffic import network as networks
-from ilvf.envs.traffic.download import download
-from ilvf.envs.traffic.lights import _requests
-from ilvf.envs.traffic.maps import draw_map, draw_side_by_side
-from ilvf.envs.traffic.network import by_name, read_file, read_network
+from ilvf.envs.traffic.network import network as networks
+from ilvf.envs.traffic.network.lights import _requests
+from ilvf.envs.traffic.network.maps import draw_map, draw_side_by_side
+from ilvf.envs.traffic.network.network import by_name, read_file, read_network
+from ilvf.envs.traffic.scenarios import large_grid as grid
+from ilvf.envs.traffic.scenarios import monaco
+from ilvf.envs.traffic.scenarios.download import download
+from ilvf.envs.traffic.simulator import sumo_tools
 
 DATA = Path(__file__).parent / "data"
 
@@ -113,7 +114,9 @@ def test_the_detectors_are_the_references(made, large):
 
     assert by_id(made.additional_files[0]) == by_id(DATA / "large_grid.add.xml")
     assert made.detectors
-    assert {a["id"] for _, tag, a in elements(made.additional_files[0]) if tag == "laneAreaDetector"} == {*large.lanes}
+    assert {
+        a["id"] for _, tag, a in elements(made.additional_files[0]) if tag == "laneAreaDetector"
+    } == {*large.lanes}
 
 
 def test_five_phases_and_four_neighbours_are_found_everywhere(large):
@@ -123,7 +126,10 @@ def test_five_phases_and_four_neighbours_are_found_everywhere(large):
     steps = np.abs(place[:, None] - place[None]).sum(-1)
     assert (large.neighbours == (steps == 1)).all()
     assert np.allclose(large.distance, 200.0 * steps)
-    assert large.signals[7].position == (75 + 2 * 200, 75 + 200)  # nt8: third column, second row; netconvert adds 75
+    assert large.signals[7].position == (
+        75 + 2 * 200,
+        75 + 200,
+    )  # nt8: third column, second row; netconvert adds 75
 
 
 def test_links_of_the_large_grid(large):
@@ -139,7 +145,14 @@ def test_links_of_the_large_grid(large):
         "nt13_nt8_0",
         "nt13_nt14_1",
     )  # from the north: right, straight, left
-    assert centre.lanes == ("nt18_nt13_0", "nt14_nt13_0", "nt14_nt13_1", "nt8_nt13_0", "nt12_nt13_0", "nt12_nt13_1")
+    assert centre.lanes == (
+        "nt18_nt13_0",
+        "nt14_nt13_0",
+        "nt14_nt13_1",
+        "nt8_nt13_0",
+        "nt12_nt13_0",
+        "nt12_nt13_1",
+    )
     assert len(large.lanes) == 150
     lengths = {lane: large.lane_lengths[lane] for lane in large.lanes}
     assert {lengths[lane] for lane in centre.lanes} == {179.2, 185.6}
@@ -149,7 +162,9 @@ def test_links_of_the_large_grid(large):
 
 def test_notes_of_the_large_grid(large):
     (note,) = large.notes  # SUMO warns of the same at every start
-    assert note == ("nt1, nt2, nt3, nt4 and 21 more: phase rrrGrGrrrGrG is G for links that merge: 3 and 11, 5 and 9")
+    assert note == (
+        "nt1, nt2, nt3, nt4 and 21 more: phase rrrGrGrrrGrG is G for links that merge: 3 and 11, 5 and 9"
+    )
 
 
 def test_the_references_own_program_has_three_phases():
@@ -249,13 +264,17 @@ def test_ilvf_needs_no_sumo():
         except ilvf.errors.UsageError as error:
             print(error)
     """
-    done = subprocess.run([sys.executable, "-c", code, __file__], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, __file__], capture_output=True, text=True, check=True
+    )
     assert "pip install 'ilvf[sumo]'" in done.stdout
 
 
 def test_what_sumos_program_complains_about(tmp_path, refused):
     with refused("netconvert", "Error", "nowhere.xml"):
-        sumo_tools.run_program("netconvert", "--node-files", tmp_path / "nowhere.xml", "--output-file", tmp_path / "x")
+        sumo_tools.run_program(
+            "netconvert", "--node-files", tmp_path / "nowhere.xml", "--output-file", tmp_path / "x"
+        )
 
 
 # --- rules, by hand on the tiny network (see its picture in traffic_nets) ---------------------------------------------
@@ -263,7 +282,12 @@ def test_what_sumos_program_complains_about(tmp_path, refused):
 
 def test_green_phases(tiny, tiny_net):
     found = {s.id: s.phases for s in tiny.signals}
-    assert found == {"J1": ("Gr", "rG"), "J2": ("Gg", "rG", "gg"), "J3": ("Gg", "Gr"), "J4": ("GGGG", "GGrr")}
+    assert found == {
+        "J1": ("Gr", "rG"),
+        "J2": ("Gg", "rG", "gg"),
+        "J3": ("Gg", "Gr"),
+        "J4": ("GGGG", "GGrr"),
+    }
     found = {s.id: s.phases for s in read_network(tiny_net, add_protected=True).signals}
     assert found["J3"] == ("Gg", "rG", "Gr")  # link 1 alone
     assert found["J2"] == ("Gg", "rG", "gg")  # is there already; all give way
@@ -275,7 +299,16 @@ def test_links_and_positions(tiny):
     assert crossing.link_lanes == ("e_J4_0", "e_J4_0", "c_J4_0", "c_J4_0")
     assert crossing.link_targets == ("J4_d_0", "J4_f_0", "J4_d_0", "J4_f_0")
     assert [s.position for s in tiny.signals] == [(0, 0), (140, 0), (600, 0), (0, 1000)]
-    assert tiny.lanes == ("s1_J1_0", "a_J1_0", "s2_J2_0", "m_J2_0", "s3_J3_0", "J5_J3_0", "e_J4_0", "c_J4_0")
+    assert tiny.lanes == (
+        "s1_J1_0",
+        "a_J1_0",
+        "s2_J2_0",
+        "m_J2_0",
+        "s3_J3_0",
+        "J5_J3_0",
+        "e_J4_0",
+        "c_J4_0",
+    )
 
 
 def test_notes(tiny):
@@ -302,7 +335,10 @@ def test_links_that_never_open(tiny_net):
         ({"max_distance": 120}, set()),
         ({"max_edges": 2, "max_distance": 500}, {"J2 J3"}),  # past J5, which decides nothing: 438 m
         ({"max_distance": 500}, {"J1 J2", "J2 J3"}),
-        ({"max_edges": 99, "max_distance": np.inf}, {"J1 J2", "J2 J3"}),  # J2 is between J1 and J3; J4 is elsewhere
+        (
+            {"max_edges": 99, "max_distance": np.inf},
+            {"J1 J2", "J2 J3"},
+        ),  # J2 is between J1 and J3; J4 is elsewhere
     ],
 )
 def test_neighbours(tiny_net, rules, pairs):
@@ -314,7 +350,12 @@ def test_neighbours(tiny_net, rules, pairs):
 
 def test_distances_are_from_centre_to_centre_in_the_direction_that_there_is(tiny):
     inf = np.inf
-    assert tiny.distance.tolist() == [[0, 140, 600, inf], [140, 0, 460, inf], [600, 460, 0, inf], [inf, inf, inf, 0]]
+    assert tiny.distance.tolist() == [
+        [0, 140, 600, inf],
+        [140, 0, 460, inf],
+        [600, 460, 0, inf],
+        [inf, inf, inf, 0],
+    ]
 
 
 def test_distances_follow_curves(tiny_net, tmp_path):
@@ -337,7 +378,9 @@ def test_the_program_is_the_one_that_sumo_runs(tiny_net, tmp_path):
         libsumo.start(["sumo", "-n", sys.argv[1], "--no-warnings"])
         print(libsumo.trafficlight.getProgram("J1"))
     """
-    done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, file], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "other"
 
 
@@ -363,7 +406,15 @@ def test_short_approaches_are_extended(tiny_net, cover, upstream):
 
 def test_extensions_fork(tmp_path):
     """Two ways lead to a short approach: each is followed until it is covered."""
-    nodes = {"J": (0, 0), "m": (20, 0), "p": (40, 0), "q": (100, 0), "r": (20, 100), "w": (-100, 0), "s": (0, -100)}
+    nodes = {
+        "J": (0, 0),
+        "m": (20, 0),
+        "p": (40, 0),
+        "q": (100, 0),
+        "r": (20, 100),
+        "w": (-100, 0),
+        "s": (0, -100),
+    }
     edges = ["m_J", "p_m", "q_p", "r_m", "J_w", "s_J"]
     found = read_network(traffic_nets.convert(tmp_path, nodes, edges, {"J": ("Gr", "rG")}))
     assert set(found.extensions["m_J_0"]) == {"p_m_0", "r_m_0", "q_p_0"}
@@ -381,7 +432,14 @@ def test_parallel_lanes_are_links_of_their_own(tmp_path):
 
 
 def test_order_of_signals():
-    assert sorted(["nt10", "nt2", "nt1", "B2", "A10", "A9"], key=by_name) == ["A9", "A10", "B2", "nt1", "nt2", "nt10"]
+    assert sorted(["nt10", "nt2", "nt1", "B2", "A10", "A9"], key=by_name) == [
+        "A9",
+        "A10",
+        "B2",
+        "nt1",
+        "nt2",
+        "nt10",
+    ]
     in_monaco = {"joinedS_0", "cluster_8985_9609", "9884", "10026", "8794", "cluster_8751_9630"}
     assert sorted(in_monaco, key=by_name) == sorted(in_monaco)
     assert sorted(in_monaco)[:2] == ["10026", "8794"]
@@ -403,7 +461,12 @@ def test_a_table_overrides_what_it_names(tiny_net, tiny, tmp_path):
     found = read_network(tiny_net, table=file)
     assert found.signals[0].phases == ("rG", "Gr", "rr")
     assert found.signals[1].phases == tiny.signals[1].phases
-    assert np.argwhere(found.neighbours).tolist() == [[0, 2], [0, 3], [2, 0], [3, 0]]  # J1 J2 is gone
+    assert np.argwhere(found.neighbours).tolist() == [
+        [0, 2],
+        [0, 3],
+        [2, 0],
+        [3, 0],
+    ]  # J1 J2 is gone
     assert found.extensions["m_J2_0"] == ("k_m_0",)
     assert found.extensions["s2_J2_0"] == ("J2_J5_0",)
     assert found.lane_lengths["J2_J5_0"] == 148.8
@@ -412,8 +475,17 @@ def test_a_table_overrides_what_it_names(tiny_net, tiny, tmp_path):
 
 
 def test_two_lists_of_neighbours_are_joined(tiny_net):
-    table = {"signals": {"J1": {"neighbours": []}, "J2": {"neighbours": ["J1"]}, "J3": {"neighbours": ["J2"]}}}
-    assert np.argwhere(np.triu(read_network(tiny_net, table=table).neighbours)).tolist() == [[0, 1], [1, 2]]
+    table = {
+        "signals": {
+            "J1": {"neighbours": []},
+            "J2": {"neighbours": ["J1"]},
+            "J3": {"neighbours": ["J2"]},
+        }
+    }
+    assert np.argwhere(np.triu(read_network(tiny_net, table=table).neighbours)).tolist() == [
+        [0, 1],
+        [1, 2],
+    ]
 
 
 def test_a_table_can_leave_out_and_bring_in(tiny_net):
@@ -527,9 +599,15 @@ def test_an_irregular_city(irregular_net):
     net = read_file(irregular_net)
     for signal in found.signals:
         assert all(len(phase) == len(signal.link_lanes) for phase in signal.phases)
-        assert all(any(phase[k] in "Gg" for phase in signal.phases) for k in range(len(signal.link_lanes)))
-        assert {net.getLane(lane).getEdge().getToNode().getID() for lane in signal.lanes} == {signal.id}
-        assert {net.getLane(lane).getEdge().getFromNode().getID() for lane in signal.link_targets} == {signal.id}
+        assert all(
+            any(phase[k] in "Gg" for phase in signal.phases) for k in range(len(signal.link_lanes))
+        )
+        assert {net.getLane(lane).getEdge().getToNode().getID() for lane in signal.lanes} == {
+            signal.id
+        }
+        assert {
+            net.getLane(lane).getEdge().getFromNode().getID() for lane in signal.link_targets
+        } == {signal.id}
     off_diagonal = ~np.eye(len(found.signals), dtype=bool)
     where = np.array([s.position for s in found.signals])
     beeline = np.linalg.norm(where[:, None] - where[None], axis=-1)
@@ -545,7 +623,9 @@ def test_an_irregular_city(irregular_net):
 
 def test_links_are_those_that_sumo_controls(irregular_net, walkable_net):
     for net in (irregular_net, walkable_net):
-        done = subprocess.run([sys.executable, "-c", CONTROLLED, net], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", CONTROLLED, net], capture_output=True, text=True, check=True
+        )
         controlled = json.loads(done.stdout.splitlines()[-1])
         for signal in read_network(net).signals:
             ways = [
@@ -590,13 +670,35 @@ def test_monacos_demand():
     assert len(flows) == 88
     assert round(sum(float(f["vehsPerHour"]) * 300 / 3600 for f in flows)) == 2383
     active = [sum(f["begin"] == str(300 * k) for f in flows) for k in range(11)]
-    assert active == [2, 4, 8, 10, 12, 16, 12, 10, 8, 4, 2]  # 2 (1 2 4 4 4 4 2 1 0 0 0) + 2 (0 0 0 1 2 4 4 4 4 2 1)
-    assert (flows[0]["from"], flows[0]["to"], flows[0]["via"]) == ("-10114#1", "-10079", "10115#2 -10109")
+    assert active == [
+        2,
+        4,
+        8,
+        10,
+        12,
+        16,
+        12,
+        10,
+        8,
+        4,
+        2,
+    ]  # 2 (1 2 4 4 4 4 2 1 0 0 0) + 2 (0 0 0 1 2 4 4 4 4 2 1)
+    assert (flows[0]["from"], flows[0]["to"], flows[0]["via"]) == (
+        "-10114#1",
+        "-10079",
+        "10115#2 -10109",
+    )
     last = flows[-1]
     assert (last["from"], last["to"], last["via"]) == ("10061#4", "-10085", "10065#2 10102")
     assert (last["begin"], last["end"], last["departPos"]) == ("3000", "3300", "random_free")
     (vehicle,) = ET.fromstring(monaco.demand()).iter("vType")
-    assert vehicle.attrib == {"id": "type1", "length": "5", "accel": "5", "decel": "10", "speedDev": "0.1"}
+    assert vehicle.attrib == {
+        "id": "type1",
+        "length": "5",
+        "accel": "5",
+        "decel": "10",
+        "speedDev": "0.1",
+    }
     assert {f["type"] for f in flows} == {"type1"}
 
 
@@ -607,9 +709,13 @@ def test_the_whole_path_on_a_city_that_bears_monacos_names(tmp_path):
     found = read_network(scenario.net_file)
     assert len(found.signals) >= 28
     options = ["--end", "600", "--no-step-log", "--duration-log.statistics"]
-    said = sumo_tools.run_program("sumo", "-n", scenario.net_file, "-r", scenario.route_files[0], *options)
+    said = sumo_tools.run_program(
+        "sumo", "-n", scenario.net_file, "-r", scenario.route_files[0], *options
+    )
     inserted = int(said.split("Inserted: ")[1].split()[0])
-    assert 150 <= inserted <= 163  # 2 and 4 flows of 325 veh/h for 300 s each are 162.5; there may be no room for some
+    assert (
+        150 <= inserted <= 163
+    )  # 2 and 4 flows of 325 veh/h for 300 s each are 162.5; there may be no room for some
 
 
 def test_a_missing_monaco_says_where_it_is(tmp_path, monkeypatch, refused):
@@ -688,7 +794,9 @@ def test_downloads_that_are_not_kept(server, tmp_path, refused, path, sha256, wo
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/file", "no url", "file:///nowhere/most.net.xml", "http://"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/file", "no url", "file:///nowhere/most.net.xml", "http://"]
+)
 def test_places_that_cannot_be_reached(tmp_path, refused, url):
     with refused(url, "cannot be read"):
         download(url, tmp_path / "most.net.xml", SUM, timeout=5)
@@ -728,7 +836,11 @@ def test_monacos_command_downloads(tmp_path, monkeypatch, capsys, server, refuse
 
 def coloured(axes) -> np.ndarray:
     """Vehicles of the lanes that are drawn in colour."""
-    (found,) = (c.get_array() for c in axes.collections if c.get_array() is not None and hasattr(c, "get_segments"))
+    (found,) = (
+        c.get_array()
+        for c in axes.collections
+        if c.get_array() is not None and hasattr(c, "get_segments")
+    )
     return np.sort(np.asarray(found))
 
 
@@ -760,7 +872,9 @@ def test_a_map_draws_influence_above_a_threshold(large):
     (lower, upper) = draw_map(large, influence=influence).axes[0].texts
     assert upper.xy == large.signals[1].position  # the head: 0 → 1
     assert upper.xyann == large.signals[0].position
-    assert sum(upper.arrow_patch.get_edgecolor()[:3]) < sum(lower.arrow_patch.get_edgecolor()[:3])  # darker
+    assert sum(upper.arrow_patch.get_edgecolor()[:3]) < sum(
+        lower.arrow_patch.get_edgecolor()[:3]
+    )  # darker
     assert len(draw_map(large, influence=influence, threshold=0.01).axes[0].texts) == 3
     assert len(draw_map(large, influence=np.zeros((25, 25))).axes[0].texts) == 0
 
@@ -770,7 +884,10 @@ def test_a_map_draws_the_heaviest_influences(large):
     influence[0, 1], influence[1, 0], influence[3, 4] = 0.4, 0.8, 0.2
     figure = draw_map(large, influence=influence, arrows=2)
     heads = [arrow.xy for arrow in figure.axes[0].texts]
-    assert heads == [large.signals[1].position, large.signals[0].position]  # the heaviest is drawn last, on top
+    assert heads == [
+        large.signals[1].position,
+        large.signals[0].position,
+    ]  # the heaviest is drawn last, on top
     assert figure.axes[1].get_ylabel() == "influence"
     assert figure.axes[1].get_ylim() == (0.4, 0.8)
     (only,) = draw_map(large, influence=influence, arrows=1).axes[0].texts
@@ -830,7 +947,9 @@ def test_the_documentation(tmp_path, monkeypatch, capsys):
     """docs/your_own_network.md: its network, its table, what they print."""
     monkeypatch.chdir(tmp_path)
     text = (Path(__file__).parents[1] / "docs" / "your_own_network.md").read_text()
-    kinds, _, blocks = zip(*(block.partition("\n") for block in text.split("```")[1::2]), strict=True)
+    kinds, _, blocks = zip(
+        *(block.partition("\n") for block in text.split("```")[1::2]), strict=True
+    )
     (shell, shown), k = blocks[:2], kinds.index("json")
     table, _, noted = blocks[k : k + 3]
     command, _, rest = shell.partition("\npython")
@@ -852,6 +971,9 @@ def test_a_command_ends_in_one_sentence(tmp_path):
     command = [sys.executable, "-m", "ilvf.envs.traffic.network", str(tmp_path / "nowhere.net.xml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1] == f"error: there is no network {tmp_path / 'nowhere.net.xml'}"
+    assert (
+        done.stderr.strip().splitlines()[-1]
+        == f"error: there is no network {tmp_path / 'nowhere.net.xml'}"
+    )
     assert "Traceback" not in done.stderr
     assert time.perf_counter() - started < 60

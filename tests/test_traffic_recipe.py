@@ -14,16 +14,22 @@ import audit
 import traffic
 import traffic_report
 from conftest import TINY
-from ilvf.checkpoint import load_policy, read_checkpoint
+from ilvf.checkpoints.files import read_checkpoint
+from ilvf.checkpoints.policy import load_policy
+from ilvf.data.evaluation import EVALUATION_SEED, evaluate
 from ilvf.envs import make_env
 from ilvf.envs.traffic import Traffic, read_network
-from ilvf.evaluation import EVALUATION_SEED, evaluate
 from ilvf.modules import RandomActor
 from traffic_nets import irregular
 
 OPTIONS = (
     *(o for o in TINY if not o.startswith("env.")),
-    *("trainer.max_epochs=1", "algorithm.num_envs=1", "algorithm.eval_every=9", "algorithm.eval_episodes=1"),
+    *(
+        "trainer.max_epochs=1",
+        "algorithm.num_envs=1",
+        "algorithm.eval_every=9",
+        "algorithm.eval_episodes=1",
+    ),
 )
 SOFT = ("algorithm.discretise=soft", "algorithm.diagonal=false")  # Ŵ is w
 STATISTICS = ("queue", "speed", "travel_time", "throughput", "backlog", "teleports")
@@ -40,7 +46,9 @@ def files(tmp_path_factory):
     rng = np.random.default_rng(0)
     ends = [rng.choice(edges, 2, replace=False) for _ in range(20)]
     flow = '<flow id="{}" from="{}" to="{}" begin="0" end="600" vehsPerHour="900" departPos="random_free"/>'
-    routes.write_text("<routes>" + "".join(flow.format(k, *pair) for k, pair in enumerate(ends)) + "</routes>")
+    routes.write_text(
+        "<routes>" + "".join(flow.format(k, *pair) for k, pair in enumerate(ends)) + "</routes>"
+    )
     return {"net_file": str(net), "routes": str(routes)}
 
 
@@ -63,7 +71,9 @@ def trained(files, recipe, runs, monkeypatch):
         if args not in known:
             before = set(out.iterdir())
             assert recipe(args[0], *on_town, *args[1:], f"out={out}") == 0
-            (known[args],) = (p for p in set(out.iterdir()) - before if (p / "checkpoints").exists())
+            (known[args],) = (
+                p for p in set(out.iterdir()) - before if (p / "checkpoints").exists()
+            )
         return known[args]
 
     return train
@@ -74,7 +84,9 @@ def town(files, **options):
 
 
 def random_play(env):
-    return traffic.play(env, RandomActor(env.n_actions, masked=env.masked), seed=0, deterministic=True)
+    return traffic.play(
+        env, RandomActor(env.n_actions, masked=env.masked), seed=0, deterministic=True
+    )
 
 
 # ---------------------------------------------------------------------- queues
@@ -97,7 +109,9 @@ def test_queues_on_detectors():
     """Rewards are made of what the detectors count."""
     with closing(make_env("large_grid", seconds=150, seed=0)) as env:
         rollout = traffic.play(env, env.rules["fixed_cycle"](), seed=0, deterministic=True)
-        places = [[env.network.lanes.index(lane) for lane in s.link_lanes] for s in env.network.signals]
+        places = [
+            [env.network.lanes.index(lane) for lane in s.link_lanes] for s in env.network.signals
+        ]
     paid = torch.stack([rollout["next", "queues"][..., k].sum(-1) for k in places], -1)
     assert torch.equal(paid, -rollout["next", "agents", "reward"].squeeze(-1))
     assert paid.sum() > 100
@@ -105,7 +119,10 @@ def test_queues_on_detectors():
 
 def test_queues_are_not_read_in_workers(files, refused):
     network = read_network(files["net_file"])
-    with closing(Traffic(network, files["routes"], num_envs=2, seconds=50, workers=2)) as env, refused("workers=0"):
+    with (
+        closing(Traffic(network, files["routes"], num_envs=2, seconds=50, workers=2)) as env,
+        refused("workers=0"),
+    ):
         env.queues()
 
 
@@ -142,7 +159,15 @@ def test_an_interrupted_episode_counts_for_nobody(files, refused):
 # ---------------------------------------------------------------------- the recipe
 def test_page_pictures_and_numbers(trained, recipe, files, capsys):
     folder = trained("ilvf_p", "seed=4", *SOFT)
-    assert recipe("traffic", f"checkpoint={folder}", "traffic.against=fixed_cycle,random", "env.seconds=120") == 0
+    assert (
+        recipe(
+            "traffic",
+            f"checkpoint={folder}",
+            "traffic.against=fixed_cycle,random",
+            "env.seconds=120",
+        )
+        == 0
+    )
     page = capsys.readouterr().out
     found = torch.load(folder / "traffic" / "traffic.pt", weights_only=True)
     assert list(found["policies"]) == ["learned", "fixed_cycle", "random"]
@@ -154,9 +179,16 @@ def test_page_pictures_and_numbers(trained, recipe, files, capsys):
             assert f"| {name} | {' | '.join(row(expected))} |" in page
             agrees(found["policies"][name.replace(" ", "_")], expected)
         assert found["lanes"] == list(env.network.lanes)
-    assert all(text in page for text in ("seconds=120", "2 episodes, 2 minutes", "most likely", "w 0.", "Ŵ 0."))
+    assert all(
+        text in page
+        for text in ("seconds=120", "2 episodes, 2 minutes", "most likely", "w 0.", "Ŵ 0.")
+    )
     pictures = {"episode.png", "map.png", "influence.png"}
-    assert {p.name for p in (folder / "traffic").iterdir()} == {"report.md", "traffic.pt", *pictures}
+    assert {p.name for p in (folder / "traffic").iterdir()} == {
+        "report.md",
+        "traffic.pt",
+        *pictures,
+    }
     assert torch.allclose(found["influence"]["weight"], found["influence"]["influence"])
     stored(folder, found)
 
@@ -164,7 +196,10 @@ def test_page_pictures_and_numbers(trained, recipe, files, capsys):
 def row(metrics):
     """Of the report's table, from what `evaluate` says."""
     numbers = [metrics["return/team"], *(metrics[f"episode/{k}"] for k in STATISTICS)]
-    return [f"{n:{style}}" for n, style in zip(numbers, (".0f", ".2f", ".2f", ".0f", ".0f", ".0f", ".1f"), strict=True)]
+    return [
+        f"{n:{style}}"
+        for n, style in zip(numbers, (".0f", ".2f", ".2f", ".0f", ".0f", ".0f", ".1f"), strict=True)
+    ]
 
 
 def agrees(policy, expected):
@@ -172,7 +207,9 @@ def agrees(policy, expected):
     assert policy["queues"].shape[:2] == policy["speed"].shape == (2, 24)
     assert policy["queues"].mean().item() == pytest.approx(expected["episode/queue"], rel=1e-5)
     assert policy["queue"].mean().item() == pytest.approx(expected["episode/queue"], rel=1e-5)
-    assert policy["reward"].sum((1, 2)).mean().item() == pytest.approx(expected["return/team"], rel=1e-5)
+    assert policy["reward"].sum((1, 2)).mean().item() == pytest.approx(
+        expected["return/team"], rel=1e-5
+    )
 
 
 def stored(folder, found):
@@ -182,21 +219,33 @@ def stored(folder, found):
     assert "traffic/report.md" in [file.path for file in client.list_artifacts(run, "traffic")]
     metrics = client.get_run(run).data.metrics
     for name, policy in found["policies"].items():
-        assert metrics[f"traffic/{name}/queue"] == pytest.approx(policy["queue"].mean().item(), rel=1e-5)
+        assert metrics[f"traffic/{name}/queue"] == pytest.approx(
+            policy["queue"].mean().item(), rel=1e-5
+        )
 
 
 def test_without_learned_influence_and_sampled(trained, recipe, capsys):
     folder = trained("mappo")
-    options = ("traffic.episodes=1", "traffic.deterministic=false", "traffic.against=greedy", "env.seconds=50")
+    options = (
+        "traffic.episodes=1",
+        "traffic.deterministic=false",
+        "traffic.against=greedy",
+        "env.seconds=50",
+    )
     assert recipe("traffic", f"checkpoint={folder}", *options) == 0
     page = capsys.readouterr().out
-    assert all(text in page for text in ("has learned none", "1 episode, ", "the learned one samples", "| greedy |"))
+    assert all(
+        text in page
+        for text in ("has learned none", "1 episode, ", "the learned one samples", "| greedy |")
+    )
     assert not (folder / "traffic" / "influence.png").exists()
     assert (folder / "traffic" / "map.png").stat().st_size > 10_000
     found = torch.load(folder / "traffic" / "traffic.pt", weights_only=True)["policies"]["learned"]
     module, env = loaded(folder)
     with closing(env):
-        sampled, greedy = (traffic.play(env, module.loss.actor, seed=0, deterministic=d) for d in (False, True))
+        sampled, greedy = (
+            traffic.play(env, module.loss.actor, seed=0, deterministic=d) for d in (False, True)
+        )
     assert torch.equal(found["reward"], sampled["next", "agents", "reward"][..., 0])
     assert not torch.equal(found["reward"], greedy["next", "agents", "reward"][..., 0])
 
@@ -229,7 +278,10 @@ def test_mistakes(trained, recipe, runs, capsys):
     torch.save(content, other)
     for arguments, words in (
         ((f"checkpoint={other}",), ("encircle", "no roads", "large_grid")),
-        ((f"checkpoint={folder}", "traffic.against=greedy,slow"), ("'slow'", "random", "fixed_cycle", "max_pressure")),
+        (
+            (f"checkpoint={folder}", "traffic.against=greedy,slow"),
+            ("'slow'", "random", "fixed_cycle", "max_pressure"),
+        ),
         ((f"checkpoint={folder}", "traffic.episodes=0"), ("traffic.episodes=0",)),
         ((f"checkpoint={folder}", "traffic.arrows=0"), ("traffic.arrows=0",)),
         ((f"checkpoint={folder}", "env.per=lane"), ("does not fit",)),
@@ -246,7 +298,11 @@ def made_up(queue):
     """A policy whose two episodes of three steps have these vehicles on two lanes, and half of them the next time."""
     queues = torch.tensor(queue).expand(3, 2).clone()
     queues = torch.stack([queues, queues / 2])
-    return {"queues": queues, "queue": queues.mean(-1), "speed": torch.tensor([[5.0, torch.nan, 3.0]] * 2)}
+    return {
+        "queues": queues,
+        "queue": queues.mean(-1),
+        "speed": torch.tensor([[5.0, torch.nan, 3.0]] * 2),
+    }
 
 
 def test_lines_over_the_episode():
@@ -257,17 +313,27 @@ def test_lines_over_the_episode():
     assert above.lines[0].get_xdata().tolist() == pytest.approx([1 / 3, 2 / 3, 1])  # minutes
     assert (mean[0], first[0], second[0]) == (1.5, 2.0, 1.0)  # of (4 + 0) / 2 and (2 + 0) / 2
     assert above.lines[3].get_ydata()[0] == 6.0  # of 8 and 4
-    assert np.isnan(below.lines[0].get_ydata()).tolist() == [False, True, False]  # nobody on the roads
+    assert np.isnan(below.lines[0].get_ydata()).tolist() == [
+        False,
+        True,
+        False,
+    ]  # nobody on the roads
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["learned", "fixed cycle"]
 
 
 def test_maps(files):
     network = read_network(files["net_file"])
     n, m = len(network.signals), len(network.lanes)
-    played = {name: made_up([1.0, 1.0]) | {"queues": torch.full((2, 3, m), q)} for name, q in LEVELS.items()}
+    played = {
+        name: made_up([1.0, 1.0]) | {"queues": torch.full((2, 3, m), q)}
+        for name, q in LEVELS.items()
+    }
     figure = traffic_report.map_queues(network, played, interval=20.0)
     titles = [axes.get_title() for axes in figure.axes[:2]]
-    assert titles == [f"learned: {2 * m} vehicles halting", f"fixed cycle: {4 * m} vehicles halting"]
+    assert titles == [
+        f"learned: {2 * m} vehicles halting",
+        f"fixed cycle: {4 * m} vehicles halting",
+    ]
     assert figure.get_suptitle() == "Mean over 2 episodes of 1 minutes"
     weight = torch.zeros(n, n)
     weight[0, 3], weight[2, 1] = 0.9, 0.01

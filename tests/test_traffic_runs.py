@@ -14,17 +14,21 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from conftest import ROOT, TINY
+from ilvf.data.evaluation import EVALUATION_SEED, evaluate
 from ilvf.envs import make_env
-from ilvf.envs.copies import APART
+from ilvf.envs.pettingzoo.copies import APART
+from ilvf.envs.pettingzoo.workers import WorkerCopies
 from ilvf.envs.traffic import SumoTrafficEnv
 from ilvf.envs.traffic.batched import crowded
 from ilvf.envs.traffic.env import NEXT
-from ilvf.envs.workers import WorkerCopies
-from ilvf.evaluation import EVALUATION_SEED, evaluate
 from ilvf.modules import RandomActor
 from traffic_nets import irregular, like_monaco, tiny
 
-SMALL = (*(a for a in TINY if not a.startswith("env.")), "algorithm.num_envs=2", "algorithm.eval_episodes=2")
+SMALL = (
+    *(a for a in TINY if not a.startswith("env.")),
+    "algorithm.num_envs=2",
+    "algorithm.eval_episodes=2",
+)
 KINDS = {
     "on_policy": SMALL,
     "off_policy": (
@@ -46,7 +50,13 @@ ALGORITHMS = {
     "maddpg": ("off_policy", "maddpg"),
 }
 FLOW = '<flow id="{}" from="{}" to="{}" begin="0" end="999" period="{}"/>'
-WAYS = (("a_J1", "J3_b", 4), ("s2_J2", "J3_b", 5), ("s3_J3", "J3_b", 5), ("c_J4", "J4_d", 4), ("e_J4", "J4_f", 4))
+WAYS = (
+    ("a_J1", "J3_b", 4),
+    ("s2_J2", "J3_b", 5),
+    ("s3_J3", "J3_b", 5),
+    ("c_J4", "J4_d", 4),
+    ("e_J4", "J4_f", 4),
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +88,10 @@ def saved(out, name="last"):
 def runs(out, experiment="sumo"):
     client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
     found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    return [(r.info.status, [m.step for m in client.get_metric_history(r.info.run_id, "frames")]) for r in found]
+    return [
+        (r.info.status, [m.step for m in client.get_metric_history(r.info.run_id, "frames")])
+        for r in found
+    ]
 
 
 def family(pid):
@@ -99,13 +112,19 @@ def gone(processes, timeout=20):
 
 
 # ---------------------------------------------------------------------- all algorithms
-@pytest.mark.parametrize(("kind", "name", "option"), [(a, b, c) for a, b, *c in ALGORITHMS.values()], ids=ALGORITHMS)
+@pytest.mark.parametrize(
+    ("kind", "name", "option"), [(a, b, c) for a, b, *c in ALGORITHMS.values()], ids=ALGORITHMS
+)
 def test_every_algorithm(kind, name, option, town, out, recipe):
     """Signals with different phases and links; every number is finite, and whole episodes are counted."""
     assert recipe(name, *KINDS[kind], *town, *option, f"out={out}") == 0
     first, last = rows(out)
     assert (last["frames"] - first["frames"], last["eval/episode/length"]) == (20, 10)
-    assert last["eval/return/team"] < 0 < last["eval/episode/throughput"] + last["eval/episode/running"]
+    assert (
+        last["eval/return/team"]
+        < 0
+        < last["eval/episode/throughput"] + last["eval/episode/running"]
+    )
     assert all(abs(v) < float("inf") for row in (first, last) for v in row.values())
     saved(out, "best")
 
@@ -121,14 +140,21 @@ def test_the_preset(name, recipe, capsys):
     """Laid over both kinds of recipes; whoever takes it has few simulators."""
     assert recipe(name, "env=large_grid", "preset=traffic", "--cfg") == 0
     page = capsys.readouterr().out
-    assert all(word in page for word in ("num_envs: 4", "eval_episodes: 4", "rollout_steps: 180", "input_norm: none"))
+    assert all(
+        word in page
+        for word in ("num_envs: 4", "eval_episodes: 4", "rollout_steps: 180", "input_norm: none")
+    )
 
 
 def test_too_many_simulators_are_mentioned(files, monkeypatch):
     """At 50 MB each, and four for a core, before they are started."""
     assert crowded(40, cores=10, free=4e9) == ""
-    assert "41 simulators at once need about 2.0 GB of memory, of which 4.0 GB are free" in crowded(41, 10, 4e9)
-    assert "40 simulators at once need about 2.0 GB of memory, of which 1.9 GB are free" in crowded(40, 10, 1.9e9)
+    assert "41 simulators at once need about 2.0 GB of memory, of which 4.0 GB are free" in crowded(
+        41, 10, 4e9
+    )
+    assert "40 simulators at once need about 2.0 GB of memory, of which 1.9 GB are free" in crowded(
+        40, 10, 1.9e9
+    )
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     net, routes = files
     for number, said in ((4, False), (5, True)):
@@ -181,9 +207,20 @@ def test_a_simulator_is_killed_in_training(town, out, recipe, kill):
     """Its episode is cut and not counted, the run goes on. Step 20 + 9 is copy 0's fifth of its second episode."""
     kill(29)
     with pytest.warns(
-        UserWarning, match="killed by SIGKILL.* after step 4 of the episode with seed 1000000007, which ends there"
+        UserWarning,
+        match="killed by SIGKILL.* after step 4 of the episode with seed 1000000007, which ends there",
     ):
-        assert recipe("ilvf_p", *SMALL, *town, f"out={out}", "trainer.max_epochs=4", "algorithm.eval_every=9") == 0
+        assert (
+            recipe(
+                "ilvf_p",
+                *SMALL,
+                *town,
+                f"out={out}",
+                "trainer.max_epochs=4",
+                "algorithm.eval_every=9",
+            )
+            == 0
+        )
     assert runs(out) == [("FINISHED", [20, 40, 60, 80])]
     found = rows(out)
     assert [row["episode/interrupted"] for row in found] == [0, 0.5, 0, 0]
@@ -193,8 +230,20 @@ def test_a_simulator_is_killed_in_training(town, out, recipe, kill):
 def test_an_evaluation_that_lost_all_its_simulators_is_never_the_best(town, out, recipe, kill):
     """The second of three, in its third step: two steps of queues look better than ten."""
     kill(20 + 5, 20 + 6, evaluation=True)
-    with pytest.warns(UserWarning, match="2 of 2 evaluation episodes were interrupted.*no return to report"):
-        assert recipe("ilvf_p", *SMALL, *town, f"out={out}", "trainer.max_epochs=3", "algorithm.eval_every=1") == 0
+    with pytest.warns(
+        UserWarning, match="2 of 2 evaluation episodes were interrupted.*no return to report"
+    ):
+        assert (
+            recipe(
+                "ilvf_p",
+                *SMALL,
+                *town,
+                f"out={out}",
+                "trainer.max_epochs=3",
+                "algorithm.eval_every=1",
+            )
+            == 0
+        )
     found = rows(out)
     assert [row["eval/episode/interrupted"] for row in found] == [0, 1, 0]
     assert [row.get("eval/episode/length") for row in found] == [10, None, 10]
@@ -210,7 +259,9 @@ def test_no_checkpoint_is_the_best_of_nothing(town, out, recipe, kill):
         assert recipe("ilvf_p", *SMALL, *town, f"out={out}") == 0
     assert not list(out.glob("*/checkpoints/best.ckpt"))
     (folder,) = out.glob("ilvf_p-*")
-    assert recipe("evaluate", f"checkpoint={folder}", "algorithm.eval_episodes=2", f"out={out}") == 0
+    assert (
+        recipe("evaluate", f"checkpoint={folder}", "algorithm.eval_episodes=2", f"out={out}") == 0
+    )
 
 
 def test_an_interrupted_episode_is_left_out_of_the_means(files, kill):
@@ -259,7 +310,12 @@ def test_a_worker_is_killed_and_the_run_resumed(town, out, recipe, monkeypatch, 
     assert runs(out) == [("FAILED", [20, 40])]
 
     seeds.append([])
-    assert recipe("ilvf_p", "resume=last", f"out={out}", "trainer.max_epochs=4", "algorithm.eval_every=9") == 0
+    assert (
+        recipe(
+            "ilvf_p", "resume=last", f"out={out}", "trainer.max_epochs=4", "algorithm.eval_every=9"
+        )
+        == 0
+    )
     assert runs(out) == [("FINISHED", [20, 40, 60, 80])]
     assert seeds[0] == [0, APART]
     assert len(seeds[1]) == 4  # two of the training, two of the evaluation
@@ -269,7 +325,9 @@ def test_a_worker_is_killed_and_the_run_resumed(town, out, recipe, monkeypatch, 
 def test_the_run_is_killed_and_resumed(town, out, recipe):
     """SIGKILL, in mid-training: no simulator outlives it, and the curve goes on where it ended."""
     own = (*SMALL, *town, f"out={out}", "trainer.max_epochs=100000", "algorithm.eval_every=100000")
-    environment = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR")
+    }
     command = [sys.executable, str(ROOT / "recipes" / "ilvf_p.py"), *own]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
@@ -312,7 +370,9 @@ def text_of(files, name):
     ],
 )
 @pytest.mark.parametrize("workers", [0, 1])
-def test_broken_files_are_one_sentence(key, content, words, workers, files, town, out, recipe, capsys):
+def test_broken_files_are_one_sentence(
+    key, content, words, workers, files, town, out, recipe, capsys
+):
     broken = out / "file.xml"
     if content is not None:
         broken.write_text(text_of(files, content))
@@ -329,8 +389,16 @@ def test_traffic_that_begins_later(files, town, out, recipe, capsys):
     """As in files of a real morning: without `--begin` nobody drives, and that is said."""
     later = files[1].read_text().replace('begin="0" end="999"', 'begin="25200" end="28800"')
     (out / "later.rou.xml").write_text(later)
-    own = ("policy=random", *town, f"env.routes={out / 'later.rou.xml'}", "algorithm.eval_episodes=2", f"out={out}")
-    with pytest.warns(UserWarning, match="no vehicle has departed in an episode of .*--begin SECONDS"):
+    own = (
+        "policy=random",
+        *town,
+        f"env.routes={out / 'later.rou.xml'}",
+        "algorithm.eval_episodes=2",
+        f"out={out}",
+    )
+    with pytest.warns(
+        UserWarning, match="no vehicle has departed in an episode of .*--begin SECONDS"
+    ):
         assert recipe("evaluate", *own) == 0
     assert "episode/running               0.0000" in capsys.readouterr().out
     with warnings.catch_warnings():
@@ -345,4 +413,7 @@ def test_a_full_disk_costs_a_run_its_trips_only(town, out, recipe):
     (trips / f"tripinfo-{APART}.xml").symlink_to("/dev/full")
     with pytest.warns(UserWarning, match=f"tripinfo-{APART}.xml is not complete; is the disk full"):
         assert recipe("ilvf_p", *SMALL, *town, f"env.tripinfo={trips}", f"out={out}") == 0
-    assert all("</tripinfos>" in (trips / f"tripinfo-{seed}.xml").read_text() for seed in (0, NEXT, APART + NEXT))
+    assert all(
+        "</tripinfos>" in (trips / f"tripinfo-{seed}.xml").read_text()
+        for seed in (0, NEXT, APART + NEXT)
+    )

@@ -12,8 +12,9 @@ import numpy as np
 import psutil
 import pytest
 
-from ilvf.envs.traffic import SumoTrafficEnv, child, read_network
-from ilvf.envs.traffic.child import templates
+from ilvf.envs.traffic import SumoTrafficEnv, read_network
+from ilvf.envs.traffic.simulator import child
+from ilvf.envs.traffic.simulator.child import templates
 from traffic_nets import tiny
 
 
@@ -22,7 +23,9 @@ def road(tmp_path_factory):
     """(network, routes): four signals and some cars."""
     folder = tmp_path_factory.mktemp("road")
     net, routes = tiny(folder), folder / "road.rou.xml"
-    routes.write_text('<routes><flow id="f" from="a_J1" to="J3_b" begin="0" end="99" period="3"/></routes>')
+    routes.write_text(
+        '<routes><flow id="f" from="a_J1" to="J3_b" begin="0" end="99" period="3"/></routes>'
+    )
     return read_network(net), routes
 
 
@@ -38,7 +41,9 @@ def make(road):
 def play(env, steps=8, **seed):
     """All rewards of an episode's start."""
     env.reset(**seed)
-    return np.array([list(env.step(dict.fromkeys(env.agents, t % 2))[1].values()) for t in range(steps)])
+    return np.array(
+        [list(env.step(dict.fromkeys(env.agents, t % 2))[1].values()) for t in range(steps)]
+    )
 
 
 def process(env):
@@ -186,7 +191,7 @@ def test_every_simulator_is_where_we_are(make, tmp_path, monkeypatch):
 PARENT = """
 import os, signal, sys, time
 from ilvf.envs.traffic import SumoTrafficEnv
-from ilvf.envs.traffic.child import templates
+from ilvf.envs.traffic.simulator.child import templates
 
 def start():
     env = SumoTrafficEnv(sys.argv[1], sys.argv[2], seconds=100)
@@ -280,7 +285,9 @@ def test_faults_of_that_process(make):
         child, sumo = process(env), sumos(env)[0]
         getattr(child if end == "kill" else sumo, end)()
         env.simulation.timeout = 1.0 if end == "suspend" else 60.0
-        with pytest.warns(UserWarning, match="SIGKILL" if end == "kill" else "no answer within timeout=1 s"):
+        with pytest.warns(
+            UserWarning, match="SIGKILL" if end == "kill" else "no answer within timeout=1 s"
+        ):
             env.step(dict.fromkeys(env.agents, 0))
         assert gone(child, sumo)
         env.simulation.timeout = 60.0
@@ -289,7 +296,9 @@ def test_faults_of_that_process(make):
 def test_errors_of_that_process(road, tmp_path, refused):
     """Before we have reached it, and after."""
     routes = tmp_path / "routes"
-    routes.write_text('<routes><vehicle id="v" depart="7"><route edges="nowhere"/></vehicle></routes>')
+    routes.write_text(
+        '<routes><vehicle id="v" depart="7"><route edges="nowhere"/></vehicle></routes>'
+    )
     for word, options in (("hurry", ["--hurry"]), ("nowhere", [])):
         env = SumoTrafficEnv(road[0], routes, simulator="traci", options=options, timeout=20)
         with closing(env), refused("SUMO says", word):

@@ -3,16 +3,20 @@
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from ilvf.envs.traffic import monaco
-from ilvf.envs.traffic.sumo_tools import run_program
+from ilvf.envs.traffic.scenarios import monaco
+from ilvf.envs.traffic.simulator.sumo_tools import run_program
 
 
-def convert(folder: Path, nodes: dict, edges: list, programs: dict, lanes: dict | None = None) -> Path:
+def convert(
+    folder: Path, nodes: dict, edges: list, programs: dict, lanes: dict | None = None
+) -> Path:
     """A net file from {node: (x, y)}, one-way ["from_to", ...], {signal: its states}, {edge: its lanes, not 1}."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds = {node: "traffic_light" if node in programs else "priority" for node in nodes}
     texts = {
-        "node": [f'<node id="{n}" x="{x}" y="{y}" type="{kinds[n]}"/>' for n, (x, y) in nodes.items()],
+        "node": [
+            f'<node id="{n}" x="{x}" y="{y}" type="{kinds[n]}"/>' for n, (x, y) in nodes.items()
+        ],
         "edge": [
             f'<edge id="{e}" from="{e.split("_")[0]}" to="{e.split("_")[1]}" numLanes="{(lanes or {}).get(e, 1)}"/>'
             for e in edges
@@ -46,13 +50,31 @@ def tiny(folder: Path) -> Path:
     nodes |= {"J5": (300, 0), "J3": (600, 0), "b": (700, 0)}
     nodes |= {"s1": (0, -40), "s2": (140, -100), "s5": (300, -100), "s3": (600, -100)}
     nodes |= {"J4": (0, 1000), "c": (-100, 1000), "d": (100, 1000), "e": (0, 900), "f": (0, 1100)}
-    edges = ["a_J1", "J1_k", "k_m", "m_J2", "J2_J5", "J5_J3", "J3_b", "s1_J1", "s2_J2", "s5_J5", "s3_J3"]
+    edges = [
+        "a_J1",
+        "J1_k",
+        "k_m",
+        "m_J2",
+        "J2_J5",
+        "J5_J3",
+        "J3_b",
+        "s1_J1",
+        "s2_J2",
+        "s5_J5",
+        "s3_J3",
+    ]
     edges += ["c_J4", "J4_d", "e_J4", "J4_f"]
     programs = {  # link 0 comes from the south, link 1 from the west
         "J1": ("Gr", "yr", "rG", "ry", "Gr", "uG"),  # one green twice
         "J2": ("Gg", "yy", "rG", "ry", "rr", "gg"),
         "J3": ("Gg", "yg", "Gr", "yr"),
-        "J4": ("GGGG", "yyyy", "GGrr", "yyrr", "rrrr"),  # links 0, 1 from the south, 2, 3 from the west: all at once
+        "J4": (
+            "GGGG",
+            "yyyy",
+            "GGrr",
+            "yyrr",
+            "rrrr",
+        ),  # links 0, 1 from the south, 2, 3 from the west: all at once
         "J5": ("GG",),
     }
     return convert(folder, nodes, edges, programs)
@@ -62,8 +84,25 @@ def irregular(folder: Path, *options: str, seed: int = 3, iterations: int = 60) 
     """A random city with about thirty signals: streets of one to three lanes, junctions of three to five arms."""
     folder.mkdir(parents=True, exist_ok=True)
     net = folder / "irregular.net.xml"
-    rules = ["--rand", "--rand.iterations", str(iterations), "--seed", str(seed), "-L", "3", "--random-lanenumber"]
-    run_program("netgenerate", *rules, "--default-junction-type", "traffic_light", *options, "--output-file", net)
+    rules = [
+        "--rand",
+        "--rand.iterations",
+        str(iterations),
+        "--seed",
+        str(seed),
+        "-L",
+        "3",
+        "--random-lanenumber",
+    ]
+    run_program(
+        "netgenerate",
+        *rules,
+        "--default-junction-type",
+        "traffic_light",
+        *options,
+        "--output-file",
+        net,
+    )
     return net
 
 

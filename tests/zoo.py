@@ -30,7 +30,7 @@ class Line(ParallelEnv):
         will: a file that is made by closing.
     """
 
-    metadata = {"name": "line"}  # noqa: RUF012 (as PettingZoo has it)
+    metadata = {"name": "line"}
 
     def __init__(
         self,
@@ -48,7 +48,12 @@ class Line(ParallelEnv):
         self.possible_agents, self.sizes = list(AGENTS), dict(zip(AGENTS, (1, 2, 3), strict=True))
         self.max_cycles, self.ends, self.leaves = limit, ends or {}, leaves or {}
         self.mask, self.has_state, self.space = mask, state, space
-        self.trouble, self.when, self.flag, self.will = trouble, when, flag and Path(flag), will and Path(will)
+        self.trouble, self.when, self.flag, self.will = (
+            trouble,
+            when,
+            flag and Path(flag),
+            will and Path(will),
+        )
         self.rng, self.resets, self.closed = np.random.default_rng(), 0, 0
         self.state_space = spaces.Box(-np.inf, np.inf, (3,))
         if trouble == "make":
@@ -57,7 +62,9 @@ class Line(ParallelEnv):
     def observation_space(self, agent):
         space = self.space or spaces.Box(-np.inf, np.inf, (self.sizes[agent],))
         if self.mask == "observation":
-            return spaces.Dict({"observation": space, "action_mask": spaces.MultiBinary(self.sizes[agent] + 1)})
+            return spaces.Dict(
+                {"observation": space, "action_mask": spaces.MultiBinary(self.sizes[agent] + 1)}
+            )
         return space
 
     def action_space(self, agent):
@@ -71,7 +78,10 @@ class Line(ParallelEnv):
         if seed is not None:
             self.rng = np.random.default_rng(seed)
         self.agents = self.possible_agents[: 2 if self.trouble == "two" else 3]
-        self.place, self.steps = dict(zip(self.possible_agents, self.rng.random(3).round(3), strict=True)), 0
+        self.place, self.steps = (
+            dict(zip(self.possible_agents, self.rng.random(3).round(3), strict=True)),
+            0,
+        )
         return self.look(self.agents)
 
     def step(self, actions):
@@ -127,7 +137,9 @@ class Line(ParallelEnv):
             if isinstance(self.space, spaces.Discrete):
                 observations[a] = self.space.start + self.steps % self.space.n
             infos[a] = (
-                {"state": np.array([self.place[a], self.steps, 9.0][: 2 + (a == "cat")])} if self.has_state else {}
+                {"state": np.array([self.place[a], self.steps, 9.0][: 2 + (a == "cat")])}
+                if self.has_state
+                else {}
             )
             allowed = np.ones(n + 1, np.int8)
             allowed[0] = self.steps % 2 == 0

@@ -20,7 +20,9 @@ from ilvf.modules import CategoricalActor, CentralCritic, StateCritic
 
 SIDES = ("ilvf", "ilvf-central", "ilvf-plain")
 PLAIN: dict[str, Any] = dict(normalize="none", value_norm=False)
-PLAIN_LOSS = dict(value_clip=None, huber_delta=1e9, value=2.0)  # (V − G)², theirs, is 2 · ½ (V − G)²
+PLAIN_LOSS = dict(
+    value_clip=None, huber_delta=1e9, value=2.0
+)  # (V − G)², theirs, is 2 · ½ (V − G)²
 
 
 def environment(task: str, num_envs: int, seed: int, device: Any = "cpu") -> EnvBase:
@@ -45,9 +47,15 @@ def algorithm(task: str, seed: int, side: str, s: Settings) -> MAPPO:
     torch.manual_seed(seed)
     facts = check_env(environment(task, 2, seed))
     net: dict[str, Any] = dict(hidden=s.hidden, depth=s.depth, activation=s.activation)
-    actor = CategoricalActor(facts.n_agents, facts.observation_dim, facts.n_actions, share=True, **net)
+    actor = CategoricalActor(
+        facts.n_agents, facts.observation_dim, facts.n_actions, share=True, **net
+    )
     plain, sizes = side == "ilvf-plain", (facts.n_agents, facts.state_dim)
-    critic = CentralCritic(*sizes, **net) if side == "ilvf-central" else StateCritic(*sizes, share=True, **net)
+    critic = (
+        CentralCritic(*sizes, **net)
+        if side == "ilvf-central"
+        else StateCritic(*sizes, share=True, **net)
+    )
     return MAPPO(
         lambda num_envs, seed, device: environment(task, num_envs, seed, device),
         actor,
@@ -63,7 +71,8 @@ def algorithm(task: str, seed: int, side: str, s: Settings) -> MAPPO:
         lr=s.lr,
         adam_eps=s.adam_eps,
         max_grad_norm=s.max_grad_norm,
-        eval_every=s.iterations + 1,  # `Record` evaluates; the algorithm does at its end, and briefly
+        eval_every=s.iterations
+        + 1,  # `Record` evaluates; the algorithm does at its end, and briefly
         eval_episodes=1,
         eval_steps=1,
         seed=seed,
@@ -71,7 +80,9 @@ def algorithm(task: str, seed: int, side: str, s: Settings) -> MAPPO:
     )
 
 
-def run(task: str, seed: int, side: str, s: Settings = Settings(), **options: Any) -> list[tuple[float, ...]]:  # noqa: B008
+def run(
+    task: str, seed: int, side: str, s: Settings = Settings(), **options: Any
+) -> list[tuple[float, ...]]:
     """The evaluations of one run; options: of `Record`."""
     record = Record(task, seed, s, **options)
     L.Trainer(

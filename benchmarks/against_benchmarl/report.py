@@ -17,9 +17,21 @@ from ilvf.analysis import t_interval
 
 THEIRS = "benchmarl"
 EPISODES = 500  # of random actions
-LABELS = {THEIRS: "BenchMARL", "ilvf": "ilvf", "ilvf-central": "ilvf, one value", "ilvf-plain": "ilvf, plain"}
+LABELS = {
+    THEIRS: "BenchMARL",
+    "ilvf": "ilvf",
+    "ilvf-central": "ilvf, one value",
+    "ilvf-plain": "ilvf, plain",
+}
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "against_benchmarl.png"
-COLUMNS = ("task", "MAPPO of", "final return of every seed", "mean ± sd", "ours − theirs, 95 %", "verdict")
+COLUMNS = (
+    "task",
+    "MAPPO of",
+    "final return of every seed",
+    "mean ± sd",
+    "ours − theirs, 95 %",
+    "verdict",
+)
 MORE = ("whole curve, ours − theirs", "frames per CPU s")
 
 Curves = dict[str, pd.DataFrame]  # of one task: side → returns, frames × seeds
@@ -35,8 +47,14 @@ def read(out: Path, task: str) -> tuple[Curves, dict[str, float]]:
         returns.setdefault(side, []).append(run["return"].rename(int(seed)))
         speeds.setdefault(side, []).append(run.index[-1] / run["cpu_s"].iloc[-1])
     if len({tuple(run.index) for runs in returns.values() for run in runs}) > 1:
-        raise SystemExit(f"{out}: runs of {task} were evaluated at different frames; delete those of other settings")
-    curves = {side: pd.concat(returns[side], axis=1).sort_index(axis=1) for side in LABELS if side in returns}
+        raise SystemExit(
+            f"{out}: runs of {task} were evaluated at different frames; delete those of other settings"
+        )
+    curves = {
+        side: pd.concat(returns[side], axis=1).sort_index(axis=1)
+        for side in LABELS
+        if side in returns
+    }
     return curves, {side: sum(v) / len(v) for side, v in speeds.items()}
 
 
@@ -59,11 +77,19 @@ def rows(task: str, curves: Curves, speeds: dict[str, float]) -> list[str]:
     lines = []
     for side, runs in curves.items():
         last = final(runs)
-        cells = [task, LABELS[side], ", ".join(f"{v:.1f}" for v in last), f"{last.mean():.1f} ± {last.std():.1f}"]
+        cells = [
+            task,
+            LABELS[side],
+            ", ".join(f"{v:.1f}" for v in last),
+            f"{last.mean():.1f} ± {last.std():.1f}",
+        ]
         if side == THEIRS or THEIRS not in curves:
             cells += ["", "", ""]
         else:
-            end, whole = difference(last, final(curves[THEIRS])), difference(runs.mean(), curves[THEIRS].mean())
+            end, whole = (
+                difference(last, final(curves[THEIRS])),
+                difference(runs.mean(), curves[THEIRS].mean()),
+            )
             cells += ["{:+.1f} [{:+.1f}, {:+.1f}]".format(*end), verdict(*end[1:])]
             cells += ["{:+.1f} [{:+.1f}, {:+.1f}]".format(*whole)]
         lines.append(f"| {' | '.join([*cells, f'{speeds[side]:.0f}'])} |")
@@ -75,19 +101,28 @@ def random_row(out: Path, task: str) -> str:
     samples = {"evaluation": Evaluation(task, 0, EPISODES)(uniform(task))}
     for path in sorted(out.glob(f"{task}.*.random.json")):
         samples[f"environments of {LABELS[path.name.split('.')[1]]}"] = json.loads(path.read_text())
-    cells = ["{} {:.1f} [{:.1f}, {:.1f}]".format(k, sum(v) / len(v), *t_interval(v)) for k, v in samples.items()]
+    cells = [
+        "{} {:.1f} [{:.1f}, {:.1f}]".format(k, sum(v) / len(v), *t_interval(v))
+        for k, v in samples.items()
+    ]
     return f"Random actions, {task}, mean and 95 %: {'; '.join(cells)}."
 
 
 def picture(found: dict[str, Curves]) -> Figure:
     figure = Figure(figsize=(5 * len(found), 3.8), layout="constrained")
-    for axes, (task, curves) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+    for axes, (task, curves) in zip(
+        figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
+    ):
         axes.set(title=task, xlabel="environment frames", ylabel="return of the team")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         for side, runs in curves.items():
-            (line,) = axes.plot(runs.index, runs.mean(axis=1), label=f"{LABELS[side]} ({runs.shape[1]} seeds)")
+            (line,) = axes.plot(
+                runs.index, runs.mean(axis=1), label=f"{LABELS[side]} ({runs.shape[1]} seeds)"
+            )
             band = [t_interval(row.tolist()) for _, row in runs.iterrows()]
-            axes.fill_between(runs.index, *zip(*band, strict=True), color=line.get_color(), alpha=0.15, lw=0)
+            axes.fill_between(
+                runs.index, *zip(*band, strict=True), color=line.get_color(), alpha=0.15, lw=0
+            )
         axes.legend(loc="lower right")
         axes.grid(alpha=0.3)
     return figure
@@ -106,7 +141,9 @@ def report(out: Path, target: Path, tasks: list[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--picture", type=Path, default=PICTURE)
     args = parser.parse_args()

@@ -64,7 +64,9 @@ class Settings:
 
 TASKS = {
     # local_ratio=0: all of the reward is the team's, so that both sides optimise the same
-    "simple_spread": Task(dict(N=3, local_ratio=0.0, max_cycles=25), 25, 5, num_envs=100, rollout_steps=25),
+    "simple_spread": Task(
+        dict(N=3, local_ratio=0.0, max_cycles=25), 25, 5, num_envs=100, rollout_steps=25
+    ),
     "balance": Task(dict(n_agents=3, max_steps=100), 100, 9, num_envs=120, rollout_steps=50),
 }
 
@@ -77,7 +79,12 @@ class Evaluation:
     """
 
     def __init__(self, task: str, seed: int, episodes: int = EPISODES):
-        self.name, self.task, self.seed, self.episodes = task, TASKS[task], EVALUATION_SEED + 1000 * seed, episodes
+        self.name, self.task, self.seed, self.episodes = (
+            task,
+            TASKS[task],
+            EVALUATION_SEED + 1000 * seed,
+            episodes,
+        )
         self.play = self._mpe if task == "simple_spread" else self._vmas
 
     @torch.no_grad()
@@ -92,8 +99,15 @@ class Evaluation:
         seen = [world.reset(seed=self.seed + k)[0] for k, world in enumerate(worlds)]
         names, total = worlds[0].possible_agents, torch.zeros(self.episodes)
         for _ in range(self.task.horizon):  # the only end of an episode
-            actions = act(torch.stack([torch.stack([torch.as_tensor(o[a]) for a in names]) for o in seen]).float())
-            steps = [w.step(dict(zip(names, a, strict=True))) for w, a in zip(worlds, actions.tolist(), strict=True)]
+            actions = act(
+                torch.stack(
+                    [torch.stack([torch.as_tensor(o[a]) for a in names]) for o in seen]
+                ).float()
+            )
+            steps = [
+                w.step(dict(zip(names, a, strict=True)))
+                for w, a in zip(worlds, actions.tolist(), strict=True)
+            ]
             seen = [step[0] for step in steps]
             total += torch.tensor([sum(step[1].values()) for step in steps])
         return total
@@ -102,12 +116,20 @@ class Evaluation:
         import vmas
         from vmas.simulator.environment import Environment
 
-        kept = list(Environment.vmas_random_state)  # all VMAS environments of a process share it, training's too
+        kept = list(
+            Environment.vmas_random_state
+        )  # all VMAS environments of a process share it, training's too
         options: dict[str, Any] = dict(continuous_actions=False, device="cpu", seed=self.seed)
         world = vmas.make_env(self.name, num_envs=self.episodes, **options, **self.task.world)
-        seen, total, running = world.reset(), torch.zeros(self.episodes), torch.ones(self.episodes, dtype=torch.bool)
+        seen, total, running = (
+            world.reset(),
+            torch.zeros(self.episodes),
+            torch.ones(self.episodes, dtype=torch.bool),
+        )
         for _ in range(self.task.horizon):
-            seen, rewards, done, _ = world.step(list(act(torch.stack(seen, 1)).unsqueeze(-1).unbind(1)))
+            seen, rewards, done, _ = world.step(
+                list(act(torch.stack(seen, 1)).unsqueeze(-1).unbind(1))
+            )
             total += torch.stack(rewards).sum(0) * running
             running &= ~done
         Environment.vmas_random_state[:] = kept
@@ -153,7 +175,9 @@ class Record:
         if iteration % self.s.eval_every == 0 or iteration == self.s.iterations:
             returns = self.evaluation(greedy(policy))
             self.rows.append((iteration * self.batch, sum(returns) / len(returns), self.cpu_s))
-            print("{:9d} frames   return {:8.2f}   {:6.1f} CPU-s".format(*self.rows[-1]), flush=True)
+            print(
+                "{:9d} frames   return {:8.2f}   {:6.1f} CPU-s".format(*self.rows[-1]), flush=True
+            )
         self._started = time.process_time()
 
 
@@ -170,9 +194,13 @@ def write_csv(path: Path, rows: list[tuple[float, ...]]) -> None:
     part.replace(path)
 
 
-def command_line(doc: str, run: Callable[..., list], sides: tuple[str, ...], make_env: Callable[..., EnvBase]) -> None:
+def command_line(
+    doc: str, run: Callable[..., list], sides: tuple[str, ...], make_env: Callable[..., EnvBase]
+) -> None:
     """Run what is missing: `run(task, seed, side)` gives a csv's rows, `make_env(task, B, seed)` environments."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, default=OUT)

@@ -22,7 +22,9 @@ try:
     from benchmarl.experiment import Callback, Experiment, ExperimentConfig
     from benchmarl.models.mlp import MlpConfig
 except ImportError as error:
-    raise SystemExit(f"{error}; this side needs an environment with BenchMARL, docs/results/benchmarl.md") from error
+    raise SystemExit(
+        f"{error}; this side needs an environment with BenchMARL, docs/results/benchmarl.md"
+    ) from error
 
 warnings.filterwarnings("ignore")
 SIDE = "benchmarl"
@@ -31,14 +33,20 @@ SIDE = "benchmarl"
 class SimpleSpread(PettingZooClass):
     """`simple_spread_v3` of mpe2, every copy with a seed of its own: with one for all, all begin alike."""
 
-    def get_env_fun(self, num_envs: int, continuous_actions: bool, seed: int, device: Any) -> Callable[[], EnvBase]:
+    def get_env_fun(
+        self, num_envs: int, continuous_actions: bool, seed: int, device: Any
+    ) -> Callable[[], EnvBase]:
         from mpe2 import simple_spread_v3
 
         seeds = itertools.count(10_000 * seed)
 
         def make() -> EnvBase:
-            world = simple_spread_v3.parallel_env(**self.config, continuous_actions=continuous_actions)
-            options = dict(return_state=True, categorical_actions=True, seed=next(seeds), device=device)
+            world = simple_spread_v3.parallel_env(
+                **self.config, continuous_actions=continuous_actions
+            )
+            options = dict(
+                return_state=True, categorical_actions=True, seed=next(seeds), device=device
+            )
             return PettingZooWrapper(world, group_map={"agents": world.possible_agents}, **options)
 
         return make
@@ -71,15 +79,28 @@ def environment(task: str, num_envs: int, seed: int) -> EnvBase:
 
 
 def experiment(task: str, seed: int, s: Settings, folder: str) -> ExperimentConfig:
-    config, batch = ExperimentConfig.get_from_yaml(), TASKS[task].num_envs * TASKS[task].rollout_steps
+    config, batch = (
+        ExperimentConfig.get_from_yaml(),
+        TASKS[task].num_envs * TASKS[task].rollout_steps,
+    )
     config.prefer_continuous_actions = False
-    config.gamma, config.lr, config.adam_eps, config.clip_grad_val = s.gamma, s.lr, s.adam_eps, s.max_grad_norm
+    config.gamma, config.lr, config.adam_eps, config.clip_grad_val = (
+        s.gamma,
+        s.lr,
+        s.adam_eps,
+        s.max_grad_norm,
+    )
     config.max_n_frames = s.iterations * batch
     config.on_policy_collected_frames_per_batch = batch
     config.on_policy_n_envs_per_worker = TASKS[task].num_envs
     config.on_policy_n_minibatch_iters = s.epochs
     config.on_policy_minibatch_size = batch // s.minibatches
-    config.evaluation, config.loggers, config.create_json, config.save_folder = False, [], False, folder
+    config.evaluation, config.loggers, config.create_json, config.save_folder = (
+        False,
+        [],
+        False,
+        folder,
+    )
     return config
 
 
@@ -93,7 +114,9 @@ def run(task: str, seed: int, side: str = SIDE) -> list[tuple[float, ...]]:
     assert model.activation_class.__name__.lower() == s.activation
     with tempfile.TemporaryDirectory() as folder:
         config = experiment(task, seed, s, folder)
-        Experiment(task_of(task), algorithm, model, seed, config, callbacks=[Recorder(record)]).run()
+        Experiment(
+            task_of(task), algorithm, model, seed, config, callbacks=[Recorder(record)]
+        ).run()
     return record.rows
 
 

@@ -1,66 +1,89 @@
 """Influence-based credit assignment for cooperative multi-agent reinforcement learning.
 
-The public names, in the order the data meets them; each is imported when it is first used, so that a recipe's `--help`
-does not wait for torch.
+The public names, in the order the data meets them. Each is imported when it is first used, so that
+`ilvf --help` does not wait for torch.
 """
 
 from typing import TYPE_CHECKING
 
-from ilvf.lazy import lazily
+from ilvf.lazy import lazily, names_of
 
-if TYPE_CHECKING:
-    from ilvf.algorithms import ILVFP
-    from ilvf.checkpoint import load_policy
-    from ilvf.envs import CACC, CapturePrey, Encircle, check_env, make_env
-    from ilvf.errors import UsageError
-    from ilvf.losses import ActionValueLoss, Bernoulli, ILVFAdvantage, ILVFLoss, Soft, Threshold, local_advantage
-    from ilvf.modules import CategoricalActor, GumbelAttention, InfluenceCritic, StateCritic, ValueNorm
+__version__ = "0.2.0"
 
-_HOME = {
-    "make_env": "envs",
-    "check_env": "envs",
-    "Encircle": "envs",
-    "CapturePrey": "envs",
-    "CACC": "envs",
-    "CategoricalActor": "modules",
-    "GumbelAttention": "modules",
-    "InfluenceCritic": "modules",
-    "StateCritic": "modules",
-    "ValueNorm": "modules",
-    "local_advantage": "losses",
-    "Threshold": "losses",
-    "Bernoulli": "losses",
-    "Soft": "losses",
-    "ILVFAdvantage": "losses",
-    "ILVFLoss": "losses",
-    "ActionValueLoss": "losses",
-    "ILVFP": "algorithms",
-    "load_policy": "checkpoint",
-    "UsageError": "errors",
+_PUBLIC = {
+    "envs": [
+        "make_env",
+        "check_env",
+        "as_pettingzoo",
+        "Encircle",
+        "CapturePrey",
+        "CACC",
+        "Tabular",
+        "PettingZoo",
+    ],
+    "modules": [
+        "CategoricalActor",
+        "GreedyActor",
+        "RandomActor",
+        "GumbelAttention",
+        "InfluenceCritic",
+        "ActionInfluenceCritic",
+        "RelevanceCritic",
+        "CounterfactualCritic",
+        "StateCritic",
+        "LocalCritic",
+        "CentralCritic",
+        "JointCritic",
+        "Mixer",
+        "ValueNorm",
+    ],
+    "credit": ["local_advantage", "Threshold", "Bernoulli", "Soft", "ILVFAdvantage"],
+    "losses": ["ILVFLoss", "ActionValueLoss", "QMIXLoss", "MADDPGLoss"],
+    "algorithms": ["ILVFP", "MAPPO", "IPPO", "COMA", "QMIX", "MADDPG"],
+    "analysis": ["audit"],
+    "checkpoints.policy": ["load_policy"],
+    "errors": ["UsageError"],
 }
 
-__all__ = [  # noqa: RUF022 (in the order the data meets them)
-    "make_env",
-    "check_env",
-    "Encircle",
-    "CapturePrey",
-    "CACC",
-    "CategoricalActor",
-    "GumbelAttention",
-    "InfluenceCritic",
-    "StateCritic",
-    "ValueNorm",
-    "local_advantage",
-    "Threshold",
-    "Bernoulli",
-    "Soft",
-    "ILVFAdvantage",
-    "ILVFLoss",
-    "ActionValueLoss",
-    "ILVFP",
-    "load_policy",
-    "UsageError",
-]
+__all__ = ["__version__", *names_of(_PUBLIC)]
+
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
-__getattr__ = lazily(__name__, _HOME)
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from ilvf.algorithms import COMA, ILVFP, IPPO, MADDPG, MAPPO, QMIX
+    from ilvf.analysis import audit
+    from ilvf.checkpoints.policy import load_policy
+    from ilvf.credit import Bernoulli, ILVFAdvantage, Soft, Threshold, local_advantage
+    from ilvf.envs import (
+        CACC,
+        CapturePrey,
+        Encircle,
+        PettingZoo,
+        Tabular,
+        as_pettingzoo,
+        check_env,
+        make_env,
+    )
+    from ilvf.errors import UsageError
+    from ilvf.losses import ActionValueLoss, ILVFLoss, MADDPGLoss, QMIXLoss
+    from ilvf.modules import (
+        ActionInfluenceCritic,
+        CategoricalActor,
+        CentralCritic,
+        CounterfactualCritic,
+        GreedyActor,
+        GumbelAttention,
+        InfluenceCritic,
+        JointCritic,
+        LocalCritic,
+        Mixer,
+        RandomActor,
+        RelevanceCritic,
+        StateCritic,
+        ValueNorm,
+    )

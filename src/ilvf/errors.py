@@ -1,5 +1,8 @@
 """The one exception that means: the caller can fix this."""
 
+import sys
+from collections.abc import Callable
+
 
 class UsageError(ValueError):
     """A wrong argument, key, file or environment: one sentence saying what was found, where, and what to do.
@@ -17,3 +20,14 @@ def require(condition: bool, sentence: str) -> None:
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless `value` is one of the words in `choices`."""
     require(value in choices, f"{name}={value!r} is not known; choose one of {', '.join(choices)}")
+
+
+def run_recipe(main: Callable[[], None]) -> None:
+    """Run `main`; what the user can fix ends in one sentence and exit code 2."""
+    try:
+        main()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ilvf.algorithms.estimators import CounterfactualAdvantage
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
+from ilvf.credit.estimators import CounterfactualAdvantage
 from ilvf.losses import ILVFLoss
 from ilvf.modules import CategoricalActor, CounterfactualCritic, ValueNorm
 
@@ -41,6 +41,8 @@ class COMA(OnPolicy):
         norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
         objective = ILVFLoss(actor, critic, norm, **{"value_clip": None, **(loss or {})})
         objective.set_keys(state=("agents", state_key))
-        credit: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key)
+        credit: dict[str, Any] = dict(
+            gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key
+        )
         advantage: Any = CounterfactualAdvantage(actor, critic, norm, **credit)
         super().__init__(make_env, objective, advantage, **options)

@@ -7,13 +7,13 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from ilvf.algorithms.estimators import gae, local_estimator
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
 from ilvf.analysis import auroc, density
+from ilvf.credit.advantage import Discretise
+from ilvf.credit.estimators import gae, local_estimator
 from ilvf.distributed import mean_over_ranks
 from ilvf.errors import require_choice
 from ilvf.losses import ILVFLoss
-from ilvf.losses.advantage import Discretise
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
@@ -93,7 +93,9 @@ class ILVFP(OnPolicy):
         self.draws_per_epoch = draw == "epoch" and influence is None
         self.__dict__["returns"] = gae(gamma, 1.0) if target == "mc" else None
         self.__dict__["weigh"] = weigh  # no submodule: the loss owns the critic
-        self.attention: Tensor | None = None  # w averaged over the last rollout's states, row = critic
+        self.attention: Tensor | None = (
+            None  # w averaged over the last rollout's states, row = critic
+        )
 
     def estimate(self, rollout: TensorDictBase) -> None:
         if self.weigh is not None:
@@ -102,7 +104,9 @@ class ILVFP(OnPolicy):
         super().estimate(rollout)
         if self.returns is not None:  # A(λ=1) + V is the discounted return
             keys = self.advantage.tensor_keys
-            self.returns.set_keys(value=keys.value, reward=keys.reward, value_target=keys.value_target)
+            self.returns.set_keys(
+                value=keys.value, reward=keys.reward, value_target=keys.value_target
+            )
             rollout[keys.value_target] = self.returns(rollout.copy())[keys.value_target]
 
     @torch.no_grad()
@@ -117,7 +121,9 @@ class ILVFP(OnPolicy):
     @property
     def kept_keys(self) -> list[Any]:
         keys = self.advantage.tensor_keys
-        return super().kept_keys + ([keys.individual_advantage, keys.influence_weight] if self.draws_per_epoch else [])
+        return super().kept_keys + (
+            [keys.individual_advantage, keys.influence_weight] if self.draws_per_epoch else []
+        )
 
     def renew(self, batch: TensorDictBase) -> None:
         if self.draws_per_epoch:
@@ -133,5 +139,7 @@ class ILVFP(OnPolicy):
         measures["attention/mean"] = self.attention.mean()
         for name, graph in (("reward", "reward_graph"), ("full", "value_graph")):
             if hasattr(self.env, graph):
-                measures[f"attention/auroc_{name}"] = auroc(self.attention, getattr(self.env, graph))
+                measures[f"attention/auroc_{name}"] = auroc(
+                    self.attention, getattr(self.env, graph)
+                )
         return measures

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from ilvf.algorithms.estimators import local_estimator
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
+from ilvf.credit.estimators import local_estimator
 from ilvf.losses import ILVFLoss
 from ilvf.modules import CategoricalActor, LocalCritic, StateCritic, ValueNorm
 
@@ -39,5 +39,9 @@ class IPPO(OnPolicy):
         key = state_key or ("observation" if isinstance(critic, LocalCritic) else "state")
         objective = ILVFLoss(actor, critic, norm, **(loss or {}))
         objective.set_keys(state=("agents", key))
-        discount: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=key)
-        super().__init__(make_env, objective, local_estimator(critic, norm, torch.eye(n), **discount), **options)
+        discount: dict[str, Any] = dict(
+            gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=key
+        )
+        super().__init__(
+            make_env, objective, local_estimator(critic, norm, torch.eye(n), **discount), **options
+        )

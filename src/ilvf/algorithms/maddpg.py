@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
+from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.off_policy import OffPolicy
-from ilvf.algorithms.training import EnvFactory
 from ilvf.errors import require
 from ilvf.losses.maddpg import MADDPGLoss
-from ilvf.modules.actor import CategoricalActor
-from ilvf.modules.joint_critic import JointCritic
+from ilvf.modules.actors.categorical import CategoricalActor
+from ilvf.modules.critics.joint import JointCritic
 
 
 class MADDPG(OffPolicy):

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from ilvf.algorithms.estimators import TeamAdvantage, local_estimator
 from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
+from ilvf.credit.estimators import TeamAdvantage, local_estimator
 from ilvf.losses import ILVFLoss
 from ilvf.modules import CategoricalActor, CentralCritic, StateCritic, ValueNorm
 
@@ -44,14 +44,22 @@ class MAPPO(OnPolicy):
         **options: Any,
     ):
         n, central = actor.arguments["n_agents"], isinstance(critic, CentralCritic)
-        norm = ValueNorm((1 if central else n, 1), min_variance=min_variance) if value_norm else None
+        norm = (
+            ValueNorm((1 if central else n, 1), min_variance=min_variance) if value_norm else None
+        )
         objective = ILVFLoss(actor, critic, norm, **(loss or {}))
         objective.set_keys(state=("agents", state_key))
-        discount: dict[str, Any] = dict(gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key)
+        discount: dict[str, Any] = dict(
+            gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key
+        )
         advantage: Any
         if isinstance(critic, CentralCritic):
             advantage = TeamAdvantage(critic, norm, **discount)
-            objective.set_keys(value_target="value_target", normalised_value="normalised_value", value="state_value")
+            objective.set_keys(
+                value_target="value_target",
+                normalised_value="normalised_value",
+                value="state_value",
+            )
         else:
             advantage = local_estimator(critic, norm, torch.ones(n, n), **discount)
         super().__init__(make_env, objective, advantage, **options)

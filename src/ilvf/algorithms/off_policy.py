@@ -11,12 +11,12 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 
-from ilvf.algorithms.training import EnvFactory, Training
+from ilvf.algorithms.base import EnvFactory, Training
+from ilvf.data.replay import FOLDER, Replay, folder_of, read_rollout
+from ilvf.data.rollout import ReplayLoader
 from ilvf.errors import require
-from ilvf.modules.greedy import RandomFirst
+from ilvf.modules.actors.greedy import RandomFirst
 from ilvf.modules.targets import follow
-from ilvf.replay import FOLDER, Replay, folder_of, read_rollout
-from ilvf.rollout import ReplayLoader
 
 
 class OffPolicy(Training):
@@ -61,10 +61,16 @@ class OffPolicy(Training):
             require(value >= 1, f"{name}={value} must be at least 1")
         self.rows = num_envs * rollout_steps
         need = max(self.rows, batch_size)
-        require(capacity >= need, f"capacity={capacity} is too small for a rollout and a minibatch; it needs {need}")
+        require(
+            capacity >= need,
+            f"capacity={capacity} is too small for a rollout and a minibatch; it needs {need}",
+        )
         require(warmup >= 0, f"warmup={warmup} must not be negative")
         require(0 < tau <= 1, f"tau={tau} must be in (0, 1]")
-        require(target_every is None or target_every >= 1, f"target_every={target_every} must be at least 1, or null")
+        require(
+            target_every is None or target_every >= 1,
+            f"target_every={target_every} must be at least 1, or null",
+        )
         self.updates, self.batch_size, self.warmup = updates, batch_size, warmup
         self.pieces = max(capacity // self.rows, -(-batch_size // self.rows))
         self.tau, self.target_every = tau, target_every
@@ -74,17 +80,23 @@ class OffPolicy(Training):
         super().on_fit_start()
         keep = bool(self.trainer.checkpoint_callbacks)
         folder = Path(self.trainer.default_root_dir) / FOLDER if keep else None
-        self.replay = Replay(self.pieces, self.rows, self._indexed_device(), folder, self.global_rank)
+        self.replay = Replay(
+            self.pieces, self.rows, self._indexed_device(), folder, self.global_rank
+        )
         if self._pending is not None:
             mine = self._pending["ranks"][self.global_rank]["replay"]
             self.replay.restore(mine, folder_of(Path(str(self.trainer.ckpt_path))))
 
     def behaviour(self) -> TensorDictModuleBase:
-        self.__dict__["explorer"] = RandomFirst(self.loss.actor)  # no submodule: its parameters are the loss's
+        self.__dict__["explorer"] = RandomFirst(
+            self.loss.actor
+        )  # no submodule: its parameters are the loss's
         return self.explorer
 
     def train_dataloader(self) -> ReplayLoader:
-        return ReplayLoader(self.collect, lambda: self.replay.sample(self.batch_size), updates=self.updates)
+        return ReplayLoader(
+            self.collect, lambda: self.replay.sample(self.batch_size), updates=self.updates
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.target_every is None:

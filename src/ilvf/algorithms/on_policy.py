@@ -12,11 +12,11 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.objectives.value import ValueEstimatorBase
 
-from ilvf.algorithms.training import EnvFactory, Training
+from ilvf.algorithms.base import EnvFactory, Training
+from ilvf.credit.signals import alive
+from ilvf.data.rollout import RolloutLoader
 from ilvf.errors import require
 from ilvf.losses import ILVFLoss
-from ilvf.losses.signals import alive
-from ilvf.rollout import RolloutLoader
 
 __all__ = ["EnvFactory", "OnPolicy"]
 
@@ -50,15 +50,22 @@ class OnPolicy(Training):
         for name, value in dict(epochs=epochs, minibatches=minibatches).items():
             require(value >= 1, f"{name}={value} must be at least 1")
         frames = self.num_envs * self.rollout_steps
-        require(minibatches <= frames, f"minibatches={minibatches} is more than the {frames} frames of a rollout")
-        self.__dict__["advantage"] = advantage  # no submodule: its constants belong to the config, not to checkpoints
+        require(
+            minibatches <= frames,
+            f"minibatches={minibatches} is more than the {frames} frames of a rollout",
+        )
+        self.__dict__["advantage"] = (
+            advantage  # no submodule: its constants belong to the config, not to checkpoints
+        )
         self.epochs, self.minibatches = epochs, minibatches
 
     def _networks(self) -> Iterable[tuple[str, torch.nn.Module]]:
         return (("actor", self.loss.actor), ("critic", self.loss.critic))
 
     def train_dataloader(self) -> RolloutLoader:
-        return RolloutLoader(self.collect, epochs=self.epochs, minibatches=self.minibatches, renew=self.renew)
+        return RolloutLoader(
+            self.collect, epochs=self.epochs, minibatches=self.minibatches, renew=self.renew
+        )
 
     @torch.no_grad()
     def collect(self) -> TensorDictBase:
@@ -70,8 +77,12 @@ class OnPolicy(Training):
             self.estimate(rollout)
         if self.loss.value_norm is not None:
             target = rollout[self.loss.tensor_keys.value_target]
-            living = alive(rollout, self.loss.tensor_keys.mask, self.loss.actor.arguments["n_agents"])
-            self.loss.value_norm.update(target, living if living is not None and living.shape == target.shape else None)
+            living = alive(
+                rollout, self.loss.tensor_keys.mask, self.loss.actor.arguments["n_agents"]
+            )
+            self.loss.value_norm.update(
+                target, living if living is not None and living.shape == target.shape else None
+            )
         self.note(rollout)
         may = [k for k in (self.loss.tensor_keys.mask,) if rollout.get(k, None) is not None]
         return rollout.select(*self.kept_keys, *may).reshape(-1)

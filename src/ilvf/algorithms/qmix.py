@@ -7,11 +7,11 @@ import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
+from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.off_policy import OffPolicy
-from ilvf.algorithms.training import EnvFactory
 from ilvf.errors import require
 from ilvf.losses.qmix import QMIXLoss
-from ilvf.modules.greedy import GreedyActor, linear_schedule
+from ilvf.modules.actors.greedy import GreedyActor, linear_schedule
 from ilvf.modules.mixer import Mixer
 
 

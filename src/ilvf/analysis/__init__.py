@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from ilvf.lazy import lazily
 
 if TYPE_CHECKING:
+    from ilvf.analysis.auditing import Audit, audit
     from ilvf.analysis.curves import bootstrap_interval, summarise, t_interval
-    from ilvf.analysis.influence import (
+    from ilvf.analysis.interventions import Interventions, intervene, states_at, visited_states
+    from ilvf.analysis.scores import (
         auroc,
         average_precision,
         calibration_error,
@@ -14,16 +16,19 @@ if TYPE_CHECKING:
         lower_share,
         off_diagonal,
     )
-    from ilvf.analysis.interventions import Interventions, intervene, states_at, visited_states
-    from ilvf.analysis.verdict import Audit, audit
 
-_HOME = {
-    **dict.fromkeys(("bootstrap_interval", "summarise", "t_interval"), "curves"),
-    **dict.fromkeys(
-        ("auroc", "average_precision", "calibration_error", "density", "lower_share", "off_diagonal"), "influence"
-    ),
-    **dict.fromkeys(("Interventions", "intervene", "states_at", "visited_states"), "interventions"),
-    **dict.fromkeys(("Audit", "audit"), "verdict"),
+_PUBLIC = {
+    "curves": ["bootstrap_interval", "summarise", "t_interval"],
+    "scores": [
+        "auroc",
+        "average_precision",
+        "calibration_error",
+        "density",
+        "lower_share",
+        "off_diagonal",
+    ],
+    "interventions": ["Interventions", "intervene", "states_at", "visited_states"],
+    "auditing": ["Audit", "audit"],
 }
 
 __all__ = [
@@ -44,4 +49,4 @@ __all__ = [
     "visited_states",
 ]
 
-__getattr__ = lazily(__name__, _HOME)
+__getattr__ = lazily(__name__, _PUBLIC)

@@ -21,20 +21,32 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
 
 
 def bootstrap_interval(
-    samples: Sequence[Sequence[float]], statistic: Callable[..., float], *, paired: bool, level: float = 0.95
+    samples: Sequence[Sequence[float]],
+    statistic: Callable[..., float],
+    *,
+    paired: bool,
+    level: float = 0.95,
 ) -> tuple[float, float]:
     """Percentile bootstrap of a statistic of one or several samples of runs; paired: the same seeds drawn for all."""
     from scipy import stats
 
     if min(map(len, samples)) < 2:
         return float("-inf"), float("inf")
-    options = dict(paired=paired, vectorized=False, confidence_level=level, method="percentile", n_resamples=2000)
+    options = dict(
+        paired=paired,
+        vectorized=False,
+        confidence_level=level,
+        method="percentile",
+        n_resamples=2000,
+    )
     found = stats.bootstrap(tuple(samples), statistic, rng=0, **options).confidence_interval
     return float(found.low), float(found.high)
 
 
 def summarise(
-    groups: "Mapping[str, Sequence[pd.Series]]", oracle: str = "reward_graph", baseline: str | None = None
+    groups: "Mapping[str, Sequence[pd.Series]]",
+    oracle: str = "reward_graph",
+    baseline: str | None = None,
 ) -> "pd.DataFrame":
     """One row per group of curves: means over the whole run and its last tenth, and gains over the start.
 
@@ -58,10 +70,14 @@ def summarise(
             "whole curve": f"{whole[label].mean():.3f} ± {whole[label].std():.3f}",
             "95 %": f"[{low:.3f}, {high:.3f}]",
             "last tenth": f"{last.mean():.3f} ± {last.std():.3f}",
-            "share of oracle's gain": "" if best is None else f"{(whole[label].mean() - start) / (best - start):.2f}",
+            "share of oracle's gain": ""
+            if best is None
+            else f"{(whole[label].mean() - start) / (best - start):.2f}",
         }
         if baseline is not None and baseline in groups:
-            rows[label][f"gain / {baseline}"] = _ratio(whole[label] - start, whole[baseline] - start)
+            rows[label][f"gain / {baseline}"] = _ratio(
+                whole[label] - start, whole[baseline] - start
+            )
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

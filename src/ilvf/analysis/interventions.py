@@ -78,7 +78,9 @@ def intervene(
     """
     _require_states(env)
     steps = _steps(env, steps)
-    require(actions >= 2 and repeats >= 2, f"actions={actions} and repeats={repeats} must be at least 2")
+    require(
+        actions >= 2 and repeats >= 2, f"actions={actions} and repeats={repeats} must be at least 2"
+    )
     lab = _Laboratory(env, policy, states, steps, gamma, seed)
     pi = lab.policy_at_states()
     first = lab.first_actions(pi, actions).repeat_interleave(repeats, 0)  # [K·M·R, N]
@@ -115,17 +117,23 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
     going = torch.ones(env.batch_size, dtype=torch.bool, device=env.device)
     for t in range(steps):
         u = torch.rand(env.batch_size, generator=noise, device=env.device)
-        here = going & (u * (t + 1) < 1)  # the t-th state replaces the one kept so far with probability 1/(t + 1)
+        here = going & (
+            u * (t + 1) < 1
+        )  # the t-th state replaces the one kept so far with probability 1/(t + 1)
         for key, value in env.get_state().items():
             if key != "rng":
-                kept[key] = torch.where(here.view(-1, *[1] * (value.ndim - 1)), value, kept.get(key, value))
+                kept[key] = torch.where(
+                    here.view(-1, *[1] * (value.ndim - 1)), value, kept.get(key, value)
+                )
         td = _step(env, td, _sample(_log_probs(policy, td), noise))[1]
         going &= ~td["done"].squeeze(-1)
     return kept
 
 
 @torch.no_grad()
-def states_at(env: EnvBase, policy: Any, steps: Sequence[int], *, seed: int = 0) -> dict[int, State]:
+def states_at(
+    env: EnvBase, policy: Any, steps: Sequence[int], *, seed: int = 0
+) -> dict[int, State]:
     """The states after each of `steps` steps from the start under `policy`, of those environments of `env` whose first
     episode still goes on."""
     noise = torch.Generator(env.device).manual_seed(seed)
@@ -133,9 +141,14 @@ def states_at(env: EnvBase, policy: Any, steps: Sequence[int], *, seed: int = 0)
     going = torch.ones(env.batch_size, dtype=torch.bool, device=env.device)
     for t in range(max(steps) + 1):
         if t in steps:
-            require(bool(going.any()), f"no episode lasts to step {t}; take an earlier moment, or more episodes")
+            require(
+                bool(going.any()),
+                f"no episode lasts to step {t}; take an earlier moment, or more episodes",
+            )
             kept[t] = {k: v[going] for k, v in env.get_state().items() if k != "rng"}
-        out, td = env.step_and_maybe_reset(td.set(("agents", "action"), _sample(_log_probs(policy, td), noise)))
+        out, td = env.step_and_maybe_reset(
+            td.set(("agents", "action"), _sample(_log_probs(policy, td), noise))
+        )
         going &= ~out["next", "done"].squeeze(-1)
     return kept
 
@@ -143,19 +156,28 @@ def states_at(env: EnvBase, policy: Any, steps: Sequence[int], *, seed: int = 0)
 class _Laboratory:
     """Plays rows of (state, first action) to their returns, each piece with its own noise, the same at every call."""
 
-    def __init__(self, env: EnvBase, policy: Any, states: State, steps: int, gamma: float, seed: int):
+    def __init__(
+        self, env: EnvBase, policy: Any, states: State, steps: int, gamma: float, seed: int
+    ):
         self.env, self.policy, self.steps, self.gamma, self.seed = env, policy, steps, gamma, seed
         clock = {"step", "return"}
-        self.states = {k: torch.zeros_like(v) if k in clock else v for k, v in states.items() if k != "rng"}
+        self.states = {
+            k: torch.zeros_like(v) if k in clock else v for k, v in states.items() if k != "rng"
+        }
         sizes = {k: v.shape[0] for k, v in self.states.items()}
         require(bool(sizes), "no states to start from; visited_states(env, policy) collects some")
         self.count = next(iter(sizes.values()))
-        require(all(v == self.count for v in sizes.values()), f"states disagree on their number: {sizes}")
+        require(
+            all(v == self.count for v in sizes.values()),
+            f"states disagree on their number: {sizes}",
+        )
 
     def policy_at_states(self) -> Tensor:
         """π_i(a | s) of all states, `[K, N, A]`."""
         everything = torch.arange(self.count)
-        pieces = [_log_probs(self.policy, td)[:kept].exp() for td, kept, _ in self._pieces(everything)]
+        pieces = [
+            _log_probs(self.policy, td)[:kept].exp() for td, kept, _ in self._pieces(everything)
+        ]
         return torch.cat(pieces)
 
     def first_actions(self, pi: Tensor, actions: int) -> Tensor:
@@ -179,12 +201,17 @@ class _Laboratory:
         for piece, rows in enumerate(row.split(size)):
             padded = torch.cat([rows, rows[-1:].expand(size - len(rows))])
             rng = torch.Generator(self.env.device).manual_seed(self.seed + 1 + piece).get_state()
-            self.env.set_state({**{k: v[padded.to(v.device)] for k, v in self.states.items()}, "rng": rng})
+            self.env.set_state(
+                {**{k: v[padded.to(v.device)] for k, v in self.states.items()}, "rng": rng}
+            )
             yield self.env.reset(), len(rows), piece
 
     def _play(self, td: TensorDictBase, action: Tensor, piece: int) -> Tensor:
         noise = torch.Generator(self.env.device).manual_seed(self.seed + FUTURES + piece)
-        total, going = torch.zeros(action.shape, device=self.env.device), torch.ones_like(action[:, :1])
+        total, going = (
+            torch.zeros(action.shape, device=self.env.device),
+            torch.ones_like(action[:, :1]),
+        )
         cut = torch.zeros_like(going, dtype=torch.bool)
         for t in range(self.steps):
             reward, td = _step(self.env, td, action)
@@ -211,13 +238,21 @@ class _Laboratory:
 
 
 def _require_states(env: EnvBase) -> None:
-    both = hasattr(env, "get_state") and hasattr(env, "set_state")  # TorchRL gives every environment the second
-    require(both, f"{type(env).__name__} has no get_state and set_state; the audit starts from given states")
+    both = hasattr(env, "get_state") and hasattr(
+        env, "set_state"
+    )  # TorchRL gives every environment the second
+    require(
+        both,
+        f"{type(env).__name__} has no get_state and set_state; the audit starts from given states",
+    )
 
 
 def _steps(env: EnvBase, steps: int | None) -> int:
     steps = int(getattr(env, "horizon", 0)) if steps is None else steps
-    require(steps >= 1, f"steps={steps}: {type(env).__name__} has no horizon, say how long a return or an episode is")
+    require(
+        steps >= 1,
+        f"steps={steps}: {type(env).__name__} has no horizon, say how long a return or an episode is",
+    )
     return steps
 
 
@@ -238,5 +273,7 @@ def _log_probs(policy: Any, td: TensorDictBase) -> Tensor:
         return policy.log_probs(*(td.get(k) for k in policy.in_keys))
     logits = getattr(policy.get_dist(td), "logits", None) if hasattr(policy, "get_dist") else None
     if logits is None:
-        raise UsageError(f"the audit needs a policy over discrete actions, found {type(policy).__name__}")
+        raise UsageError(
+            f"the audit needs a policy over discrete actions, found {type(policy).__name__}"
+        )
     return logits.log_softmax(-1)

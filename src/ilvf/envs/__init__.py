@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from torchrl.envs import EnvBase
 
     from ilvf.envs.base import BatchedEnv
-    from ilvf.envs.cacc import CACC
-    from ilvf.envs.capture_prey import CapturePrey
+    from ilvf.envs.cacc.env import CACC
+    from ilvf.envs.capture_prey.env import CapturePrey
     from ilvf.envs.check import EnvFacts, check_env
     from ilvf.envs.encircle import Encircle
     from ilvf.envs.graphs import value_graph
-    from ilvf.envs.pettingzoo import PettingZoo
-    from ilvf.envs.tabular import Tabular
-    from ilvf.envs.tabular_games import make_game
-    from ilvf.envs.tabular_theory import TabularGame
-    from ilvf.envs.to_pettingzoo import as_pettingzoo
+    from ilvf.envs.pettingzoo.env import PettingZoo
+    from ilvf.envs.pettingzoo.export import as_pettingzoo
+    from ilvf.envs.tabular.env import Tabular
+    from ilvf.envs.tabular.games import make_game
+    from ilvf.envs.tabular.theory import TabularGame
 
 __all__ = [
     "CACC",
@@ -38,45 +38,56 @@ __all__ = [
     "value_graph",
 ]
 
-SCENARIOS = {  # name → class, in the file of that name
-    "encircle": "Encircle",
-    "capture_prey": "CapturePrey",
-    "cacc": "CACC",
-    "tabular": "Tabular",
+SCENARIOS = {  # name → (module, class)
+    "encircle": ("encircle", "Encircle"),
+    "capture_prey": ("capture_prey.env", "CapturePrey"),
+    "cacc": ("cacc.env", "CACC"),
+    "tabular": ("tabular.env", "Tabular"),
 }
 TRAFFIC = ("large_grid", "monaco", "sumo")  # scenarios on SUMO, see `ilvf.envs.traffic`
 PETTINGZOO = "pettingzoo"
-_PARTS = {
-    "BatchedEnv": "base",
-    "PettingZoo": "pettingzoo",
-    "as_pettingzoo": "to_pettingzoo",
-    "value_graph": "graphs",
-    "TabularGame": "tabular_theory",
-    "make_game": "tabular_games",
-    "check_env": "check",
-    "EnvFacts": "check",
-}
 
-__getattr__ = lazily(__name__, {**_PARTS, **{c: f for f, c in SCENARIOS.items()}})
+__getattr__ = lazily(
+    __name__,
+    {
+        "base": ["BatchedEnv"],
+        "graphs": ["value_graph"],
+        "check": ["check_env", "EnvFacts"],
+        "encircle": ["Encircle"],
+        "capture_prey.env": ["CapturePrey"],
+        "cacc.env": ["CACC"],
+        "tabular.env": ["Tabular"],
+        "tabular.theory": ["TabularGame"],
+        "tabular.games": ["make_game"],
+        "pettingzoo.env": ["PettingZoo"],
+        "pettingzoo.export": ["as_pettingzoo"],
+    },
+)
 
 
 def make_env(
-    name: str, *, num_envs: int = 1, seed: int | None = None, device: "torch.device | str" = "cpu", **kwargs: Any
+    name: str,
+    *,
+    num_envs: int = 1,
+    seed: int | None = None,
+    device: "torch.device | str" = "cpu",
+    **kwargs: Any,
 ) -> "EnvBase":
     """The environment called `name`, `num_envs` copies of it; `kwargs` are its constructor's own arguments.
 
     `pettingzoo/package.module` is a PettingZoo parallel environment, see `ilvf.envs.pettingzoo`.
     """
     if name == PETTINGZOO or name.startswith(f"{PETTINGZOO}/"):
-        from ilvf.envs.pettingzoo import PettingZoo
+        from ilvf.envs.pettingzoo.env import PettingZoo
 
         task = kwargs.pop("task", None) or name.removeprefix(PETTINGZOO).removeprefix("/")
         require(
-            bool(task), f"{name} needs a task: {PETTINGZOO}/package.module, such as {PETTINGZOO}/mpe2.simple_spread_v3"
+            bool(task),
+            f"{name} needs a task: {PETTINGZOO}/package.module, such as {PETTINGZOO}/mpe2.simple_spread_v3",
         )
         return PettingZoo(task, num_envs=num_envs, seed=seed, device=device, **kwargs)
     if name in TRAFFIC:
-        from ilvf.envs.traffic.simulator import require_sumo
+        from ilvf.envs.traffic.simulator.simulation import require_sumo
 
         require_sumo(f"env={name}")
         from ilvf.envs.traffic.batched import make_traffic
@@ -84,5 +95,6 @@ def make_env(
         return make_traffic(name, num_envs=num_envs, seed=seed, device=device, **kwargs)
     known = ", ".join((*SCENARIOS, *TRAFFIC, f"{PETTINGZOO}/TASK"))
     require(name in SCENARIOS, f"env={name!r} is not known; choose one of {known}")
-    scenario = getattr(importlib.import_module(f"{__name__}.{name}"), SCENARIOS[name])
-    return scenario(num_envs=num_envs, seed=seed, device=device, **kwargs)
+    module, scenario = SCENARIOS[name]
+    make = getattr(importlib.import_module(f"{__name__}.{module}"), scenario)
+    return make(num_envs=num_envs, seed=seed, device=device, **kwargs)

@@ -44,7 +44,9 @@ class BatchedEnv(EnvBase):
     statistic_names: tuple[str, ...] = ()
     batch_locked = True
 
-    def __init__(self, *, num_envs: int, horizon: int, seed: int | None, device: torch.device | str):
+    def __init__(
+        self, *, num_envs: int, horizon: int, seed: int | None, device: torch.device | str
+    ):
         require(num_envs >= 1, f"num_envs={num_envs} must be at least 1")
         require(horizon >= 1, f"horizon={horizon} must be at least 1 step")
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
@@ -125,7 +127,9 @@ class BatchedEnv(EnvBase):
         b, n, dev = self.batch_size[0], self.n_agents, self.device
         agents = Composite(
             observation=Unbounded((b, n, self.observation_dim), device=dev),
-            observation_mask=Binary(self.observation_dim, (b, n, self.observation_dim), device=dev, dtype=torch.bool),
+            observation_mask=Binary(
+                self.observation_dim, (b, n, self.observation_dim), device=dev, dtype=torch.bool
+            ),
             state=Unbounded((b, n, self.state_dim), device=dev),
             shape=(b, n),
             device=dev,
@@ -134,14 +138,27 @@ class BatchedEnv(EnvBase):
             a = self.n_actions
             agents["action_mask"] = Binary(a, (b, n, a), device=dev, dtype=torch.bool)
         names = ("return", "length", *self.statistic_names)
-        episode = Composite({k: Unbounded((b, 1), device=dev) for k in names}, shape=(b,), device=dev)
-        land = {k: Unbounded(v.shape, device=dev) for k, v in self.landscape(self.initial()).items()}
-        self.observation_spec = Composite(agents=agents, episode=episode, **land, shape=(b,), device=dev)
+        episode = Composite(
+            {k: Unbounded((b, 1), device=dev) for k in names}, shape=(b,), device=dev
+        )
+        land = {
+            k: Unbounded(v.shape, device=dev) for k, v in self.landscape(self.initial()).items()
+        }
+        self.observation_spec = Composite(
+            agents=agents, episode=episode, **land, shape=(b,), device=dev
+        )
         action = Categorical(self.n_actions, (b, n), device=dev, dtype=torch.int64)
-        self.action_spec = Composite(agents=Composite(action=action, shape=(b, n)), shape=(b,), device=dev)
+        self.action_spec = Composite(
+            agents=Composite(action=action, shape=(b, n)), shape=(b,), device=dev
+        )
         reward = Unbounded((b, n, 1), device=dev)
-        self.reward_spec = Composite(agents=Composite(reward=reward, shape=(b, n)), shape=(b,), device=dev)
-        flag = {k: Binary(1, (b, 1), device=dev, dtype=torch.bool) for k in ("done", "terminated", "truncated")}
+        self.reward_spec = Composite(
+            agents=Composite(reward=reward, shape=(b, n)), shape=(b,), device=dev
+        )
+        flag = {
+            k: Binary(1, (b, 1), device=dev, dtype=torch.bool)
+            for k in ("done", "terminated", "truncated")
+        }
         self.done_spec = Composite(flag, shape=(b,), device=dev)
 
     def _reset(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
@@ -174,18 +191,28 @@ class BatchedEnv(EnvBase):
     def _require_actions(self, action: Tensor) -> None:
         need = (*self.batch_size, self.n_agents)
         if action.shape != need:
-            raise UsageError(f"('agents', 'action') has the shape {tuple(action.shape)}, need {need}")
-        if action.device.type == "cpu":  # elsewhere it would wait for the device, whose own index check has to do
+            raise UsageError(
+                f"('agents', 'action') has the shape {tuple(action.shape)}, need {need}"
+            )
+        if (
+            action.device.type == "cpu"
+        ):  # elsewhere it would wait for the device, whose own index check has to do
             low, high = (int(x) for x in action.aminmax())
             if low < 0 or high >= self.n_actions:
                 wrong = low if low < 0 else high
-                raise UsageError(f"action {wrong} is out of range; {type(self).__name__} has 0 to {self.n_actions - 1}")
+                raise UsageError(
+                    f"action {wrong} is out of range; {type(self).__name__} has 0 to {self.n_actions - 1}"
+                )
 
     def _flags(self) -> dict[str, Tensor]:
         """An episode that ends by itself in its last step is terminated, not truncated."""
         late, ended = self.world["step"] >= self.horizon, self.ended(self.world)
         terminated = torch.zeros_like(late) if ended is None else ended
-        flags = {"terminated": terminated, "truncated": late & ~terminated, "done": late | terminated}
+        flags = {
+            "terminated": terminated,
+            "truncated": late & ~terminated,
+            "done": late | terminated,
+        }
         return {k: v.unsqueeze(-1) for k, v in flags.items()}
 
     def _set_seed(self, seed: int | None) -> None:
@@ -198,7 +225,11 @@ class BatchedEnv(EnvBase):
 
     def _look(self) -> TensorDict:
         state, observation = self.observe(self.world)
-        episode = {"return": self.world["return"], "length": self.world["step"].float(), **self.statistics(self.world)}
+        episode = {
+            "return": self.world["return"],
+            "length": self.world["step"].float(),
+            **self.statistics(self.world),
+        }
         b, dev = self.batch_size, self.device
         agents = {
             "observation": observation,
@@ -210,7 +241,9 @@ class BatchedEnv(EnvBase):
         return TensorDict(
             {
                 "agents": TensorDict(agents, [*b, self.n_agents], device=dev),
-                "episode": TensorDict({k: v.unsqueeze(-1) for k, v in episode.items()}, b, device=dev),
+                "episode": TensorDict(
+                    {k: v.unsqueeze(-1) for k, v in episode.items()}, b, device=dev
+                ),
                 **self.landscape(self.world),
             },
             b,

@@ -46,7 +46,10 @@ def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
     Raises:
         UsageError: everything that does not fit, one sentence a line.
     """
-    require(isinstance(env, EnvBase), f"{type(env).__name__} is no TorchRL environment; wrap it, or use EnvBase")
+    require(
+        isinstance(env, EnvBase),
+        f"{type(env).__name__} is no TorchRL environment; wrap it, or use EnvBase",
+    )
     problems = list(_batch(env)) or list(_specs(env, group))
     if not problems:
         first = _trial(env, group)
@@ -127,7 +130,12 @@ def _shapes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
 
 
 def _numbers(td: TensorDictBase, group: str) -> Iterator[str]:
-    for key in ((group, "observation"), (group, "state"), ("next", group, "observation"), ("next", group, "reward")):
+    for key in (
+        (group, "observation"),
+        (group, "state"),
+        ("next", group, "observation"),
+        ("next", group, "reward"),
+    ):
         value = td.get(key, None)
         if value is not None and value.dtype != torch.get_default_dtype():
             yield f"{key} is {value.dtype}, need {torch.get_default_dtype()}, the dtype of the networks"
@@ -144,7 +152,11 @@ def _states(env: EnvBase, group: str) -> Iterator[str]:
         return
     before = env.reset().get((group, "observation"))
     state = env.get_state()
-    wrong = [k for k, v in state.items() if k != "rng" and tuple(getattr(v, "shape", ()))[:1] != tuple(env.batch_size)]
+    wrong = [
+        k
+        for k, v in state.items()
+        if k != "rng" and tuple(getattr(v, "shape", ()))[:1] != tuple(env.batch_size)
+    ]
     if wrong or "rng" not in state:
         yield f"get_state gives {sorted(state)}, need tensors (num_envs, ...), and the generator's state as 'rng'"
         return
@@ -180,14 +192,21 @@ def _notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
     if not hasattr(env, "get_state") or not hasattr(env, "set_state"):
         yield "no get_state and set_state: a resumed run begins new episodes, and there can be no audit"
     again = _trial(env, group)
-    for key in ((group, "observation"), (group, "state"), ("next", group, "reward"), ("next", "done")):
+    for key in (
+        (group, "observation"),
+        (group, "state"),
+        ("next", group, "reward"),
+        ("next", "done"),
+    ):
         if td.get(key, None) is not None and not torch.equal(td[key], again[key]):
             yield f"set_seed does not repeat a rollout, {key} differs: runs cannot be repeated exactly"
             return
 
 
 def _fits(found: tuple[int, ...], need: tuple[object, ...]) -> bool:
-    return len(found) == len(need) and all(isinstance(w, str) or f == w for f, w in zip(found, need, strict=True))
+    return len(found) == len(need) and all(
+        isinstance(w, str) or f == w for f, w in zip(found, need, strict=True)
+    )
 
 
 def _listed(keys: list[NestedKey]) -> str:

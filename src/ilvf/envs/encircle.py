@@ -119,7 +119,9 @@ class Encircle(BatchedEnv):
         index = torch.arange(self.n_agents, device=device)
         self.seeing = index % 2 == 0  # odd numbers, even indices: they see their neighbours
         self.judged = ~self.seeing  # even numbers: rewarded for their neighbours' places
-        self._observation_mask = torch.ones(self.n_agents, self.observation_dim, dtype=torch.bool, device=device)
+        self._observation_mask = torch.ones(
+            self.n_agents, self.observation_dim, dtype=torch.bool, device=device
+        )
         self._observation_mask[self.judged, self.state_dim :] = False
         self._directions = FORCE * DIRECTIONS.to(device)
 
@@ -160,7 +162,10 @@ class Encircle(BatchedEnv):
     def _place_obstacles(self, world: World) -> World:
         """Redraw every disc that blocks the ring, the target or an agent's start."""
         k = self.n_obstacles
-        center, radius = self._uniform(k, 2), self._uniform(k, low=OBSTACLE_RADII[0], high=OBSTACLE_RADII[1])
+        center, radius = (
+            self._uniform(k, 2),
+            self._uniform(k, low=OBSTACLE_RADII[0], high=OBSTACLE_RADII[1]),
+        )
         if k == 0:
             return {"obstacle_center": center, "obstacle_radius": radius}
         for _ in range(1000):
@@ -171,14 +176,21 @@ class Encircle(BatchedEnv):
             if not bad.any():
                 return {"obstacle_center": center, "obstacle_radius": radius}
             center = torch.where(bad.unsqueeze(-1), self._uniform(k, 2), center)
-            radius = torch.where(bad, self._uniform(k, low=OBSTACLE_RADII[0], high=OBSTACLE_RADII[1]), radius)
-        require(False, f"n_obstacles={k} discs find no room among n_agents={self.n_agents}; take fewer of either")
+            radius = torch.where(
+                bad, self._uniform(k, low=OBSTACLE_RADII[0], high=OBSTACLE_RADII[1]), radius
+            )
+        require(
+            False,
+            f"n_obstacles={k} discs find no room among n_agents={self.n_agents}; take fewer of either",
+        )
         return {}
 
     def advance(self, world: World, action: Tensor) -> World:
         force = self._directions[action]
         if self.n_obstacles:
-            force = force + contact_force(world["position"], world["obstacle_center"], world["obstacle_radius"])
+            force = force + contact_force(
+                world["position"], world["obstacle_center"], world["obstacle_radius"]
+            )
         position, velocity = move(world["position"], world["velocity"], force)
         return {**world, "position": position, "velocity": velocity}
 
@@ -230,19 +242,29 @@ def draw_paths(state: Tensor, seeing: Tensor, obstacle_radius: list[float]) -> A
     position, last = state[..., 2:4], state[-1]
     target = (last[0, 2:4] + last[0, 4:6]).tolist()
     circle = torch.linspace(0, 2 * math.pi, 100)
-    axes.plot(target[0] + RADIUS * circle.cos(), target[1] + RADIUS * circle.sin(), ":", color="0.6", lw=1)
+    axes.plot(
+        target[0] + RADIUS * circle.cos(), target[1] + RADIUS * circle.sin(), ":", color="0.6", lw=1
+    )
     for k, r in enumerate(obstacle_radius):
         center = last[0, 2:4] + last[0, 6 + 2 * k : 8 + 2 * k]
         axes.plot(center[0] + r * circle.cos(), center[1] + r * circle.sin(), color="0.4", lw=1.5)
     ring = torch.cat([position[-1], position[-1, :1]])
     axes.plot(ring[:, 0], ring[:, 1], color="0.8", lw=0.8)
     for i in range(position.shape[1]):
-        axes.plot(position[:, i, 0], position[:, i, 1], color="C0" if seeing[i] else "C1", lw=0.7, alpha=0.5)
+        axes.plot(
+            position[:, i, 0],
+            position[:, i, 1],
+            color="C0" if seeing[i] else "C1",
+            lw=0.7,
+            alpha=0.5,
+        )
     for rows, color, label in (
         (seeing, "C0", "odd: sees its neighbours"),
         (~seeing, "C1", "even: rewarded for the ring"),
     ):
-        axes.scatter(position[-1, rows, 0], position[-1, rows, 1], color=color, s=36, zorder=3, label=label)
+        axes.scatter(
+            position[-1, rows, 0], position[-1, rows, 1], color=color, s=36, zorder=3, label=label
+        )
     axes.scatter(target[0], target[1], marker="*", s=120, color="C3", zorder=3, label="target")
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure

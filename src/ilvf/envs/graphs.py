@@ -13,7 +13,9 @@ def reachable(step: Tensor) -> Tensor:
     return closure
 
 
-def value_graph(observation_graph: Tensor, transition_graph: Tensor, reward_graph: Tensor) -> Tensor:
+def value_graph(
+    observation_graph: Tensor, transition_graph: Tensor, reward_graph: Tensor
+) -> Tensor:
     """Whose states V_i depends on, as the graphs allow it: bool `[N, N]`, row = value function, column = state.
 
     s_j reaches the next state of i by the dynamics (transition graph), or because an agent k that moves i observes j:
@@ -27,7 +29,9 @@ def value_graph(observation_graph: Tensor, transition_graph: Tensor, reward_grap
     return (reward_graph.float() @ reachable(step).float()) > 0
 
 
-def influence_graph(observation_graph: Tensor, transition_graph: Tensor, reward_graph: Tensor) -> Tensor:
+def influence_graph(
+    observation_graph: Tensor, transition_graph: Tensor, reward_graph: Tensor
+) -> Tensor:
     """Whose returns an agent's action can move, as the graphs allow it: bool `[N, N]`, row = acting agent.
 
     An action enters the next states of the agents that the transition graph names, and from there the returns:

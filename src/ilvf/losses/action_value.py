@@ -6,9 +6,9 @@ from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torchrl.objectives.common import LossModule
 
+from ilvf.credit.signals import alive, need, per_agent
 from ilvf.errors import require
 from ilvf.losses.functional import huber, team_mean
-from ilvf.losses.signals import alive, need, per_agent
 from ilvf.modules import InfluenceCritic
 
 
@@ -65,7 +65,9 @@ class ActionValueLoss(LossModule):
         return False
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        state = need(tensordict, self.state_key, "An environment without states: state_key='observation'")
+        state = need(
+            tensordict, self.state_key, "An environment without states: state_key='observation'"
+        )
         _, value = self.critic.predict(state, need(tensordict, self.action_key))
         target = per_agent(tensordict, self.tensor_keys.value_target)
         error = huber(value - target, self.huber_delta)

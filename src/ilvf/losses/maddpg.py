@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchrl.objectives.common import LossModule
 
+from ilvf.credit.signals import alive
 from ilvf.errors import require
 from ilvf.losses.functional import huber, team_mean
-from ilvf.losses.signals import alive
-from ilvf.modules.actor import CategoricalActor
+from ilvf.modules.actors.categorical import CategoricalActor
 from ilvf.modules.attention import gumbel_like
-from ilvf.modules.joint_critic import JointCritic
+from ilvf.modules.critics.joint import JointCritic
 from ilvf.modules.targets import ReturnNorm, after, frozen_copy
 
 
@@ -72,7 +72,8 @@ class MADDPGLoss(LossModule):
         require(temperature > 0, f"temperature={temperature} must be positive")
         require(entropy >= 0, f"entropy={entropy} must not be negative")
         require(
-            huber_delta is None or huber_delta > 0, f"huber_delta={huber_delta} must be positive, or null for squares"
+            huber_delta is None or huber_delta > 0,
+            f"huber_delta={huber_delta} must be positive, or null for squares",
         )
         self.actor, self.critic = actor, critic
         self.target_actor, self.target_critic = frozen_copy(actor), frozen_copy(critic)
@@ -95,7 +96,13 @@ class MADDPGLoss(LossModule):
         """What a transition must hold."""
         keys = self.tensor_keys
         now = [*self.actor.in_keys, keys.state]
-        return [*now, *map(after, now), self.actor.out_keys[0], after(keys.reward), after(keys.terminated)]
+        return [
+            *now,
+            *map(after, now),
+            self.actor.out_keys[0],
+            after(keys.reward),
+            after(keys.terminated),
+        ]
 
     @property
     def optional_keys(self) -> list[NestedKey]:
@@ -107,7 +114,9 @@ class MADDPGLoss(LossModule):
         action = F.one_hot(tensordict.get(self.actor.out_keys[0]), logp.shape[-1]).to(logp.dtype)
         state = tensordict.get(self.tensor_keys.state)
         if self.norm is not None:
-            self.norm.update(tensordict.get(after(self.tensor_keys.reward)))  # zeros of the dead count
+            self.norm.update(
+                tensordict.get(after(self.tensor_keys.reward))
+            )  # zeros of the dead count
         target = self.target(tensordict)
         regressed = target if self.norm is None else self.norm.normalise(target)
         error = self.critic(state, action.flatten(1)) - regressed
@@ -128,7 +137,9 @@ class MADDPGLoss(LossModule):
     def gain(self, state: Tensor, action: Tensor, sample: Tensor) -> Tensor:
         """Q_i(s, a_1 .. ã_i .. a_N) `[B, N]`, of recorded actions and samples `[B, N, A]`; the critic is held."""
         held = {k: v.detach() for k, v in self.critic.named_parameters()}
-        return torch.func.functional_call(self.critic, held, (state, own_replaced(action, sample))).squeeze(-1)
+        return torch.func.functional_call(
+            self.critic, held, (state, own_replaced(action, sample))
+        ).squeeze(-1)
 
     @torch.no_grad()
     def target(self, tensordict: TensorDictBase) -> Tensor:

@@ -10,7 +10,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.errors import require
 from ilvf.losses.functional import huber
-from ilvf.modules.greedy import GreedyActor
+from ilvf.modules.actors.greedy import GreedyActor
 from ilvf.modules.mixer import Mixer
 from ilvf.modules.targets import ReturnNorm, after, frozen_copy
 
@@ -63,7 +63,8 @@ class QMIXLoss(LossModule):
         super().__init__()
         require(0 <= gamma <= 1, f"gamma={gamma} must be in [0, 1]")
         require(
-            huber_delta is None or huber_delta > 0, f"huber_delta={huber_delta} must be positive, or null for squares"
+            huber_delta is None or huber_delta > 0,
+            f"huber_delta={huber_delta} must be positive, or null for squares",
         )
         self.actor, self.mixer = actor, mixer
         self.target_actor, self.target_mixer = frozen_copy(actor), frozen_copy(mixer)
@@ -85,7 +86,13 @@ class QMIXLoss(LossModule):
         """What a transition must hold."""
         keys, now = self.tensor_keys, list(self.actor.in_keys)
         now += [keys.state] if self.mixer.needs_state else []
-        return [*now, *map(after, now), *self.actor.out_keys, after(keys.reward), after(keys.terminated)]
+        return [
+            *now,
+            *map(after, now),
+            *self.actor.out_keys,
+            after(keys.reward),
+            after(keys.terminated),
+        ]
 
     @property
     def optional_keys(self) -> list[NestedKey]:
@@ -95,7 +102,10 @@ class QMIXLoss(LossModule):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         observation = tensordict.get(self.actor.in_keys[0])
         value = self._mixed(
-            self.mixer, tensordict, self.actor.values(observation), tensordict.get(self.actor.out_keys[0])
+            self.mixer,
+            tensordict,
+            self.actor.values(observation),
+            tensordict.get(self.actor.out_keys[0]),
         )
         if self.norm is not None:
             self.norm.update(tensordict.get(after(self.tensor_keys.reward)).sum(-2))
@@ -103,7 +113,9 @@ class QMIXLoss(LossModule):
         error = value - (target if self.norm is None else self.norm.normalise(target))
         loss = error.square() if self.huber_delta is None else huber(error, self.huber_delta)
         diagnostics = {"target": target.mean(), "error": error.abs().mean()}
-        return TensorDict({"loss_td": loss.mean(), **{k: v.detach() for k, v in diagnostics.items()}})
+        return TensorDict(
+            {"loss_td": loss.mean(), **{k: v.detach() for k, v in diagnostics.items()}}
+        )
 
     @torch.no_grad()
     def target(self, tensordict: TensorDictBase) -> Tensor:

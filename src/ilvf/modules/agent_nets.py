@@ -43,9 +43,14 @@ class AgentLinear(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
-        require(min(n_agents, fan_in, fan_out) >= 1, f"a layer of {n_agents} agents, {fan_in} → {fan_out}, is empty")
+        require(
+            min(n_agents, fan_in, fan_out) >= 1,
+            f"a layer of {n_agents} agents, {fan_in} → {fan_out}, is empty",
+        )
         self.n_agents = n_agents
-        self.weight = nn.Parameter(orthogonal(torch.empty(1 if share else n_agents, fan_in, fan_out), gain))
+        self.weight = nn.Parameter(
+            orthogonal(torch.empty(1 if share else n_agents, fan_in, fan_out), gain)
+        )
         self.bias = nn.Parameter(torch.zeros(n_agents, 1, fan_out)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,7 +108,9 @@ class AgentMLP(nn.Module):
         self.activate = ACTIVATIONS[activation]
         self.hidden_norm = hidden_norm
         self.first = AgentLinear(n_agents, fan_in, hidden, share=share) if first else None
-        self.middle = nn.ModuleList(AgentLinear(n_agents, hidden, hidden, share=share) for _ in range(depth - 1))
+        self.middle = nn.ModuleList(
+            AgentLinear(n_agents, hidden, hidden, share=share) for _ in range(depth - 1)
+        )
         self.head = AgentLinear(n_agents, hidden, fan_out, gain=head_gain, share=share)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,11 @@ from torch import Tensor, nn
 from ilvf.errors import require, require_choice
 from ilvf.modules.agent_nets import AgentMLP, normaliser
 
-INITIAL_BIAS = {"random": (0.0, 0.0), "identity": (2.0, -2.0), "ones": (2.0, 2.0)}  # (on, off) the diagonal
+INITIAL_BIAS = {
+    "random": (0.0, 0.0),
+    "identity": (2.0, -2.0),
+    "ones": (2.0, 2.0),
+}  # (on, off) the diagonal
 
 
 def gumbel_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -79,9 +79,13 @@ class OwnFirst(nn.Module):
     def value(self, state: Tensor, weight: Tensor) -> Tensor:
         plain = self.normalise is not normalise
         join, matrix = (
-            (plain_concat, self.of_value.weight) if plain else (weighted_concat, centred(self.of_value.weight))
+            (plain_concat, self.of_value.weight)
+            if plain
+            else (weighted_concat, centred(self.of_value.weight))
         )
-        rows = max(1, CHUNK // (state.shape[-2] ** 2 * state.shape[-1]))  # large teams: piece by piece
+        rows = max(
+            1, CHUNK // (state.shape[-2] ** 2 * state.shape[-1])
+        )  # large teams: piece by piece
         pieces = zip(state.split(rows), weight.split(rows), strict=True)
         y = [self.of_value.apply_to(join(s, w).transpose(0, 1), matrix) for s, w in pieces]
         return y[0] if len(y) == 1 else torch.cat(y, 1)

@@ -22,7 +22,15 @@ class Mixer(nn.Module):
         input_norm: of the joint state: `layer` or `none`, see `normaliser`.
     """
 
-    def __init__(self, kind: str, n_agents: int, state_dim: int, *, embed: int = 32, input_norm: str = "layer"):
+    def __init__(
+        self,
+        kind: str,
+        n_agents: int,
+        state_dim: int,
+        *,
+        embed: int = 32,
+        input_norm: str = "layer",
+    ):
         super().__init__()
         self.normalise = normaliser(input_norm)
         require_choice("mixer", kind, ("qmix", "vdn"))

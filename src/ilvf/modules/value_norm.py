@@ -48,8 +48,12 @@ class ValueNorm(nn.Module):
         else:
             lives = mask.reshape(x.shape)
             x = x.masked_fill(~lives, 0)
-            *sums, share = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0), lives.double().mean(0)]))
-            known = torch.stack([self.first, self.second]) / self.weight.clamp_min(1e-5)  # of whom nothing was seen
+            *sums, share = mean_over_ranks(
+                torch.stack([x.mean(0), x.square().mean(0), lives.double().mean(0)])
+            )
+            known = torch.stack([self.first, self.second]) / self.weight.clamp_min(
+                1e-5
+            )  # of whom nothing was seen
             seen = torch.stack(sums) / share.clamp_min(1e-12)
             batch = torch.where(share > 0, seen, known)
             if self.weight > 0:  # who is seen for the first time brings no zeros from before

@@ -7,10 +7,15 @@ from ilvf.lazy import lazily
 if TYPE_CHECKING:
     from ilvf.envs.traffic.batched import Traffic
     from ilvf.envs.traffic.env import SumoTrafficEnv
-    from ilvf.envs.traffic.network import Network, Scenario, Signal, read_network
+    from ilvf.envs.traffic.network.network import Network, Scenario, Signal, read_network
 
 __all__ = ["Network", "Scenario", "Signal", "SumoTrafficEnv", "Traffic", "read_network"]
 
-_HOME = {"Network": "network", "Scenario": "network", "Signal": "network", "read_network": "network"}
-
-__getattr__ = lazily(__name__, {**_HOME, "SumoTrafficEnv": "env", "Traffic": "batched"})
+__getattr__ = lazily(
+    __name__,
+    {
+        "network.network": ["Network", "Scenario", "Signal", "read_network"],
+        "env": ["SumoTrafficEnv"],
+        "batched": ["Traffic"],
+    },
+)

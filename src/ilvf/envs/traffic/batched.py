@@ -38,12 +38,12 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.envs.copies import Copies
-from ilvf.envs.pettingzoo import PettingZoo
-from ilvf.envs.traffic.child import get_ready
+from ilvf.envs.pettingzoo.copies import Copies
+from ilvf.envs.pettingzoo.env import PettingZoo
 from ilvf.envs.traffic.env import SumoTrafficEnv
-from ilvf.envs.traffic.network import Network, read_network
+from ilvf.envs.traffic.network.network import Network, read_network
 from ilvf.envs.traffic.senses import Senses
+from ilvf.envs.traffic.simulator.child import get_ready
 from ilvf.errors import UsageError, require
 
 SENSES = ("per", "reward", "reward_cap", "reward_backlog", "reward_scale")
@@ -78,21 +78,38 @@ class Traffic(PettingZoo):
     ):
         known = list(inspect.signature(SumoTrafficEnv).parameters)
         unknown = ", ".join(options.keys() - known)
-        require(not unknown, f"{unknown}: a traffic environment has no such option, only {', '.join(known[2:])}")
+        require(
+            not unknown,
+            f"{unknown}: a traffic environment has no such option, only {', '.join(known[2:])}",
+        )
         self.network = network
         chosen = {k: v for k, v in options.items() if k in SENSES}
         self.senses = Senses(network, detectors=options.get("detectors", False), **chosen)
         self.control_interval = options.get("control_interval", 5.0)
         self._neighbors = options.get("observe_neighbors", True)
-        kwargs = {"network": network, "routes": routes, "timeout": timeout, "attempts": attempts, **options}
+        kwargs = {
+            "network": network,
+            "routes": routes,
+            "timeout": timeout,
+            "attempts": attempts,
+            **options,
+        }
         if doubts := crowded(num_envs, os.cpu_count() or 1, psutil.virtual_memory().available):
             warnings.warn(doubts, stacklevel=3)
         require(attempts >= 1, f"attempts={attempts} must be at least 1")
         require(timeout > 0, f"timeout={timeout} must be positive")
         copies = -(-num_envs // max(workers, 1))
-        patience = 2 * attempts * timeout * copies  # of us with a worker, which has to lose patience first
+        patience = (
+            2 * attempts * timeout * copies
+        )  # of us with a worker, which has to lose patience first
         super().__init__(
-            SumoTrafficEnv, kwargs, workers=workers, timeout=patience, num_envs=num_envs, seed=seed, device=device
+            SumoTrafficEnv,
+            kwargs,
+            workers=workers,
+            timeout=patience,
+            num_envs=num_envs,
+            seed=seed,
+            device=device,
         )
 
     @property
@@ -119,8 +136,12 @@ class Traffic(PettingZoo):
     def queues(self) -> Tensor:
         """Halting vehicles on each lane of `network.lanes`, or on its detector, now, `[B, M]`."""
         if not isinstance(self.copies, Copies):
-            raise UsageError("the queues of copies in workers cannot be read; make the environment with workers=0")
-        return self._tensor(np.stack([copy.queues() for copy in self.copies.envs], dtype=np.float32))
+            raise UsageError(
+                "the queues of copies in workers cannot be read; make the environment with workers=0"
+            )
+        return self._tensor(
+            np.stack([copy.queues() for copy in self.copies.envs], dtype=np.float32)
+        )
 
     def draw(self, rollout: TensorDictBase, index: int = 0) -> Any:
         """A matplotlib figure of the first episode of environment `index` of a rollout `[B, T]`: queue and speed."""
@@ -152,11 +173,16 @@ def make_traffic(name: str, **options: Any) -> Traffic:
     given = {k: v for k, v in (_files(name, options) | options).items() if v is not None}
     for k in ("options", "routes", "additional"):
         given[k] = [given[k]] if isinstance(given.get(k), str | Path) else given.get(k, ())
-        words = isinstance(given[k], list | tuple) and all(isinstance(word, str | Path) for word in given[k])
+        words = isinstance(given[k], list | tuple) and all(
+            isinstance(word, str | Path) for word in given[k]
+        )
         require(words, f"{k}={given[k]!r} must be text, or a list of it")
     for k in ("net_file", "table"):
         found = (given | reading).get(k)
-        require(found is None or isinstance(found, str | Path), f"{k}={found!r} must be the path of a file")
+        require(
+            found is None or isinstance(found, str | Path),
+            f"{k}={found!r} must be the path of a file",
+        )
     given["options"] = [word for line in given["options"] for word in _words(str(line))]
     return Traffic(read_network(given.pop("net_file"), **reading), **given)
 
@@ -175,11 +201,11 @@ def _files(name: str, options: dict[str, Any]) -> dict[str, Any]:
         require(not lacking, f"env=sumo needs {' and '.join(f'env.{k}=FILE' for k in lacking)}")
         return {}
     if name == "large_grid":
-        from ilvf.envs.traffic.large_grid import large_grid
+        from ilvf.envs.traffic.scenarios.large_grid import large_grid
 
         scenario, published = large_grid(), {}
     else:
-        from ilvf.envs.traffic.monaco import monaco
+        from ilvf.envs.traffic.scenarios.monaco import monaco
 
         scenario, published = monaco(options.pop("net_file", None)), {"reward_cap": 10.0}
     return {
@@ -209,6 +235,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from ilvf.config import run_recipe
+    from ilvf.errors import run_recipe
 
     run_recipe(main)

@@ -8,9 +8,9 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.envs.traffic.network import Signal
+from ilvf.envs.traffic.network.network import Signal
 from ilvf.envs.traffic.senses import Senses, entries
-from ilvf.envs.traffic.sumo_process import GREEN
+from ilvf.envs.traffic.simulator.sumo_process import GREEN
 from ilvf.errors import require
 
 HOLD = 5  # steps that a fixed cycle shows a phase
@@ -36,7 +36,9 @@ class FixedCycle(TensorDictModuleBase):
         self.in_keys, self.out_keys = [("episode", "length")], [(group, "action")]
         plans = [cycle(signal) for signal in senses.network.signals]
         longest = max(map(len, plans))
-        self.register_buffer("plans", torch.tensor([p + [0] * (longest - len(p)) for p in plans]))  # [N, longest]
+        self.register_buffer(
+            "plans", torch.tensor([p + [0] * (longest - len(p)) for p in plans])
+        )  # [N, longest]
         self.register_buffer("lengths", torch.tensor([len(p) for p in plans]))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
@@ -87,7 +89,9 @@ class Greedy(TensorDictModuleBase):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         waiting = self.demand(tensordict.get(self.in_keys[0]) * self.vehicles)  # [*B, N, D]
         score = torch.einsum("nad,...nd->...na", self.serves, waiting)
-        return tensordict.set(self.out_keys[0], score.masked_fill(~self.exists, -torch.inf).argmax(-1))
+        return tensordict.set(
+            self.out_keys[0], score.masked_fill(~self.exists, -torch.inf).argmax(-1)
+        )
 
     def demand(self, vehicles: Tensor) -> Tensor:
         """What calls for green, from the vehicles on every link's or lane's approach, `[*B, N, D]` each."""
@@ -97,10 +101,16 @@ class Greedy(TensorDictModuleBase):
 def shares(signal: Signal, phase: str, per: str) -> list[float]:
     """For every number of the wave the part of its lane's vehicles that a phase lets go."""
     lanes = signal.link_lanes
-    part = [(phase[k] in GREEN) / lanes.count(lane) for k, lane in zip(signal.link_indices, lanes, strict=True)]
+    part = [
+        (phase[k] in GREEN) / lanes.count(lane)
+        for k, lane in zip(signal.link_indices, lanes, strict=True)
+    ]
     if per == "link":
         return part
-    return [sum(p for p, origin in zip(part, lanes, strict=True) if origin == lane) for lane in signal.lanes]
+    return [
+        sum(p for p, origin in zip(part, lanes, strict=True) if origin == lane)
+        for lane in signal.lanes
+    ]
 
 
 class MaxPressure(Greedy):
@@ -120,15 +130,22 @@ class MaxPressure(Greedy):
             for e, lane in enumerate(entries(signal, senses.per)):
                 place.setdefault(lane, i * size + e)
         nothing = len(signals) * size
-        targets = [[_targets(s, e, senses.per) for e in range(n)] for s, n in zip(signals, senses.sizes, strict=True)]
+        targets = [
+            [_targets(s, e, senses.per) for e in range(n)]
+            for s, n in zip(signals, senses.sizes, strict=True)
+        ]
         most = max(len(t) for row in targets for t in row)
         leads_to = torch.full((len(signals), size, most), nothing)
         ways = torch.ones(len(signals), size)
         for i, row in enumerate(targets):
             for e, lanes in enumerate(row):
-                leads_to[i, e, : len(lanes)] = torch.tensor([place.get(lane, nothing) for lane in lanes])
+                leads_to[i, e, : len(lanes)] = torch.tensor(
+                    [place.get(lane, nothing) for lane in lanes]
+                )
                 ways[i, e] = len(lanes)
-        self.register_buffer("leads_to", leads_to)  # [N, D, most], into all signals' numbers and a zero behind them
+        self.register_buffer(
+            "leads_to", leads_to
+        )  # [N, D, most], into all signals' numbers and a zero behind them
         self.register_buffer("ways", ways)
 
     def demand(self, vehicles: Tensor) -> Tensor:
@@ -141,4 +158,8 @@ def _targets(signal: Signal, entry: int, per: str) -> list[str]:
     if per == "link":
         return [signal.link_targets[entry]]
     lane = signal.lanes[entry]
-    return [target for origin, target in zip(signal.link_lanes, signal.link_targets, strict=True) if origin == lane]
+    return [
+        target
+        for origin, target in zip(signal.link_lanes, signal.link_targets, strict=True)
+        if origin == lane
+    ]

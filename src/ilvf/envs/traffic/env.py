@@ -62,18 +62,39 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from ilvf.envs.traffic.network import Network, read_network
+from ilvf.envs.traffic.network.network import Network, read_network
 from ilvf.envs.traffic.senses import Senses
-from ilvf.envs.traffic.simulator import Reading, Simulation, SimulatorLost, SimulatorRefuses, require_sumo
+from ilvf.envs.traffic.simulator.simulation import (
+    Reading,
+    Simulation,
+    SimulatorLost,
+    SimulatorRefuses,
+    require_sumo,
+)
 from ilvf.errors import UsageError, require
 
 SEEDS = 2**31  # SUMO's are below
 NEXT = 1_000_000_007  # from an episode's seed to that of the next
 NOBODY = "no vehicle has departed in an episode of {}; options='--begin SECONDS' starts when its traffic does"
-STATISTICS = ("queue", "speed", "travel_time", "throughput", "running", "backlog", "teleports", "interrupted")
+STATISTICS = (
+    "queue",
+    "speed",
+    "travel_time",
+    "throughput",
+    "running",
+    "backlog",
+    "teleports",
+    "interrupted",
+)
 
 Seen = tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]  # observations, infos
-Stepped = tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
+Stepped = tuple[
+    dict[str, np.ndarray],
+    dict[str, float],
+    dict[str, bool],
+    dict[str, bool],
+    dict[str, dict[str, Any]],
+]
 
 
 class SumoTrafficEnv(ParallelEnv):
@@ -131,9 +152,15 @@ class SumoTrafficEnv(ParallelEnv):
             f"yellow={yellow:g} must not be negative, and shorter than control_interval={control_interval:g} s",
         )
         steps = round(seconds / control_interval, 6) if math.isfinite(seconds) else 0.0
-        require(steps >= 1, f"seconds={seconds:g} must be at least one step of {control_interval:g} s, and finite")
+        require(
+            steps >= 1,
+            f"seconds={seconds:g} must be at least one step of {control_interval:g} s, and finite",
+        )
         require(attempts >= 1, f"attempts={attempts} must be at least 1")
-        require(teleport >= -1, f"teleport={teleport:g} s must not be negative, but for -1, which is never")
+        require(
+            teleport >= -1,
+            f"teleport={teleport:g} s must not be negative, but for -1, which is never",
+        )
         self.network = read_network(network) if isinstance(network, str | Path) else network
         self.senses = Senses(
             self.network,
@@ -145,7 +172,11 @@ class SumoTrafficEnv(ParallelEnv):
             reward_scale=reward_scale,
         )
         self.possible_agents, self.agents = [s.id for s in self.network.signals], list[str]()
-        self.metadata = {"name": f"traffic_{self.network.net_file.stem}", "render_modes": [], "is_parallelizable": True}
+        self.metadata = {
+            "name": f"traffic_{self.network.net_file.stem}",
+            "render_modes": [],
+            "is_parallelizable": True,
+        }
         self._own = self.senses.seen(None)
         self._seen = self.senses.seen(self.network.neighbours if observe_neighbors else None)
         sizes = zip(self.possible_agents, self._seen, self.network.signals, strict=True)
@@ -158,7 +189,9 @@ class SumoTrafficEnv(ParallelEnv):
         self.simulation = Simulation(
             {s.id: s.phases for s in self.network.signals},
             self.senses.queries,
-            _command_line(self.network.net_file, _files(routes), _files(additional), teleport, options),
+            _command_line(
+                self.network.net_file, _files(routes), _files(additional), teleport, options
+            ),
             interval=control_interval,
             yellow=yellow,
             simulator=simulator,
@@ -189,7 +222,11 @@ class SumoTrafficEnv(ParallelEnv):
         if seed is not None:
             self._seed = seed % SEEDS
         else:
-            drawn = int(np.random.default_rng().integers(SEEDS)) if self._seed is None else self._seed + NEXT
+            drawn = (
+                int(np.random.default_rng().integers(SEEDS))
+                if self._seed is None
+                else self._seed + NEXT
+            )
             self._seed = drawn % SEEDS
         self.simulation.load(self._seed)
         self._ahead = "reset"
@@ -205,10 +242,18 @@ class SumoTrafficEnv(ParallelEnv):
             except SimulatorRefuses as error:
                 raise UsageError(f"{self.network.net_file} and its traffic: {error}") from None
             except SimulatorLost as error:
-                self._fail(f"{error} when the episode with seed {self._seed} began", "it is tried again")
+                self._fail(
+                    f"{error} when the episode with seed {self._seed} began", "it is tried again"
+                )
                 self.begin_reset(self._seed)
         self.agents = list(self.possible_agents)
-        self._steps, self._queues, self._speeds, self._vehicles, self._interrupted = 0, 0.0, 0.0, 0.0, False
+        self._steps, self._queues, self._speeds, self._vehicles, self._interrupted = (
+            0,
+            0.0,
+            0.0,
+            0.0,
+            False,
+        )
         self._look(reading)
         return self._observations(), self._infos()
 
@@ -220,7 +265,10 @@ class SumoTrafficEnv(ParallelEnv):
         phases = [int(actions[a]) for a in self.agents]
         for signal, phase in zip(self.network.signals, phases, strict=True):
             count = len(signal.phases)
-            require(0 <= phase < count, f"signal {signal.id} has no phase {phase}: they are 0 to {count - 1}")
+            require(
+                0 <= phase < count,
+                f"signal {signal.id} has no phase {phase}: they are 0 to {count - 1}",
+            )
         self.simulation.step(phases)
         self._ahead = "step"
 
@@ -232,7 +280,10 @@ class SumoTrafficEnv(ParallelEnv):
         try:
             reading = self.simulation.read()
         except SimulatorLost as error:
-            self._fail(f"{error} after step {self._steps} of the episode with seed {self._seed}", "which ends there")
+            self._fail(
+                f"{error} after step {self._steps} of the episode with seed {self._seed}",
+                "which ends there",
+            )
             over = self._interrupted = True
         else:
             self._steps += 1
@@ -270,10 +321,15 @@ class SumoTrafficEnv(ParallelEnv):
             self._vehicles += reading.totals["running"]
 
     def _observations(self) -> dict[str, np.ndarray]:
-        return {a: self._waves[where] for a, where in zip(self.possible_agents, self._seen, strict=True)}
+        return {
+            a: self._waves[where] for a, where in zip(self.possible_agents, self._seen, strict=True)
+        }
 
     def _infos(self) -> dict[str, dict[str, Any]]:
-        return {a: {"state": self._waves[where]} for a, where in zip(self.possible_agents, self._own, strict=True)}
+        return {
+            a: {"state": self._waves[where]}
+            for a, where in zip(self.possible_agents, self._own, strict=True)
+        }
 
     def episode_statistics(self) -> dict[str, float]:
         """`STATISTICS` of the episode so far."""
@@ -314,12 +370,18 @@ def _folder(path: str | Path | None) -> Path | None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"tripinfo={path}: the folder cannot be made ({error.strerror})") from error
+        raise UsageError(
+            f"tripinfo={path}: the folder cannot be made ({error.strerror})"
+        ) from error
     return Path(path).resolve()
 
 
 def _command_line(
-    net: Path, routes: Sequence[Path], additional: Sequence[Path], teleport: float, options: Sequence[str]
+    net: Path,
+    routes: Sequence[Path],
+    additional: Sequence[Path],
+    teleport: float,
+    options: Sequence[str],
 ) -> list[str]:
     """Of SUMO, all but the seed. The device keeps records of finished trips, in memory."""
     line = ["-n", str(net.resolve()), "-r", ",".join(map(str, routes))]
@@ -330,7 +392,10 @@ def _command_line(
 
 def main() -> None:
     _, *files = sys.argv
-    require(len(files) > 1, "python -m ilvf.envs.traffic.env NET ROUTES: the files of a network and of its traffic")
+    require(
+        len(files) > 1,
+        "python -m ilvf.envs.traffic.env NET ROUTES: the files of a network and of its traffic",
+    )
     print(__doc__)
     env = SumoTrafficEnv(files[0], files[1:])
     print("\n".join(env.network.notes))
@@ -341,11 +406,13 @@ def main() -> None:
     started = time.perf_counter()
     while env.agents:
         env.step({a: env.action_space(a).sample() for a in env.agents})
-    print(f"\nrandom phases for {env.horizon} steps, {time.perf_counter() - started:.1f} s: {env.episode_statistics()}")
+    print(
+        f"\nrandom phases for {env.horizon} steps, {time.perf_counter() - started:.1f} s: {env.episode_statistics()}"
+    )
     env.close()
 
 
 if __name__ == "__main__":
-    from ilvf.config import run_recipe
+    from ilvf.errors import run_recipe
 
     run_recipe(main)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ilvf.envs.traffic.network import Network, Signal
-from ilvf.envs.traffic.simulator import Query, Reading
+from ilvf.envs.traffic.network.network import Network, Signal
+from ilvf.envs.traffic.simulator.simulation import Query, Reading
 from ilvf.errors import require, require_choice
 
 WAVE_VEHICLES, WAVE_LIMIT = 5.0, 2.0  # of detectors
@@ -41,9 +41,15 @@ class Senses:
     ):
         require_choice("per", per, PER)
         require_choice("reward", reward, REWARDS)
-        require(reward_cap is None or reward_cap > 0, f"reward_cap={reward_cap} must be positive, or null for none")
+        require(
+            reward_cap is None or reward_cap > 0,
+            f"reward_cap={reward_cap} must be positive, or null for none",
+        )
         require(np.isfinite(reward_scale), f"reward_scale={reward_scale} must be a number")
-        require(reward == "queue" or not reward_backlog, f"reward_backlog=true is for reward=queue, not {reward}")
+        require(
+            reward == "queue" or not reward_backlog,
+            f"reward_backlog=true is for reward=queue, not {reward}",
+        )
         self.network, self.detectors, self.per = network, detectors, per
         self.reward, self.reward_cap, self.reward_scale = reward, reward_cap, reward_scale
         self.reward_backlog = reward_backlog
@@ -79,7 +85,9 @@ class Senses:
 
     def _edges(self, signal: Signal) -> list[str]:
         """What leads to a signal, as far as its lanes are counted."""
-        lanes = (lane for own in signal.lanes for lane in (own, *self.network.extensions.get(own, ())))
+        lanes = (
+            lane for own in signal.lanes for lane in (own, *self.network.extensions.get(own, ()))
+        )
         return [*dict.fromkeys(lane.rpartition("_")[0] for lane in lanes)]
 
     def _capacities(self) -> np.ndarray:
@@ -92,7 +100,9 @@ class Senses:
         place = {lane: k for k, lane in enumerate(self._counted)}
         self._covers = np.array([place[lane] for c in covered for lane in c], dtype=np.intp)
         self._starts = np.cumsum([0, *(len(c) for c in covered[:-1])])
-        return np.array([sum(self.network.lane_lengths[lane] for lane in c) / SPACE for c in covered])
+        return np.array(
+            [sum(self.network.lane_lengths[lane] for lane in c) / SPACE for c in covered]
+        )
 
     def _movements(self) -> tuple[tuple[str, ...], np.ndarray]:
         """(lanes, weights `[N, lanes]`) with which vehicles add up to each signal's density in − density out."""

@@ -1,0 +1,1 @@
+"""Everything that writes, finds, reads and resumes checkpoints."""

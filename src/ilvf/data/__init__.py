@@ -1,0 +1,1 @@
+"""Rollouts, replay buffers and evaluation episodes."""

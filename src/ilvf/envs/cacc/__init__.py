@@ -1,0 +1,1 @@
+"""CACC: platoons of vehicles that keep their distance."""

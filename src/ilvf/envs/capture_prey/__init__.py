@@ -1,0 +1,1 @@
+"""Predator Capture Prey: some agents see, others capture."""

@@ -1,0 +1,1 @@
+"""Small games given by tables, whose influence is known exactly."""

@@ -1,0 +1,1 @@
+"""Road networks: signals, lanes, neighbours, maps."""

@@ -1,0 +1,1 @@
+"""The published scenarios: the 25-signal grid and Monaco."""

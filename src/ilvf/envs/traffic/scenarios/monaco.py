@@ -1,0 +1,167 @@
+"""Monaco: 28 signals of a real city centre, each with its own links and phases, under a peak of traffic.
+
+The network is a cut of the Monaco SUMO Traffic scenario (MoST) by Chu et al. (2019). MoST is under the GPL, so the file
+is not a part of this library; the traffic is written from its numbers. Phases and neighbours are derived from the file;
+those that were chosen by hand for publications are a table's matter, see `read_network(table=...)`.
+
+    python -m ilvf.envs.traffic.scenarios.monaco --download --sha256 SUM
+    python -m ilvf.envs.traffic.scenarios.monaco --net most.net.xml
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ilvf.envs.traffic.network.maps import show
+from ilvf.envs.traffic.network.network import Scenario, read_file, read_network
+from ilvf.envs.traffic.scenarios.download import download
+from ilvf.envs.traffic.scenarios.large_grid import element
+from ilvf.envs.traffic.simulator.sumo_tools import cache_folder, generated
+from ilvf.errors import require, run_recipe
+
+URL = (  # one commit's file: what is there cannot change
+    "https://raw.githubusercontent.com/cts198859/deeprl_network/bf517afdf895786668396c41dac9cb53941ce04c"
+    "/envs/real_net_data/in/most.net.xml"
+)
+SHA256: str | None = None  # nobody has vouched for one yet: `--sha256`
+WHERE = (
+    "get it by python -m ilvf.envs.traffic.scenarios.monaco --download, or most.net.xml from "
+    "https://github.com/cts198859/deeprl_network, folder envs/real_net_data/in"
+)
+
+INTERVAL = 300  # [s] of constant demand
+RATE = 325  # vehicles an hour of an active flow
+VEHICLE = {"id": "type1", "length": 5, "accel": 5, "decel": 10, "speedDev": 0.1}
+EARLY = (
+    1,
+    2,
+    4,
+    4,
+    4,
+    4,
+    2,
+    1,
+    0,
+    0,
+    0,
+)  # how many flows of a group are active, the first ones, interval by interval
+LATE = (0, 0, 0, 1, 2, 4, 4, 4, 4, 2, 1)
+GROUPS = (  # active, (from, to, via)
+    (
+        EARLY,
+        (
+            ("-10114#1", "-10079", "10115#2 -10109"),
+            ("-10114#1", "-10079", "-10114#0 10108#0 gneE5"),
+            ("-10114#1", "-10079", "-10114#0 10108#0 10102"),
+            ("-10114#1", "10076", "-10114#0 10107 10102"),
+        ),
+    ),
+    (
+        EARLY,
+        (
+            ("10096#1", "10063", "10089#3"),
+            ("-10185#1", "-10071#3", "gneE20"),
+            ("10096#1", "10063", "10109"),
+            ("-10185#1", "-10061#5", "gneE19"),
+        ),
+    ),
+    (
+        LATE,
+        (
+            ("10052#1", "10104", "10181#1 -10089#3"),
+            ("-10064#9", "10104", "-10068 10102"),
+            ("-10051#2", "10043", "10181#1 gneE4"),
+            ("-10064#9", "-10110", "-10064#4 -10064#3"),
+        ),
+    ),
+    (
+        LATE,
+        (
+            ("10061#4", "-10085", "10065#2 10102"),
+            ("10071#3", "10085", "10065#2 -10064#3"),
+            ("-10070#1", "-10086", "gneE9"),
+            ("-10063", "10085", "gneE8"),
+        ),
+    ),
+)
+ROUTES = "monaco.rou.xml"
+
+
+def demand() -> str:
+    """Flows over given edges, f{interval}_{k}."""
+    flows = []
+    for interval in range(len(EARLY)):
+        active = [way for count, ways in GROUPS for way in ways[: count[interval]]]
+        for k, (start, end, via) in enumerate(active):
+            when = {
+                "begin": INTERVAL * interval,
+                "end": INTERVAL * (interval + 1),
+                "vehsPerHour": RATE,
+            }
+            way = {"from_": start, "to": end, "via": via, "departPos": "random_free"}
+            flows.append(element("flow", id=f"f{interval}_{k}", type=VEHICLE["id"], **way, **when))
+    return element("routes", element("vType", **VEHICLE), *flows)
+
+
+def edges() -> list[str]:
+    """Every edge that the demand names, in order."""
+    ways = (way for _, group in GROUPS for way in group)
+    return [*dict.fromkeys(name for start, end, via in ways for name in (start, *via.split(), end))]
+
+
+def default_net() -> Path:
+    """Where `--download` puts the network."""
+    return cache_folder() / "monaco" / "most.net.xml"
+
+
+def monaco(net_file: str | Path | None = None, folder: str | Path | None = None) -> Scenario:
+    """The scenario on a network file that you have (that of `--download` if none is named).
+
+    Its traffic is written into `folder` (the user's cache: `ILVF_CACHE` or `~/.cache/ilvf`).
+    """
+    path = Path(net_file) if net_file is not None else default_net()
+    require(path.is_file(), f"there is no Monaco network {path}: {WHERE}")
+    net = read_file(path)
+    missing = [edge for edge in edges() if not net.hasEdge(edge)]
+    few = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
+    require(
+        not missing,
+        f"{path} is not the Monaco network: it has no edge {few}, over which its traffic goes; {WHERE}",
+    )
+    text = demand()
+
+    def build(place: Path) -> None:
+        Path(place, ROUTES).write_text(text)
+
+    (routes,) = generated(folder, "monaco", text, (ROUTES,), build)
+    return Scenario(path, (routes,), (), detectors=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m ilvf.envs.traffic.scenarios.monaco", description="the scenario of Monaco"
+    )
+    parser.add_argument(
+        "--net", type=Path, default=default_net(), help="its network (default: %(default)s)"
+    )
+    parser.add_argument("--download", action="store_true", help="fetch that file first")
+    parser.add_argument("--url", default=URL, help="where from (default: %(default)s)")
+    parser.add_argument("--sha256", default=SHA256, help="what the downloaded file must have")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        help="JSON: phases, neighbours, extensions instead of the derived ones",
+    )
+    parser.add_argument(
+        "--map", type=Path, default="monaco.png", help="the picture to draw (default: %(default)s)"
+    )
+    chosen = parser.parse_args(arguments)
+    if chosen.download:
+        download(chosen.url, chosen.net, chosen.sha256)
+    scenario = monaco(chosen.net)
+    show(read_network(scenario.net_file, table=chosen.table), chosen.map)
+    print("\nnetwork:", scenario.net_file, "\ntraffic:", *scenario.route_files)
+
+
+if __name__ == "__main__":
+    run_recipe(main)

@@ -1,0 +1,1 @@
+"""SUMO in a process of its own."""

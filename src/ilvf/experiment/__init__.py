@@ -1,0 +1,1 @@
+"""Runs: configuration, command line, training, tracking."""

@@ -1,0 +1,48 @@
+"""What a result depends on besides its config: the code's version, the packages, the machine."""
+
+import importlib.metadata
+import platform
+import subprocess
+
+import psutil
+import torch
+
+PACKAGES = ("ilvf", "torch", "torchrl", "tensordict", "lightning", "mlflow", "pettingzoo", "numpy")
+
+
+def code_version() -> dict[str, str]:
+    """Git commit and whether the tree has uncommitted changes, of the working directory; package versions."""
+    versions = {f"version.{name}": _version(name) for name in PACKAGES}
+    return {
+        "git.sha": _git("rev-parse", "HEAD"),
+        "git.dirty": str(bool(_git("status", "--porcelain"))),
+        **versions,
+    }
+
+
+def machine() -> dict[str, str]:
+    """Processor, memory and accelerators."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "hardware.cpu": platform.processor() or platform.machine(),
+        "hardware.cores": str(psutil.cpu_count()),
+        "hardware.memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
+        "hardware.gpu": ", ".join(gpus) or "none",
+        "hardware.platform": platform.platform(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(*args: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", *args], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,1 @@
+"""Actors: what turns observations into actions."""

@@ -1,0 +1,1 @@
+"""Critics: what turns states into values, one file each."""
