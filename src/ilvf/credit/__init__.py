@@ -1,15 +1,20 @@
-"""Who is credited with what: influence, and the local advantages made of it."""
+"""Credit assignment: influence, and the local advantages computed with it."""
 
-from ilvf.credit.advantage import ILVFAdvantage
-from ilvf.credit.discretise import Bernoulli, Soft, Threshold
-from ilvf.credit.functional import force_diagonal, local_advantage, standardise
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Bernoulli",
-    "ILVFAdvantage",
-    "Soft",
-    "Threshold",
-    "force_diagonal",
-    "local_advantage",
-    "standardise",
-]
+from ilvf.lazy import lazily, names_of
+
+_PUBLIC = {
+    "functional": ["local_advantage", "force_diagonal", "standardise"],
+    "discretise": ["Threshold", "Bernoulli", "Soft"],
+    "advantage": ["ILVFAdvantage"],
+}
+
+__all__ = names_of(_PUBLIC)
+
+__getattr__ = lazily(__name__, _PUBLIC)
+
+if TYPE_CHECKING:
+    from ilvf.credit.advantage import ILVFAdvantage
+    from ilvf.credit.discretise import Bernoulli, Soft, Threshold
+    from ilvf.credit.functional import force_diagonal, local_advantage, standardise

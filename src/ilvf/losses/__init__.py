@@ -1,8 +1,22 @@
-"""What is minimised."""
+"""Losses: what is minimised."""
 
-from ilvf.losses.action_value import ActionValueLoss
-from ilvf.losses.maddpg import MADDPGLoss
-from ilvf.losses.ppo import ILVFLoss
-from ilvf.losses.qmix import QMIXLoss
+from typing import TYPE_CHECKING
 
-__all__ = ["ActionValueLoss", "ILVFLoss", "MADDPGLoss", "QMIXLoss"]
+from ilvf.lazy import lazily, names_of
+
+_PUBLIC = {
+    "ppo": ["ILVFLoss"],
+    "action_value": ["ActionValueLoss"],
+    "qmix": ["QMIXLoss"],
+    "maddpg": ["MADDPGLoss"],
+}
+
+__all__ = names_of(_PUBLIC)
+
+__getattr__ = lazily(__name__, _PUBLIC)
+
+if TYPE_CHECKING:
+    from ilvf.losses.action_value import ActionValueLoss
+    from ilvf.losses.maddpg import MADDPGLoss
+    from ilvf.losses.ppo import ILVFLoss
+    from ilvf.losses.qmix import QMIXLoss

@@ -1,0 +1,298 @@
+"""What every algorithm can be told. A hyper-parameter is declared here once; imports nothing heavy.
+
+`NAMEOptions` are what a LightningModule reads. `NAMEConfig`, declared by `@algorithm(NAME)`, adds
+what its parts are built from: networks, and words that choose a part.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeVar
+
+from ilvf.errors import require
+from ilvf.losses.options import MADDPGOptions, PPOOptions, QMIXOptions, SparsePPOOptions
+from ilvf.modules.options import ActorOptions
+from ilvf.options import Options, nearest, option
+
+ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
+C = TypeVar("C", bound="type[AlgorithmConfig]")
+
+
+def algorithm(name: str) -> Callable[[C], C]:
+    """Declare the config of the algorithm `name`.
+
+    `ilvf.algorithms.NAME` has a function `build(config, make_env, env, seed)` that returns the
+    LightningModule. The command line, the tests and the documentation find it by this declaration.
+    """
+
+    def register(config: C) -> C:
+        ALGORITHMS[name] = config
+        return config
+
+    return register
+
+
+def config_of(name: str) -> "type[AlgorithmConfig]":
+    """The config dataclass of an algorithm.
+
+    Raises:
+        UsageError: no algorithm has this name.
+    """
+    known = sorted(ALGORITHMS)
+    require(
+        name in ALGORITHMS,
+        f"the algorithm {name!r} is not known{nearest(name, known)}; "
+        f"choose one of {', '.join(known)}",
+    )
+    return ALGORITHMS[name]
+
+
+# ---------------------------------------------------------------------- shared by all algorithms
+@dataclass
+class TrainingOptions(Options):
+    """The optimiser, the environments and the evaluation."""
+
+    lr: float = option(1e-3, "learning rate of Adam; the paper's is 8e-5", above=0)
+    lr_end: float | None = option(
+        None, "learning rate of the last iteration, approached linearly; null keeps lr", least=0
+    )
+    adam_eps: float = option(1e-5, "ε in Adam's denominator", above=0)
+    max_grad_norm: float = option(10.0, "clip of the gradient's norm, per agent", above=0)
+    num_envs: int = option(64, "environments per process", least=1)
+    rollout_steps: int = option(50, "steps of each environment per iteration", least=1)
+    eval_every: int = option(
+        10, "iterations between evaluations; the last is evaluated too", least=1
+    )
+    eval_episodes: int = option(32, "episodes of an evaluation, run side by side", least=1)
+    eval_steps: int | None = option(
+        None, "longest evaluation episode, by default the environment's horizon", least=1
+    )
+    eval_deterministic: bool = option(True, "evaluate the most likely actions; false samples")
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.lr_end is None or self.lr_end <= self.lr,
+            f"lr_end={self.lr_end} must be between 0 and lr={self.lr}, or null",
+        )
+
+
+@dataclass
+class OnPolicyOptions(PPOOptions, TrainingOptions):
+    """PPO with per-agent values."""
+
+    normalize: Literal["agent", "global", "none"] = option(
+        "agent", "standardise advantages once per rollout: per agent, over all agents, or not"
+    )
+    gamma: float = option(0.99, "discount", least=0, most=1)
+    lmbda: float = option(0.95, "λ of GAE", least=0, most=1)
+    value_norm: bool = option(True, "normalise value targets per agent")
+    min_variance: float = option(
+        1e-6, "floor of the value targets' variance (official MAPPO: 1e-2)", above=0
+    )
+    epochs: int = option(5, "passes over a rollout", least=1)
+    minibatches: int = option(4, "minibatches of each pass", least=1)
+
+    def check(self) -> None:
+        super().check()
+        frames = self.num_envs * self.rollout_steps
+        require(
+            self.minibatches <= frames,
+            f"minibatches={self.minibatches} is more than the {frames} frames of a rollout",
+        )
+
+
+@dataclass
+class OffPolicyOptions(TrainingOptions):
+    """Learning from a replay buffer."""
+
+    num_envs: int = option(16, "environments per process", least=1)
+    tau: float = option(
+        0.01,
+        "share by which targets follow after every step, if target_every is null",
+        above=0,
+        most=1,
+    )
+    target_every: int | None = option(
+        None, "optimiser steps between copies of the networks into their targets", least=1
+    )
+    updates: int = option(40, "optimiser steps of an iteration", least=1)
+    batch_size: int = option(256, "transitions of each step, per process", least=1)
+    capacity: int = option(50_000, "transitions in the replay buffer, per process", least=1)
+    warmup: int = option(1_600, "frames with random actions before learning", least=0)
+
+    def check(self) -> None:
+        super().check()
+        need = max(self.num_envs * self.rollout_steps, self.batch_size)
+        require(
+            self.capacity >= need,
+            f"capacity={self.capacity} is too small for a rollout and a minibatch; it needs {need}",
+        )
+
+
+@dataclass
+class AlgorithmConfig(ActorOptions, TrainingOptions):
+    """What the config of every algorithm has."""
+
+    iterations: ClassVar[int]  # default of trainer.max_epochs
+    title: ClassVar[str]  # name in figures and tables
+
+
+# ---------------------------------------------------------------------- on-policy
+@dataclass
+class OnPolicyConfig(OnPolicyOptions, AlgorithmConfig):
+    """One epoch is num_envs × rollout_steps frames per process; the default is 100 k frames."""
+
+    iterations = 31
+
+
+@dataclass
+class MixingOptions(Options):
+    """How learned influence weights become Ŵ."""
+
+    discretise: Literal["threshold", "bernoulli", "soft"] = option(
+        "threshold", "how influence weights become Ŵ; the paper samples: bernoulli"
+    )
+    threshold: float = option(0.5, "c of threshold: Ŵ = 1[w ≥ c]", above=0, most=1)
+    noise: bool | None = option(
+        None, "Gumbel noise before discretising; null: bernoulli yes, threshold no"
+    )
+    tau: float = option(1.0, "temperature of the Gumbel attention (paper: 1)", above=0)
+    initial_influence: Literal["random", "identity", "ones"] = option(
+        "random", "W before training (App. D)"
+    )
+
+
+@dataclass
+class RelationOptions(Options):
+    """How a matrix of learned weights is read, and what critics regress."""
+
+    orientation: Literal["influence", "attention"] = option(
+        "influence", "row of Ŵ = acting agent; attention: the literal reading of eq. 10, transposed"
+    )
+    target: Literal["lambda", "mc"] = option(
+        "lambda", "what V and Q regress: the λ-return, or mc, the discounted return (eq. 9)"
+    )
+
+
+@dataclass
+class ILVFPOptions(SparsePPOOptions, RelationOptions, OnPolicyOptions):
+    """What the LightningModule of ILVF-P and its relatives reads."""
+
+    diagonal: bool = option(True, "every agent is credited with its own return (Ŵ_ii = 1)")
+    draw: Literal["rollout", "epoch"] = option(
+        "rollout", "sample Ŵ once per rollout, or afresh in every epoch"
+    )
+
+
+@algorithm("ilvf_p")
+@dataclass
+class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
+    """ILVF-P: every agent is credited with the returns that its action moves (the paper's method)."""
+
+    title = "ILVF-P"
+    influence: Literal["learned", "ones", "identity", "reward_graph", "full_graph"] = option(
+        "learned", "learned, or fixed: ones (MAPPO), identity (IPPO-C), reward_graph (oracle), ..."
+    )
+    shared_first: bool = option(False, "critics share their first layers: for large teams")
+
+
+@algorithm("no_inferring")
+@dataclass
+class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
+    """ILVF-P (no inferring): the influence is the attention over actions (App. B.3)."""
+
+    title = "ILVF-P (no inferring)"
+
+
+@algorithm("prd")
+@dataclass
+class PRDConfig(RelationOptions, OnPolicyConfig):
+    """PRD-MAPPO: credit for the agents whose returns attend to one's action."""
+
+    title = "PRD"
+    threshold: float | None = option(
+        0.05, "ε of the hard mask (papers: 0.01 to 0.2), null for the soft one", above=0, most=1
+    )
+
+
+@algorithm("mappo")
+@dataclass
+class MAPPOConfig(OnPolicyConfig):
+    """MAPPO: every agent is credited with everything (Ŵ = 1)."""
+
+    title = "MAPPO"
+    critic: Literal["agents", "central"] = option(
+        "agents", "agents: a value per agent, advantages summed; central: one value of the team"
+    )
+    shared_first: bool = option(
+        False, "critics share their first layers: for large teams (with critic=agents)"
+    )
+
+
+@algorithm("ippo")
+@dataclass
+class IPPOConfig(OnPolicyConfig):
+    """IPPO: every agent learns from its own return alone (Ŵ = I); IPPO-C with critic=state."""
+
+    title = "IPPO"
+    critic: Literal["observation", "state"] = option(
+        "observation", "observation: IPPO; state: IPPO-C, values of the global state"
+    )
+
+
+@dataclass
+class COMAOptions(OnPolicyOptions):
+    """What the LightningModule of COMA reads."""
+
+    lmbda: float = option(0.8, "λ of the return that Q regresses (COMA's paper)", least=0, most=1)
+    value_clip: float | None = option(
+        None, "radius of the clipping of Q; 0.2 made teams of 20 unlearn on Encircle", above=0
+    )
+
+
+@algorithm("coma")
+@dataclass
+class COMAConfig(COMAOptions, OnPolicyConfig):
+    """COMA: credit for the difference to what the policy would have got on average."""
+
+    title = "COMA"
+
+
+# ---------------------------------------------------------------------- off-policy
+@dataclass
+class OffPolicyConfig(OffPolicyOptions, AlgorithmConfig):
+    """One epoch is num_envs × rollout_steps frames per process; the default is 100 k frames."""
+
+    iterations = 123
+
+
+@dataclass
+class ExplorationOptions(Options):
+    """ε-greedy exploration that decays linearly."""
+
+    epsilon_start: float = option(1.0, "share of random actions at the start", least=0, most=1)
+    epsilon_end: float = option(0.05, "share of random actions at the end", least=0, most=1)
+    epsilon_frames: int = option(50_000, "frames in which ε falls from start to end", least=0)
+
+
+@algorithm("qmix")
+@dataclass
+class QMIXConfig(ExplorationOptions, QMIXOptions, OffPolicyConfig):
+    """QMIX and VDN: values of every agent, mixed to the team's value."""
+
+    title = "QMIX"
+    mixer: Literal["qmix", "vdn"] = option(
+        "qmix", "how agents' values become the team's: qmix (monotone in each) or vdn (their sum)"
+    )
+    embed: int = option(32, "units of the mixing network of qmix", least=1)
+
+
+@algorithm("maddpg")
+@dataclass
+class MADDPGConfig(MADDPGOptions, OffPolicyConfig):
+    """MADDPG for discrete actions: every agent ascends its own critic of the joint action."""
+
+    title = "MADDPG"
+    actor_lr: float | None = option(
+        None, "learning rate of the actors, null for the same as lr", above=0
+    )

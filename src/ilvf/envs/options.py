@@ -1,0 +1,265 @@
+"""What every environment can be told, and the registry of environments; imports nothing heavy.
+
+An environment is declared once, by `@environment(NAME, "module:function")` on the dataclass of its
+options. `make_env`, the command line, the contract tests and the documentation find it there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from ilvf.errors import require
+from ilvf.options import Options, nearest, option
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """Where an environment is.
+
+    Attributes:
+        options: dataclass of its options.
+        make: "module:callable", called with the options, `num_envs`, `seed` and `device`.
+        contract: options of a small instance that the contract tests run; None for an environment
+            that needs a simulator or an external task.
+    """
+
+    options: type[Options]
+    make: str
+    contract: Mapping[str, Any] | None = field(default=None)
+
+
+ENVIRONMENTS: dict[str, Declaration] = {}
+O = TypeVar("O", bound=type[Options])
+
+
+def environment(
+    name: str, make: str, contract: Mapping[str, Any] | None = None
+) -> Callable[[O], O]:
+    """Declare the environment `name`; see `Declaration`."""
+
+    def register(options: O) -> O:
+        ENVIRONMENTS[name] = Declaration(options, make, contract)
+        return options
+
+    return register
+
+
+def declaration_of(name: str) -> Declaration:
+    """The declaration of an environment.
+
+    Raises:
+        UsageError: no environment has this name.
+    """
+    known = list(ENVIRONMENTS)
+    require(
+        name in ENVIRONMENTS,
+        f"env={name!r} is not known{nearest(name, known)}; choose one of {', '.join(known)}",
+    )
+    return ENVIRONMENTS[name]
+
+
+@environment("encircle", "ilvf.envs.encircle:Encircle", contract={"n_agents": 6})
+@dataclass
+class EncircleOptions(Options):
+    """MPE Encircle: agents surround a target in ring order."""
+
+    n_agents: int = option(20, "agents, an even number of at least 4")
+    n_obstacles: int = option(0, "discs in the way; the paper has some, taken as 3", least=0)
+    angle: Literal["signed", "unsigned"] = option(
+        "signed", "angle to the neighbour's own side, or unsigned, the literal reading of eq. 18"
+    )
+    horizon: int = option(50, "steps of an episode", least=1)
+
+
+@environment("capture_prey", "ilvf.envs.capture_prey.env:CapturePrey", contract={})
+@dataclass
+class CapturePreyOptions(Options):
+    """Predator Capture Prey: some agents see, others capture."""
+
+    n_perception: int = option(
+        4, "agents that see the cells around them and cannot capture", least=0
+    )
+    n_action: int = option(4, "agents that capture and see nothing", least=0)
+    dim: int = option(10, "side of the grid [cells]", least=2)
+    vision: int = option(2, "how far perception agents see in every direction [cells]", least=0)
+    mode: Literal["mixed", "cooperative", "competitive"] = option(
+        "mixed",
+        "reward on the prey: mixed 0, cooperative 0.05 × and competitive 0.05 / agents there",
+    )
+    graph: Any = option(
+        "paired", "who hears whom: paired, bipartite_pairs, full, none, or a matrix"
+    )
+    n_prey: int = option(1, "prey; agents can capture any of them", least=1)
+    prey_policy: Literal["fixed", "random"] = option(
+        "fixed", "fixed, or random: prey walk until an agent has reached them"
+    )
+    encoding: Literal["compact", "reference"] = option(
+        "compact", "of what agents see; reference: the window of the published environment"
+    )
+    action_vision: int = option(-1, "how far action agents see [cells]; -1 for blind", least=-1)
+    leak: bool = option(
+        False, "blind agents as the published environment does, which blinds perception agents too"
+    )
+    second_reward_scheme: bool = option(
+        False, "-0.025 instead of -0.05 for action agents on the prey that have not captured"
+    )
+    horizon: int = option(80, "steps of an episode", least=1)
+
+
+@environment("cacc", "ilvf.envs.cacc.env:CACC", contract={})
+@dataclass
+class CACCOptions(Options):
+    """CACC: a platoon of vehicles that keeps its distance."""
+
+    scenario: Literal["catch-up", "slow-down"] = option(
+        "catch-up", "catch-up: the first vehicle is too far behind; slow-down: all are too fast"
+    )
+    n_agents: int = option(8, "vehicles", least=1)
+    observe_neighbors: bool = option(True, "observe the vehicles in front and behind too")
+    collision_rule: Literal["reference", "pay_to_horizon", "stop"] = option(
+        "reference",
+        "after a collision the episode ends with its block (reference), never, or at once",
+    )
+    collision_penalty: float = option(
+        1000.0, "what every vehicle pays in each step after a collision", least=0
+    )
+    collision_check_every: int = option(60, "steps of a block, under the rule reference", least=1)
+    soft_penalty: float = option(
+        5.0, "weight of min(headway - 10 m, 0)² in training; evaluations are without it", least=0
+    )
+    action_repeat: int = option(1, "steps for which an action is held", least=1)
+    ratio: Any = option(
+        None, "initial headway or speed ÷ the wanted one: null (1.5-2.5), number(s), or evaluation"
+    )
+    horizon: int = option(600, "steps of 0.1 s of an episode", least=1)
+
+
+@environment("tabular", "ilvf.envs.tabular.env:Tabular", contract={"game": "switch", "n_agents": 4})
+@dataclass
+class TabularOptions(Options):
+    """A small game given by tables, with known influence."""
+
+    game: str = option(
+        "chain",
+        "chain, star, pairs, switch, common_cause, xor, matching, gifts, hidden_pairs or random",
+    )
+    n_agents: int = option(3, "2 to 8 agents; common_cause has 3, xor 2")
+    horizon: int = option(20, "steps of an episode", least=1)
+    game_seed: int = option(0, "draws the tables of hidden_pairs and random", least=0)
+
+
+@environment("pettingzoo", "ilvf.envs.pettingzoo.env:PettingZoo")
+@dataclass
+class PettingZooOptions(Options):
+    """Any PettingZoo parallel environment."""
+
+    task: str = option(
+        "mpe2.simple_spread_v3",
+        "package.module, whose parallel_env is called, or package.module:function",
+    )
+    kwargs: dict[str, Any] = option(
+        {}, "the task's arguments: env.kwargs.N=5, or env.kwargs='{N: 5, local_ratio: 0.2}'"
+    )
+    horizon: int | None = option(None, "steps of an episode; null: the task's own limit", least=1)
+    workers: int = option(
+        0, "child processes that step the copies; 0 steps them in the run's process", least=0
+    )
+    timeout: float = option(
+        120.0, "seconds that a worker may take for a step or reset, before the run ends", above=0
+    )
+    dying: bool = option(False, "agents may end before others do")
+    global_state: bool = option(False, "add state() to what a rollout keeps, under global_state")
+
+
+# ---------------------------------------------------------------------- traffic signals on SUMO
+@dataclass
+class ReadingOptions(Options):
+    """How a road network is read."""
+
+    table: str | None = option(
+        None, "JSON file with phases, neighbours and extensions instead of the derived ones"
+    )
+    add_protected: bool = option(
+        False, "offer the links that give way in a phase also alone, as one more phase"
+    )
+    max_edges: int = option(3, "signals are neighbours over at most so many edges", least=1)
+    max_distance: float = option(200.0, "and so many metres", least=0)
+    cover: float = option(
+        50.0, "approach lanes shorter than this [m] count with the lanes before them", least=0
+    )
+
+
+@dataclass
+class SignalOptions(Options):
+    """What signals see and pay for, and how SUMO is run."""
+
+    per: Literal["link", "lane"] = option(
+        "link", "list and sum waves and rewards over links, as published, or lanes"
+    )
+    reward: Literal["queue", "wait", "pressure"] = option(
+        "queue", "queue (halting vehicles), wait (their waiting time) or pressure"
+    )
+    reward_cap: float | None = option(
+        None, "most vehicles that a link or lane pays for in queue; null for all", above=0
+    )
+    reward_backlog: bool = option(
+        False, "queue also counts vehicles that wait outside the network for room"
+    )
+    reward_scale: float = option(1.0, "factor of the rewards")
+    observe_neighbors: bool = option(True, "observe the neighbours' waves too")
+    control_interval: float = option(5.0, "seconds of a step", above=0)
+    yellow: float = option(2.0, "seconds of it for the transition between phases", least=0)
+    seconds: float = option(3600.0, "seconds of an episode", above=0)
+    teleport: float = option(
+        600.0, "seconds after which SUMO takes a vehicle out of a jam; -1 for never", least=-1
+    )
+    options: Any = option(None, "more of SUMO's command line, such as '--step-length 0.5'")
+    simulator: Literal["libsumo", "traci", "gui"] = option(
+        "libsumo", "libsumo, traci, or gui, which opens SUMO's window"
+    )
+    tripinfo: str | None = option(None, "folder for SUMO's records of finished trips")
+    timeout: float = option(60.0, "seconds that a simulator may take for a step or reset", above=0)
+    attempts: int = option(3, "episodes in a row in which a simulator may fail", least=1)
+
+
+@dataclass
+class CopyOptions(Options):
+    """How copies of a simulator are spread."""
+
+    workers: int = option(0, "processes beside the simulators that step the copies", least=0)
+
+
+TRAFFIC = "ilvf.envs.traffic.batched"
+
+
+@environment("large_grid", f"{TRAFFIC}:large_grid_signals")
+@dataclass
+class LargeGridOptions(CopyOptions, SignalOptions):
+    """Traffic signals of a 5 × 5 grid on SUMO; train with preset=traffic."""
+
+
+@environment("monaco", f"{TRAFFIC}:monaco_signals")
+@dataclass
+class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
+    """Traffic signals of Monaco on SUMO; train with preset=traffic."""
+
+    net_file: str | None = option(
+        None,
+        "most.net.xml; null: where python -m ilvf.envs.traffic.scenarios.monaco --download puts it",
+    )
+    reward_cap: float | None = option(
+        10.0, "most vehicles that a link or lane pays for in queue; null for all", above=0
+    )
+
+
+@environment("sumo", f"{TRAFFIC}:sumo_signals")
+@dataclass
+class SumoOptions(CopyOptions, SignalOptions, ReadingOptions):
+    """The signals of any SUMO network; train with preset=traffic."""
+
+    net_file: str | None = option(None, "the network, NAME.net.xml")
+    routes: Any = option(None, "its traffic: a file, or several, [a.rou.xml, b.rou.xml]")
+    additional: Any = option(None, "more files of SUMO, such as detectors")
+    detectors: bool = option(
+        False, "signals see what the lane-area detector with the id of each lane sees"
+    )

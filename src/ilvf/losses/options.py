@@ -1,0 +1,61 @@
+"""Coefficients of the losses; imports nothing heavy."""
+
+from dataclasses import dataclass
+
+from ilvf.options import Options, option
+
+
+@dataclass
+class PPOOptions(Options):
+    """Clipped surrogate and value regression."""
+
+    clip: float = option(0.2, "ε of the clipped surrogate", above=0)
+    entropy: float = option(0.01, "coefficient of the entropy bonus", least=0)
+    value: float = option(1.0, "coefficient of the value losses", least=0)
+    value_clip: float | None = option(
+        0.2, "radius of the value clipping in normalised units, null for none", above=0
+    )
+    huber_delta: float = option(10.0, "δ of the Huber loss (Table 1: 10)", above=0)
+
+
+@dataclass
+class SparsePPOOptions(PPOOptions):
+    """PPO with a prior on few influences."""
+
+    sparsity: float = option(
+        0.0,
+        "weight of the mean off-diagonal attention, a prior on few influences; not in the paper",
+        least=0,
+    )
+
+
+@dataclass
+class TDOptions(Options):
+    """Temporal-difference regression of the off-policy losses."""
+
+    gamma: float = option(0.95, "discount", least=0, most=1)
+    normalize_values: bool = option(True, "normalise values by the running moments of the rewards")
+    huber_delta: float | None = option(
+        None, "δ of the Huber loss, null for the squared error", above=0
+    )
+
+
+@dataclass
+class QMIXOptions(TDOptions):
+    """The loss of QMIX and VDN."""
+
+    double: bool = option(True, "the learned network chooses the next action, the target values it")
+
+
+@dataclass
+class MADDPGOptions(TDOptions):
+    """The loss of MADDPG."""
+
+    temperature: float = option(
+        1.0, "temperature of the Gumbel-softmax that carries an action's gradient", above=0
+    )
+    entropy: float = option(
+        0.05,
+        "coefficient of the entropy bonus; with less, actors follow their critics' errors",
+        least=0,
+    )
