@@ -3,32 +3,16 @@
 import importlib
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+from helpers import ROOT
 from ilvf.errors import UsageError
 
-ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "recipes"))
 torch.set_num_threads(1)
-
-TINY = (  # a run of seconds
-    "env.n_agents=4",
-    "env.horizon=10",
-    "algorithm.num_envs=4",
-    "algorithm.rollout_steps=10",
-    "algorithm.epochs=2",
-    "algorithm.minibatches=2",
-    "algorithm.hidden=8",
-    "algorithm.eval_every=2",
-    "algorithm.eval_episodes=3",
-    "trainer.max_epochs=2",
-    "trainer.progress=false",
-    "trainer.accelerator=cpu",
-)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from conftest import ROOT
+from helpers import ROOT
 from ilvf.modules import CentralCritic, StateCritic
 
 pytest.importorskip("mpe2")

@@ -3,15 +3,14 @@
 import importlib.util
 import math
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from torchrl.data import ReplayBuffer
 
 import ilvf
+from helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 TOY = {  # name → frames per batch, batches, N, most lines that ILVF may add
     "mappo_pettingzoo": (48, 2, 3, 6),
     "mappo_vmas": (240, 2, 4, 6),

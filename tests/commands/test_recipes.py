@@ -4,7 +4,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from conftest import TINY
+from helpers import TINY
 from ilvf.modules import RandomActor
 
 RECIPES = ("mappo", "ippo", "no_inferring", "coma", "prd")
@@ -99,7 +99,7 @@ def test_mistakes(name, argument, words, recipe, out, capsys):
 
 def test_the_papers_preset_has_no_key_of_nobody():
     """A misspelt key in a preset would be left out in silence."""
-    from conftest import ROOT
+    from helpers import ROOT
     from ilvf.experiment.command_line import _leaves, _load, resolve
 
     recipes = [ROOT / "recipes" / f"{name}.py" for name in ("ilvf_p", *RECIPES)]

@@ -1,18 +1,16 @@
 """Predator Capture Prey against recorded episodes of the public reference, and against what was worked out by hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import tensor
 
-from conftest import ROOT, TINY
+from helpers import ROOT, TINY
 from ilvf.envs import CapturePrey, make_env
 from ilvf.envs.capture_prey.grid import nearest
 
-DATA = Path(__file__).parent / "data"
+DATA = ROOT / "tests" / "reference"
 TRACES = sorted(path.stem for path in DATA.glob("pcp_*.npz"))
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 UP, RIGHT, DOWN, LEFT, STAY, CAPTURE = range(6)

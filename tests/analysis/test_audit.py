@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from tensordict.nn import TensorDictModule
 from torch import nn
 
-from conftest import TINY
+from helpers import TINY
 from ilvf.analysis import (
     Audit,
     Interventions,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from conftest import TINY
+from helpers import TINY
 from ilvf.analysis import lower_share, states_at
 from ilvf.envs import Encircle
 from ilvf.modules import CategoricalActor

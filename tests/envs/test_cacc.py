@@ -1,13 +1,13 @@
 """CACC against the recorded traces of the reference, and against numbers worked out by hand."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import tensor
 
+from helpers import ROOT
 from ilvf.analysis import audit, visited_states
 from ilvf.data.evaluation import evaluate
 from ilvf.envs import CACC
@@ -17,7 +17,7 @@ from ilvf.envs.cacc.physics import accelerate, lead_speed, suitable_speed
 from ilvf.envs.cacc.rules import Constant, Linear
 from ilvf.modules import CategoricalActor
 
-DATA = Path(__file__).parent / "data"
+DATA = ROOT / "tests" / "reference"
 TRACES = sorted(p.stem for p in DATA.glob("cacc_*.npz"))
 SCENARIO = {"catchup": "catch-up", "slowdown": "slow-down"}
 G, HOLD = 1000.0, 0  # the collision penalty; the action without acceleration

@@ -3,7 +3,6 @@
 import functools
 import importlib.util
 import sys
-from pathlib import Path
 
 import lightning as L
 import pytest
@@ -14,12 +13,11 @@ from torchrl.data import Composite, OneHot, Unbounded
 from torchrl.envs import GymEnv, PettingZooWrapper, SerialEnv
 from torchrl.envs.libs.vmas import VmasEnv
 
+from helpers import ROOT
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, UsageError, check_env
 from ilvf.data.evaluation import episode_metrics, episode_sums, evaluate
 
-spec = importlib.util.spec_from_file_location(
-    "own_env", Path(__file__).parents[1] / "examples" / "own_env.py"
-)
+spec = importlib.util.spec_from_file_location("own_env", ROOT / "examples" / "own_env.py")
 own_env = importlib.util.module_from_spec(spec)
 sys.modules["own_env"] = own_env
 spec.loader.exec_module(own_env)

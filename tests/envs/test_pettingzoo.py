@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -22,15 +21,13 @@ from torch import tensor
 from torchrl.envs.utils import check_env_specs
 
 import zoo
-from conftest import TINY
+from helpers import ROOT, TINY
 from ilvf import UsageError, check_env
 from ilvf.analysis import visited_states
 from ilvf.checkpoints.state import load_env, save_run_state
 from ilvf.envs import SCENARIOS, Encircle, PettingZoo, Tabular, as_pettingzoo, make_env
 from ilvf.envs.pettingzoo.copies import APART
 from ilvf.experiment.command_line import command_line
-
-ROOT = Path(__file__).parents[1]
 
 
 def line(**options):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from helpers import ROOT
 from ilvf.experiment.command_line import command_line
 
 RECIPE = str(ROOT / "recipes" / "ilvf_p.py")

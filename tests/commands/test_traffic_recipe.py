@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 import audit
 import traffic
 import traffic_report
-from conftest import TINY
+from helpers import TINY
 from ilvf.checkpoints.files import read_checkpoint
 from ilvf.checkpoints.policy import load_policy
 from ilvf.data.evaluation import EVALUATION_SEED, evaluate

@@ -16,7 +16,7 @@ from torchrl.modules import QValueModule, SafeSequential
 from torchrl.objectives import QMixerLoss, ValueEstimators
 
 import ilvf
-from conftest import ROOT
+from helpers import ROOT
 from ilvf.algorithms.maddpg import MADDPG
 from ilvf.algorithms.qmix import QMIX
 from ilvf.data.replay import Replay

@@ -1,17 +1,17 @@
 """MPE Encircle against recorded physics and against rewards worked out by hand."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import tensor
 
+from helpers import ROOT
 from ilvf.envs import Encircle
 from ilvf.envs.encircle import FORCE, contact_force, move
 
-DATA = Path(__file__).parent / "data"
+DATA = ROOT / "tests" / "reference"
 
 
 def placed(degrees, radii, target=(0.0, 0.0), angle="signed"):

@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("sumolib", reason="needs the extra ilvf[sumo]")
 
 import traffic_nets
+from helpers import ROOT
 from ilvf.envs.traffic.network import network as networks
 from ilvf.envs.traffic.network.lights import _requests
 from ilvf.envs.traffic.network.maps import draw_map, draw_side_by_side
@@ -27,7 +28,7 @@ from ilvf.envs.traffic.scenarios import monaco
 from ilvf.envs.traffic.scenarios.download import download
 from ilvf.envs.traffic.simulator import sumo_tools
 
-DATA = Path(__file__).parent / "data"
+DATA = ROOT / "tests" / "reference"
 
 
 @pytest.fixture(scope="module")
@@ -946,7 +947,7 @@ def test_commands(tmp_path, monkeypatch, capsys, tiny_net):
 def test_the_documentation(tmp_path, monkeypatch, capsys):
     """docs/your_own_network.md: its network, its table, what they print."""
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).parents[1] / "docs" / "your_own_network.md").read_text()
+    text = (ROOT / "docs" / "your_own_network.md").read_text()
     kinds, _, blocks = zip(
         *(block.partition("\n") for block in text.split("```")[1::2]), strict=True
     )

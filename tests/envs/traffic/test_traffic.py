@@ -20,7 +20,7 @@ from pettingzoo.test import parallel_api_test
 from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
-from conftest import ROOT
+from helpers import ROOT
 from ilvf import UsageError, check_env
 from ilvf.envs import make_env
 from ilvf.envs.pettingzoo.copies import APART
@@ -36,7 +36,7 @@ from ilvf.envs.traffic.simulator.sumo_process import transition
 from ilvf.experiment.command_line import command_line
 from traffic_nets import irregular, tiny
 
-DATA = Path(__file__).parent / "data"
+DATA = ROOT / "tests" / "reference"
 FILES = {
     "routes": DATA / "large_grid.rou.xml",
     "additional": DATA / "large_grid.add.xml",

@@ -7,7 +7,7 @@ import lightning as L
 import pytest
 import torch
 
-from conftest import ROOT
+from helpers import ROOT
 from ilvf.experiment.command_line import command_line, flatten
 
 SMALL = (

@@ -13,7 +13,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 import ilvf
-from conftest import ROOT, TINY
+from helpers import ROOT, TINY
 from ilvf.envs import Encircle
 from ilvf.experiment.tracking import METRICS, read_rows
 

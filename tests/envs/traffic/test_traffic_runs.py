@@ -13,7 +13,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from conftest import ROOT, TINY
+from helpers import ROOT, TINY
 from ilvf.data.evaluation import EVALUATION_SEED, evaluate
 from ilvf.envs import make_env
 from ilvf.envs.pettingzoo.copies import APART
