@@ -1,24 +1,27 @@
 """Cost of a PettingZoo environment: the bare loop, `ilvf.envs.PettingZoo`, and TorchRL's wrapper.
 
-    python benchmarks/pettingzoo_envs.py               simple_spread, 32 copies, one thread
-    python benchmarks/pettingzoo_envs.py --sleep 2     and 2 ms more a step of every copy, as a simulator may take
+python benchmarks/pettingzoo_envs.py               simple_spread, 32 copies, one thread
+python benchmarks/pettingzoo_envs.py --sleep 2     each step of each copy takes 2 ms longer
 
-The bare loop steps the copies and resets them, and converts nothing. TorchRL's wrapper refuses partial resets, so all
-copies end together. All variants run in turn in one process, and step with the same actions; best of three.
+The bare loop resets and steps the copies and converts nothing. TorchRL's wrapper cannot reset
+single copies, so all copies end together. All variants run in turn in one process with the same
+actions. Each time is the best of three.
 """
 
-import argparse
 import functools
 import time
 import warnings
+from collections.abc import Callable
 
 import torch
 from mpe2 import simple_spread_v3
 from torchrl.envs import EnvBase, PettingZooWrapper, SerialEnv
 
+from common import argument_parser, best_ms
 from ilvf.envs import PettingZoo
 
-COPIES, STEPS = 32, 25
+COPIES = 32
+STEPS = 25
 
 
 def spread(sleep: float = 0.0):
@@ -37,66 +40,60 @@ def spread(sleep: float = 0.0):
 
 def wrapped(sleep: float) -> PettingZooWrapper:
     env = spread(sleep)
-    return PettingZooWrapper(
-        env, group_map={"agents": list(env.possible_agents)}, categorical_actions=True
-    )
+    agents = {"agents": list(env.possible_agents)}
+    return PettingZooWrapper(env, group_map=agents, categorical_actions=True)
 
 
-def bare(envs: list, action: torch.Tensor) -> None:
+def bare(envs: list, actions: torch.Tensor) -> None:
+    """One episode of all copies, without any conversion."""
     names = envs[0].possible_agents
     for env in envs:
         env.reset()
-    for row in action.tolist():
-        for env, mine in zip(envs, row, strict=True):
-            env.step(dict(zip(names, mine, strict=True)))
+    for row in actions.tolist():
+        for env, chosen in zip(envs, row, strict=True):
+            env.step(dict(zip(names, chosen, strict=True)))
 
 
-def torchrl(env: EnvBase, action: torch.Tensor) -> None:
+def torchrl(env: EnvBase, actions: torch.Tensor) -> None:
+    """One episode of all copies in a TorchRL environment."""
     td = env.reset()
-    for a in action:
-        td.set(("agents", "action"), a)
+    for action in actions:
+        td.set(("agents", "action"), action)
         td = env.step_and_maybe_reset(td)[1]
 
 
-def best_ms(f, times: int = 3) -> float:
-    """Milliseconds of wall clock per step of all copies."""
-    f()
-    best = float("inf")
-    for _ in range(times):
-        started = time.perf_counter()
-        f()
-        best = min(best, time.perf_counter() - started)
-    return 1e3 * best / STEPS
+def step_ms(episode: Callable[[], object], repeats: int = 3) -> float:
+    """Milliseconds per step of all copies."""
+    return best_ms(episode, repeats, warmup=1) / STEPS
+
+
+def variants(copies: int, sleep: float, workers: list[int]) -> dict[str, float]:
+    """`step_ms` of every variant, by its name."""
+    make = functools.partial(spread, sleep)
+    generator = torch.Generator().manual_seed(0)
+    actions = torch.randint(5, (STEPS, copies, 3), generator=generator)
+    envs = [make() for _ in range(copies)]
+    times = {"bare loop": step_ms(functools.partial(bare, envs, actions))}
+    for number in (0, *workers):
+        env = PettingZoo(make, num_envs=copies, seed=0, workers=number)
+        place = f"{number} workers" if number else "this process"
+        times[f"ilvf, {place}"] = step_ms(functools.partial(torchrl, env, actions))
+        env.close()
+    serial = SerialEnv(copies, functools.partial(wrapped, sleep))
+    times["TorchRL, SerialEnv"] = step_ms(functools.partial(torchrl, serial, actions), repeats=1)
+    return times
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--copies", type=int, default=COPIES)
-    parser.add_argument(
-        "--sleep", type=float, default=0.0, help="[ms] more for every step of every copy"
-    )
+    parser.add_argument("--sleep", type=float, default=0.0, help="[ms] added to each step")
     parser.add_argument("--workers", type=int, nargs="*", default=[2])
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    make = functools.partial(spread, args.sleep / 1e3)
-    action = torch.randint(5, (STEPS, args.copies, 3), generator=torch.Generator().manual_seed(0))
-    envs = [make() for _ in range(args.copies)]
-    rows = {"bare loop": best_ms(lambda: bare(envs, action))}
-    for workers in (0, *args.workers):
-        env = PettingZoo(make, num_envs=args.copies, seed=0, workers=workers)
-        rows[f"ilvf, {f'{workers} workers' if workers else 'this process'}"] = best_ms(
-            lambda: torchrl(env, action)
-        )
-        env.close()
-    serial = SerialEnv(args.copies, functools.partial(wrapped, args.sleep / 1e3))
-    rows["TorchRL, SerialEnv"] = best_ms(lambda: torchrl(serial, action), times=1)
-    print(
-        f"simple_spread, {args.copies} copies; ms per step of all, and steps/s of one environment after another"
-    )
-    for name, ms in rows.items():
+    print(f"simple_spread, {args.copies} copies; ms per step of all copies, steps/s of single ones")
+    for name, ms in variants(args.copies, args.sleep / 1e3, args.workers).items():
         print(f"  {name:<20} {ms:8.2f} {1e3 * args.copies / ms:9.0f}")
 
 

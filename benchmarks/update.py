@@ -1,13 +1,14 @@
-"""Cost of learning: ms per optimiser step and frames/s of whole iterations, beside the floor of bare matrix products.
+"""Cost of learning, beside the time of the bare matrix products of the same step.
 
-    python benchmarks/update.py                 n = 4, 10, 20, 50, 100, one thread
-    python benchmarks/update.py --agents 20
+python benchmarks/update.py                 n = 4, 10, 20, 50, 100, one thread
+python benchmarks/update.py --agents 20
 
-A step is: zero the gradients, loss, backward, clip, Adam, on 1600 frames of MPE Encircle in one minibatch. Both
-algorithms are measured in turn in one process, so that a drift of the machine's speed hits both.
+The table has milliseconds per optimiser step and frames/s of whole iterations. A step zeroes the
+gradients, computes the loss and its gradients, clips them, and steps Adam, on 1600 frames of MPE
+Encircle in one minibatch. Both algorithms are measured in turn in one process, so that a change of
+the machine's speed affects both.
 """
 
-import argparse
 import functools
 import logging
 import resource
@@ -17,30 +18,49 @@ import warnings
 import lightning as L
 import torch
 
-from gemm import best_ms, bound_ms, ilvf_products, mappo_products
+from common import argument_parser, best_ms
+from gemm import bound_ms, ilvf_products, mappo_products
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, StateCritic
 from ilvf.experiment.memory import keep_memory
 
 FRAMES = 1600
+STEPS = 50  # of an episode and of a rollout
+ONE_MINIBATCH = {  # of 1600 frames, in 15 epochs
+    "num_envs": FRAMES // STEPS,
+    "rollout_steps": STEPS,
+    "epochs": 15,
+    "minibatches": 1,
+    "eval_every": 10**6,
+    "eval_episodes": 1,
+}
+HEAD = (
+    "   n | step [ms]: Ŵ=1   floor  ratio | ILVF-P   floor  ratio | shared: Ŵ=1  ILVF-P |"
+    " frames/s, 15 epochs: Ŵ=1  ILVF-P  ratio | shared: Ŵ=1  ILVF-P  ratio | peak GiB"
+)
 
 
-def algorithm(n: int, learned: bool, shared_first: bool = False, **options) -> ILVFP:
-    env = Encircle(n)
+def algorithm(n: int, learned: bool, shared: bool, **options) -> ILVFP:
+    """ILVF-P on Encircle with `n` agents.
+
+    Args:
+        learned: learn the influence; otherwise Ŵ = 1, which is MAPPO.
+        shared: critics share their first layers.
+        **options: fields of `ILVFPOptions`.
+    """
+    make_env = functools.partial(Encircle, n)
+    env = make_env()
     actor = CategoricalActor(n, env.observation_dim, env.n_actions)
-    sizes = (n, env.state_dim)
     if learned:
-        critic = InfluenceCritic(*sizes, env.n_actions, shared_first=shared_first)
-        return ILVFP(functools.partial(Encircle, n), actor, critic, **options)
-    critic = StateCritic(*sizes, shared_first=shared_first)
-    return ILVFP(
-        functools.partial(Encircle, n), actor, critic, influence=torch.ones(n, n), **options
-    )
+        critic = InfluenceCritic(n, env.state_dim, env.n_actions, shared_first=shared)
+        return ILVFP(make_env, actor, critic, **options)
+    critic = StateCritic(n, env.state_dim, shared_first=shared)
+    return ILVFP(make_env, actor, critic, influence=torch.ones(n, n), **options)
 
 
-def step_ms(module: ILVFP, n: int, rows: int = FRAMES) -> float:
-    """One optimiser step on a real rollout of `rows` frames, as the trainer does it but without the trainer."""
-    env = Encircle(n, num_envs=rows // 50, seed=0)
-    rollout = env.rollout(50, module.loss.actor).detach()
+def step_ms(module: ILVFP, n: int) -> float:
+    """Milliseconds of an optimiser step on a real rollout, as the trainer does it."""
+    env = Encircle(n, num_envs=FRAMES // STEPS, seed=0)
+    rollout = env.rollout(STEPS, module.loss.actor).detach()
     module.advantage(rollout)
     batch = rollout.select(*module.loss.batch_keys).reshape(-1)
     optimiser = module.configure_optimizers()
@@ -48,7 +68,8 @@ def step_ms(module: ILVFP, n: int, rows: int = FRAMES) -> float:
     def step() -> None:
         optimiser.zero_grad()
         terms = module.loss(batch)
-        torch.stack([v for k, v in terms.items() if k.startswith("loss_")]).sum().backward()
+        losses = [value for name, value in terms.items() if name.startswith("loss_")]
+        torch.stack(losses).sum().backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 10.0 * n)
         optimiser.step()
 
@@ -71,7 +92,7 @@ class Clock(L.Callback):
 def frames_per_s(module: ILVFP, iterations: int = 3) -> float:
     """Frames/s of whole iterations under Lightning: collecting, advantages and all updates."""
     clock = Clock()
-    L.Trainer(
+    trainer = L.Trainer(
         max_epochs=iterations,
         accelerator="cpu",
         logger=False,
@@ -79,50 +100,48 @@ def frames_per_s(module: ILVFP, iterations: int = 3) -> float:
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=[clock],
-    ).fit(module)
-    return module.num_envs * module.rollout_steps / min(clock.seconds[1:])
+    )
+    trainer.fit(module)
+    return FRAMES / min(clock.seconds[1:])
+
+
+def row(n: int) -> str:
+    """A line of the table."""
+    steps = []
+    for shared in (False, True):
+        for learned in (False, True):
+            steps.append(step_ms(algorithm(n, learned, shared), n))
+    mappo_floor = bound_ms(mappo_products(n, FRAMES, obs=18, state=6, actions=5))
+    ilvf_floor = bound_ms(ilvf_products(n, FRAMES, obs=18, state=6, actions=5))
+    rates = []
+    for shared in (False, True):
+        for learned in (False, True):
+            rates.append(frames_per_s(algorithm(n, learned, shared, **ONE_MINIBATCH)))
+    mappo, ilvf, shared_mappo, shared_ilvf = steps
+    fast, slow, shared_fast, shared_slow = rates
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return (
+        f"{n:4d} | {mappo:15.1f} {mappo_floor:7.1f} {mappo / mappo_floor:6.2f} |"
+        f" {ilvf:6.1f} {ilvf_floor:7.1f} {ilvf / ilvf_floor:6.2f} |"
+        f" {shared_mappo:11.1f} {shared_ilvf:7.1f} |"
+        f" {fast:25.0f} {slow:7.0f} {fast / slow:6.2f} |"
+        f" {shared_fast:11.0f} {shared_slow:7.0f} {shared_fast / shared_slow:6.2f} | {peak:8.2f}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--agents", type=int, nargs="*", default=[4, 10, 20, 50, 100])
     args = parser.parse_args()
     keep_memory()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    one = dict(
-        num_envs=32, rollout_steps=50, epochs=15, minibatches=1, eval_every=10**6, eval_episodes=1
-    )
-    print(
-        f"one thread, {FRAMES} frames in one minibatch, per-agent networks; floor = the bare matrix products"
-    )
-    print(
-        "   n | step [ms]: Ŵ=1   floor  ratio | ILVF-P   floor  ratio | shared: Ŵ=1  ILVF-P | frames/s, 15 epochs:",
-        end="",
-    )
-    print(" Ŵ=1  ILVF-P  ratio | shared: Ŵ=1  ILVF-P  ratio | peak GiB")
+    print(f"one thread, {FRAMES} frames in one minibatch, networks of their own for all agents;")
+    print("floor: the bare matrix products of a step")
+    print(HEAD)
     for n in args.agents:
-        rows = []
-        for shared in (False, True):
-            for learned in (False, True):
-                rows.append(step_ms(algorithm(n, learned, shared), n))
-        floor = [bound_ms(f(n, FRAMES, 18, 6, 5)) for f in (mappo_products, ilvf_products)]
-        rates = [
-            frames_per_s(algorithm(n, le, sh, **one))
-            for sh in (False, True)
-            for le in (False, True)
-        ]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(
-            f"{n:4d} | {rows[0]:15.1f} {floor[0]:7.1f} {rows[0] / floor[0]:6.2f} |"
-            f" {rows[1]:6.1f} {floor[1]:7.1f} {rows[1] / floor[1]:6.2f} | {rows[2]:11.1f} {rows[3]:7.1f} |"
-            f" {rates[0]:25.0f} {rates[1]:7.0f} {rates[0] / rates[1]:6.2f} | {rates[2]:11.0f} {rates[3]:7.0f}"
-            f" {rates[2] / rates[3]:6.2f} | {peak:8.2f}",
-            flush=True,
-        )
+        print(row(n), flush=True)
 
 
 if __name__ == "__main__":

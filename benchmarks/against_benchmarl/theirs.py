@@ -1,9 +1,9 @@
-"""BenchMARL's MAPPO; runs in an environment of its own, see docs/results/benchmarl.md.
+"""MAPPO of BenchMARL. Needs an environment of its own, see docs/results/benchmarl.md.
 
-python benchmarks/against_benchmarl/theirs.py           both tasks, seeds 0-4; what has finished is not run again
+python benchmarks/against_benchmarl/theirs.py    both tasks, seeds 0-4; skips runs that are finished
 
-Its PettingZoo tasks import `pettingzoo.mpe`, which PettingZoo 1.25 has moved to the package mpe2: `SimpleSpread` is the
-same task from there.
+BenchMARL's PettingZoo tasks import `pettingzoo.mpe`, which PettingZoo 1.25 moved to the package
+mpe2. `SimpleSpread` is the same task from there.
 """
 
 import itertools
@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from tasks import TASKS, Record, Settings, command_line
+from records import Record, command_line
+from tasks import TASKS, Settings
 from torchrl.envs import EnvBase, PettingZooWrapper, SerialEnv
 
 try:
@@ -23,15 +24,18 @@ try:
     from benchmarl.models.mlp import MlpConfig
 except ImportError as error:
     raise SystemExit(
-        f"{error}; this side needs an environment with BenchMARL, docs/results/benchmarl.md"
+        f"{error}; this script needs an environment with BenchMARL, see docs/results/benchmarl.md"
     ) from error
 
 warnings.filterwarnings("ignore")
-SIDE = "benchmarl"
+FORM = "benchmarl"
 
 
 class SimpleSpread(PettingZooClass):
-    """`simple_spread_v3` of mpe2, every copy with a seed of its own: with one for all, all begin alike."""
+    """`simple_spread_v3` of mpe2, with a different seed for each copy.
+
+    With one seed for all copies, all of them have the same starts.
+    """
 
     def get_env_fun(
         self, num_envs: int, continuous_actions: bool, seed: int, device: Any
@@ -44,18 +48,25 @@ class SimpleSpread(PettingZooClass):
             world = simple_spread_v3.parallel_env(
                 **self.config, continuous_actions=continuous_actions
             )
-            options = dict(
-                return_state=True, categorical_actions=True, seed=next(seeds), device=device
+            return PettingZooWrapper(
+                world,
+                group_map={"agents": world.possible_agents},
+                return_state=True,
+                categorical_actions=True,
+                seed=next(seeds),
+                device=device,
             )
-            return PettingZooWrapper(world, group_map={"agents": world.possible_agents}, **options)
 
         return make
 
 
 class Recorder(Callback):
+    """Records an evaluation at the start and after every iteration."""
+
     def __init__(self, record: Record):
         super().__init__()
-        self.record, self.iteration = record, 0
+        self.record = record
+        self.iteration = 0
 
     def on_setup(self) -> None:
         self.record.after(0, self.experiment.policy)
@@ -74,51 +85,61 @@ def task_of(name: str) -> TaskClass:
 
 
 def environment(task: str, num_envs: int, seed: int) -> EnvBase:
+    """The environment of a task."""
     make = task_of(task).get_env_fun(num_envs, continuous_actions=False, seed=seed, device="cpu")
     return SerialEnv(num_envs, make) if task == "simple_spread" else make()
 
 
-def experiment(task: str, seed: int, s: Settings, folder: str) -> ExperimentConfig:
-    config, batch = (
-        ExperimentConfig.get_from_yaml(),
-        TASKS[task].num_envs * TASKS[task].rollout_steps,
-    )
+def experiment_config(task: str, settings: Settings, folder: str) -> ExperimentConfig:
+    config = ExperimentConfig.get_from_yaml()
     config.prefer_continuous_actions = False
-    config.gamma, config.lr, config.adam_eps, config.clip_grad_val = (
-        s.gamma,
-        s.lr,
-        s.adam_eps,
-        s.max_grad_norm,
-    )
-    config.max_n_frames = s.iterations * batch
-    config.on_policy_collected_frames_per_batch = batch
+    config.gamma = settings.gamma
+    config.lr = settings.lr
+    config.adam_eps = settings.adam_eps
+    config.clip_grad_val = settings.max_grad_norm
+    config.max_n_frames = settings.iterations * TASKS[task].frames
+    config.on_policy_collected_frames_per_batch = TASKS[task].frames
     config.on_policy_n_envs_per_worker = TASKS[task].num_envs
-    config.on_policy_n_minibatch_iters = s.epochs
-    config.on_policy_minibatch_size = batch // s.minibatches
-    config.evaluation, config.loggers, config.create_json, config.save_folder = (
-        False,
-        [],
-        False,
-        folder,
-    )
+    config.on_policy_n_minibatch_iters = settings.epochs
+    config.on_policy_minibatch_size = TASKS[task].frames // settings.minibatches
+    config.evaluation = False
+    config.loggers = []
+    config.create_json = False
+    config.save_folder = folder
     return config
 
 
-def run(task: str, seed: int, side: str = SIDE) -> list[tuple[float, ...]]:
+def algorithm_config(settings: Settings) -> MappoConfig:
+    config = MappoConfig.get_from_yaml()
+    config.clip_epsilon = settings.clip
+    config.entropy_coef = settings.entropy
+    config.lmbda = settings.lmbda
+    return config
+
+
+def network_config(settings: Settings) -> MlpConfig:
+    config = MlpConfig.get_from_yaml()
+    config.num_cells = [settings.hidden] * settings.depth
+    assert config.activation_class.__name__.lower() == settings.activation
+    return config
+
+
+def run(task: str, seed: int, form: str = FORM) -> list[tuple[float, ...]]:
     """The evaluations of one run."""
-    s = Settings()
-    record = Record(task, seed, s)
-    algorithm, model = MappoConfig.get_from_yaml(), MlpConfig.get_from_yaml()
-    algorithm.clip_epsilon, algorithm.entropy_coef, algorithm.lmbda = s.clip, s.entropy, s.lmbda
-    model.num_cells = [s.hidden] * s.depth
-    assert model.activation_class.__name__.lower() == s.activation
+    settings = Settings()
+    record = Record(task, seed, settings)
     with tempfile.TemporaryDirectory() as folder:
-        config = experiment(task, seed, s, folder)
-        Experiment(
-            task_of(task), algorithm, model, seed, config, callbacks=[Recorder(record)]
-        ).run()
+        experiment = Experiment(
+            task_of(task),
+            algorithm_config(settings),
+            network_config(settings),
+            seed,
+            experiment_config(task, settings, folder),
+            callbacks=[Recorder(record)],
+        )
+        experiment.run()
     return record.rows
 
 
 if __name__ == "__main__":
-    command_line(__doc__, run, (SIDE,), environment)
+    command_line(__doc__, run, (FORM,), environment)

@@ -1,4 +1,4 @@
-"""The few things that several processes must agree on."""
+"""Reductions over the processes of a distributed run."""
 
 import torch.distributed as dist
 from torch import Tensor
@@ -10,7 +10,7 @@ def several() -> bool:
 
 
 def mean_over_ranks(x: Tensor) -> Tensor:
-    """The mean of `x` over all processes (x itself when there is one)."""
+    """The mean of `x` over all processes; `x` itself if there is only one."""
     if not several():
         return x
     x = x.clone()

@@ -1,13 +1,14 @@
-"""The one exception that means: the caller can fix this."""
+"""The exception for mistakes that the caller can fix."""
 
 import sys
 from collections.abc import Callable
 
 
 class UsageError(ValueError):
-    """A wrong argument, key, file or environment: one sentence saying what was found, where, and what to do.
+    """A wrong argument, key, file or environment.
 
-    Recipes print it without a traceback and exit with code 2.
+    Its text is one sentence: what was found, where, and what to do. Commands print it without a
+    traceback and exit with code 2.
     """
 
 
@@ -19,11 +20,12 @@ def require(condition: bool, sentence: str) -> None:
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless `value` is one of the words in `choices`."""
-    require(value in choices, f"{name}={value!r} is not known; choose one of {', '.join(choices)}")
+    known = ", ".join(choices)
+    require(value in choices, f"{name}={value!r} is not known; choose one of {known}")
 
 
-def run_recipe(main: Callable[[], None]) -> None:
-    """Run `main`; what the user can fix ends in one sentence and exit code 2."""
+def run_recipe(main: Callable[[], object]) -> None:
+    """Run `main`; a `UsageError` ends in its sentence and exit code 2, Ctrl-C in 130."""
     try:
         main()
     except UsageError as error:

@@ -174,7 +174,7 @@ def test_a_graph_belongs_to_the_configuration():
     state = ILVFAdvantage(gae(), influence=torch.eye(N)).state_dict()
     here = ILVFAdvantage(gae(), influence=torch.ones(N, N))
     here.load_state_dict(state)
-    assert torch.equal(here.graph, torch.ones(N, N))
+    assert torch.equal(here.source.graph, torch.ones(N, N))
 
 
 def test_weights_from_any_module():

@@ -1,25 +1,32 @@
-"""COMA: credit by asking what would have happened otherwise (Foerster et al., 2018)."""
+"""COMA: credit for the difference to the policy's average action (Foerster et al., 2018)."""
 
 from typing import Any
 
-from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
+from torchrl.envs import EnvBase
+
+from ilvf.algorithms.base import EnvFactory
+from ilvf.algorithms.on_policy import OnPolicy
+from ilvf.algorithms.options import COMAConfig, COMAOptions
+from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
 from ilvf.credit.estimators import CounterfactualAdvantage
-from ilvf.losses import ILVFLoss
-from ilvf.modules import CategoricalActor, CounterfactualCritic, ValueNorm
+from ilvf.modules import CategoricalActor, CounterfactualCritic
+from ilvf.options import configure, select
 
 
 class COMA(OnPolicy):
-    """Â_i = Q_i(s, a) − Σ_b π_i(b | o_i) Q_i(s, b, a_−i), Q_i of the team's reward.
+    """Â_i = Q_i(s, a) − Σ_b π_i(b | o_i) Q_i(s, b, a_−i), with Q_i of the team's reward.
 
-    Of the paper, with two differences that put it on the same footing as the others here: PPO's clipped surrogate
-    instead of one plain gradient step per batch, and every agent's head is a network of its own.
+    It differs from COMA's paper in two points, to compare on equal terms: PPO's clipped surrogate
+    instead of one gradient step per batch, and a network of its own for every agent's head.
 
     Args:
-        lmbda: of the λ-return that Q regresses; 0.8 is that of COMA's paper. On Encircle 0.95 learns more, on
-            small games less (tests/test_learns.py).
-        loss: keyword arguments of `ILVFLoss`; `value_clip` is None here, since clipping Q as MAPPO clips V was measured
-            to make large teams unlearn (docs/results/encircle.md).
-        the rest: see `MAPPO`.
+        make_env: builds the environment, called with `num_envs`, `seed` and `device`.
+        actor, critic: networks.
+        state_key: what the critic reads: `state`, or `observation` where there is no state.
+        seed: of the environments and of all other random numbers.
+        **options: fields of `COMAOptions`. λ is 0.8, that of COMA's paper; on Encircle 0.95 learns
+            more, on small games less. Q is not clipped: clipping it as MAPPO clips V made teams of
+            20 unlearn (results on Encircle).
     """
 
     def __init__(
@@ -28,21 +35,28 @@ class COMA(OnPolicy):
         actor: CategoricalActor,
         critic: CounterfactualCritic,
         *,
-        normalize: str = "agent",
-        gamma: float = 0.99,
-        lmbda: float = 0.8,
-        value_norm: bool = True,
-        min_variance: float = 1e-6,
         state_key: str = "state",
-        loss: dict[str, Any] | None = None,
+        seed: int = 0,
         **options: Any,
     ):
-        n = actor.arguments["n_agents"]
-        norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
-        objective = ILVFLoss(actor, critic, norm, **{"value_clip": None, **(loss or {})})
-        objective.set_keys(state=("agents", state_key))
-        credit: dict[str, Any] = dict(
-            gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key
+        given = configure(COMAOptions, options, "COMA")
+        loss = ppo_loss(actor, critic, given, state_key, actor.arguments["n_agents"])
+        advantage = CounterfactualAdvantage(
+            actor,
+            critic,
+            loss.value_norm,
+            gamma=given.gamma,
+            lmbda=given.lmbda,
+            normalize=given.normalize,
+            state_key=state_key,
         )
-        advantage: Any = CounterfactualAdvantage(actor, critic, norm, **credit)
-        super().__init__(make_env, objective, advantage, **options)
+        super().__init__(make_env, loss, advantage, given, seed=seed)
+
+
+def build(config: COMAConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> COMA:
+    """COMA as a config describes it."""
+    actor = categorical_actor(config, env)
+    critic = CounterfactualCritic(
+        env.n_agents, env.state_dim, env.n_actions, **network_options(config)
+    )
+    return COMA(make_env, actor, critic, seed=seed, **select(config, COMAOptions))

@@ -3,20 +3,29 @@
 from typing import Any
 
 import torch
+from torchrl.envs import EnvBase
 
-from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
-from ilvf.credit.estimators import local_estimator
-from ilvf.losses import ILVFLoss
-from ilvf.modules import CategoricalActor, LocalCritic, StateCritic, ValueNorm
+from ilvf.algorithms.base import EnvFactory
+from ilvf.algorithms.on_policy import OnPolicy
+from ilvf.algorithms.options import IPPOConfig, OnPolicyOptions
+from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
+from ilvf.credit.estimators import gae, local_estimator
+from ilvf.modules import CategoricalActor, LocalCritic, StateCritic
+from ilvf.options import configure, select
 
 
 class IPPO(OnPolicy):
     """Â_i = A_i.
 
         LocalCritic:  V_i(o_i)   IPPO
-        StateCritic:  V_i(s)     IPPO-C, the paper's baseline: the Ŵ = I end of the ILVF family
+        StateCritic:  V_i(s)     IPPO-C, the paper's baseline: the Ŵ = I end of ILVF
 
-    Args: see `MAPPO`. `state_key` is None for the one that the critic is made for: observation or state.
+    Args:
+        make_env: builds the environment, called with `num_envs`, `seed` and `device`.
+        actor, critic: networks.
+        state_key: what the critic reads; None is `observation` or `state`, by the critic's class.
+        seed: of the environments and of all other random numbers.
+        **options: fields of `OnPolicyOptions`.
     """
 
     def __init__(
@@ -25,23 +34,32 @@ class IPPO(OnPolicy):
         actor: CategoricalActor,
         critic: LocalCritic | StateCritic,
         *,
-        normalize: str = "agent",
-        gamma: float = 0.99,
-        lmbda: float = 0.95,
-        value_norm: bool = True,
-        min_variance: float = 1e-6,
         state_key: str | None = None,
-        loss: dict[str, Any] | None = None,
+        seed: int = 0,
         **options: Any,
     ):
+        given = configure(OnPolicyOptions, options, "IPPO")
         n = actor.arguments["n_agents"]
-        norm = ValueNorm((n, 1), min_variance=min_variance) if value_norm else None
-        key = state_key or ("observation" if isinstance(critic, LocalCritic) else "state")
-        objective = ILVFLoss(actor, critic, norm, **(loss or {}))
-        objective.set_keys(state=("agents", key))
-        discount: dict[str, Any] = dict(
-            gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=key
+        default = "observation" if isinstance(critic, LocalCritic) else "state"
+        key = state_key or default
+        loss = ppo_loss(actor, critic, given, key, values=n)
+        advantage = local_estimator(
+            critic,
+            loss.value_norm,
+            torch.eye(n),
+            inner=gae(given.gamma, given.lmbda),
+            normalize=given.normalize,
+            state_key=key,
         )
-        super().__init__(
-            make_env, objective, local_estimator(critic, norm, torch.eye(n), **discount), **options
-        )
+        super().__init__(make_env, loss, advantage, given, seed=seed)
+
+
+def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> IPPO:
+    """IPPO or IPPO-C as a config describes it."""
+    actor = categorical_actor(config, env)
+    critic: LocalCritic | StateCritic
+    if config.critic == "observation":
+        critic = LocalCritic(env.n_agents, env.observation_dim, **network_options(config))
+    else:
+        critic = StateCritic(env.n_agents, env.state_dim, **network_options(config))
+    return IPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))

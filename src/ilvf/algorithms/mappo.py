@@ -3,29 +3,31 @@
 from typing import Any
 
 import torch
+from torchrl.envs import EnvBase
 
-from ilvf.algorithms.on_policy import EnvFactory, OnPolicy
-from ilvf.credit.estimators import TeamAdvantage, local_estimator
-from ilvf.losses import ILVFLoss
-from ilvf.modules import CategoricalActor, CentralCritic, StateCritic, ValueNorm
+from ilvf.algorithms.base import EnvFactory
+from ilvf.algorithms.on_policy import OnPolicy
+from ilvf.algorithms.options import MAPPOConfig, OnPolicyOptions
+from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
+from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
+from ilvf.modules import CategoricalActor, CentralCritic, StateCritic
+from ilvf.options import configure, select
 
 
 class MAPPO(OnPolicy):
     """Every agent is credited with everything.
 
-        StateCritic:    Â_i = Σ_j A_j,  A_j from the value of agent j    the Ŵ = 1 end of the ILVF family
+        StateCritic:    Â_i = Σ_j A_j,  A_j from the value of agent j    the Ŵ = 1 end of ILVF
         CentralCritic:  Â_i = A,        A from ONE value of Σ_j r_j      the classical form
 
     Both estimate the same advantage; the first has N values to learn it from.
 
     Args:
-        make_env, actor, critic: ready-made.
-        normalize: standardise the advantage per `agent`, `global` or `none`, once per rollout.
-        gamma, lmbda: of GAE.
-        value_norm, min_variance: normalise the value targets, with this floor of their variance.
-        state_key: what critics see; "observation" for environments without states.
-        loss: keyword arguments of `ILVFLoss`.
-        **options: of `OnPolicy`.
+        make_env: builds the environment, called with `num_envs`, `seed` and `device`.
+        actor, critic: networks.
+        state_key: what critics read: `state`, or `observation` for an environment without states.
+        seed: of the environments and of all other random numbers.
+        **options: fields of `OnPolicyOptions`.
     """
 
     def __init__(
@@ -34,32 +36,42 @@ class MAPPO(OnPolicy):
         actor: CategoricalActor,
         critic: StateCritic | CentralCritic,
         *,
-        normalize: str = "agent",
-        gamma: float = 0.99,
-        lmbda: float = 0.95,
-        value_norm: bool = True,
-        min_variance: float = 1e-6,
         state_key: str = "state",
-        loss: dict[str, Any] | None = None,
+        seed: int = 0,
         **options: Any,
     ):
-        n, central = actor.arguments["n_agents"], isinstance(critic, CentralCritic)
-        norm = (
-            ValueNorm((1 if central else n, 1), min_variance=min_variance) if value_norm else None
-        )
-        objective = ILVFLoss(actor, critic, norm, **(loss or {}))
-        objective.set_keys(state=("agents", state_key))
-        discount: dict[str, Any] = dict(
-            gamma=gamma, lmbda=lmbda, normalize=normalize, state_key=state_key
-        )
+        given = configure(OnPolicyOptions, options, "MAPPO")
+        n = actor.arguments["n_agents"]
+        central = isinstance(critic, CentralCritic)
+        loss = ppo_loss(actor, critic, given, state_key, values=1 if central else n)
+        credit: dict[str, Any] = {
+            "inner": gae(given.gamma, given.lmbda),
+            "normalize": given.normalize,
+            "state_key": state_key,
+        }
         advantage: Any
         if isinstance(critic, CentralCritic):
-            advantage = TeamAdvantage(critic, norm, **discount)
-            objective.set_keys(
+            advantage = TeamAdvantage(critic, loss.value_norm, **credit)
+            loss.set_keys(
                 value_target="value_target",
                 normalised_value="normalised_value",
                 value="state_value",
             )
         else:
-            advantage = local_estimator(critic, norm, torch.ones(n, n), **discount)
-        super().__init__(make_env, objective, advantage, **options)
+            advantage = local_estimator(critic, loss.value_norm, torch.ones(n, n), **credit)
+        super().__init__(make_env, loss, advantage, given, seed=seed)
+
+
+def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> MAPPO:
+    """MAPPO as a config describes it."""
+    actor = categorical_actor(config, env)
+    networks = network_options(config)
+    critic: StateCritic | CentralCritic
+    if config.critic == "central":
+        del networks["share"]  # there is one network
+        critic = CentralCritic(env.n_agents, env.state_dim, **networks)
+    else:
+        critic = StateCritic(
+            env.n_agents, env.state_dim, shared_first=config.shared_first, **networks
+        )
+    return MAPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))

@@ -187,7 +187,7 @@ class ILVFPOptions(SparsePPOOptions, RelationOptions, OnPolicyOptions):
 @algorithm("ilvf_p")
 @dataclass
 class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
-    """ILVF-P: every agent is credited with the returns that its action moves (the paper's method)."""
+    """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
 
     title = "ILVF-P"
     influence: Literal["learned", "ones", "identity", "reward_graph", "full_graph"] = option(

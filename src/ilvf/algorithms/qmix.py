@@ -1,28 +1,32 @@
-"""QMIX and VDN: every agent greedy in a value of its own, whose mixture is the team's."""
+"""QMIX and VDN: agents act greedily in individual values, whose mixture is the team's value."""
 
-from collections.abc import Iterable
 from typing import Any
 
-import torch
 from tensordict import TensorDictBase
-from torch import Tensor
+from torch import Tensor, nn
+from torchrl.envs import EnvBase
 
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.off_policy import OffPolicy
-from ilvf.errors import require
-from ilvf.losses.qmix import QMIXLoss
-from ilvf.modules.actors.greedy import GreedyActor, linear_schedule
-from ilvf.modules.mixer import Mixer
+from ilvf.algorithms.options import ExplorationOptions, OffPolicyOptions, QMIXConfig
+from ilvf.algorithms.parts import actor_options
+from ilvf.losses import QMIXLoss
+from ilvf.losses.options import QMIXOptions
+from ilvf.modules import GreedyActor, Mixer
+from ilvf.modules.actors.greedy import linear_schedule
+from ilvf.options import configure, select
 
 
 class QMIX(OffPolicy):
-    """QMIX from its parts; VDN with a mixer that sums.
+    """QMIX from its parts (Rashid et al., 2018); VDN (Sunehag et al., 2018) with a mixer that sums.
 
     Args:
-        make_env, actor, mixer: ready-made.
-        epsilon_start, epsilon_end, epsilon_frames: ε falls in a straight line over so many frames.
+        make_env: builds the environment, called with `num_envs`, `seed` and `device`.
+        actor, mixer: networks.
+        explore: how ε falls; None is the default of `ExplorationOptions`.
         loss: keyword arguments of `QMIXLoss`.
-        **options: of `OffPolicy`.
+        seed: of the environments and of all other random numbers.
+        **options: fields of `OffPolicyOptions`.
     """
 
     def __init__(
@@ -31,23 +35,47 @@ class QMIX(OffPolicy):
         actor: GreedyActor,
         mixer: Mixer,
         *,
-        epsilon_start: float = 1.0,
-        epsilon_end: float = 0.05,
-        epsilon_frames: int = 50_000,
+        explore: ExplorationOptions | None = None,
         loss: dict[str, Any] | None = None,
+        seed: int = 0,
         **options: Any,
     ):
-        for name, value in dict(epsilon_start=epsilon_start, epsilon_end=epsilon_end).items():
-            require(0 <= value <= 1, f"{name}={value} must be in [0, 1]")
-        require(epsilon_frames >= 0, f"epsilon_frames={epsilon_frames} must not be negative")
-        super().__init__(make_env, QMIXLoss(actor, mixer, **(loss or {})), **options)
-        self.epsilon = (epsilon_start, epsilon_end, epsilon_frames)
+        given = configure(OffPolicyOptions, options, "QMIX")
+        objective = QMIXLoss(actor, mixer, **(loss or {}))
+        super().__init__(make_env, objective, given, seed=seed, before_rollout=self._set_epsilon)
+        self.explore = explore or ExplorationOptions()
 
-    def _networks(self) -> Iterable[tuple[str, torch.nn.Module]]:
-        return (("actor", self.loss.actor), ("mixer", self.loss.mixer))
+    def _set_epsilon(self, frames: int) -> None:
+        e = self.explore
+        epsilon = linear_schedule(frames, e.epsilon_start, e.epsilon_end, e.epsilon_frames)
+        self.loss.actor.epsilon.fill_(epsilon)
 
-    def prepare(self) -> None:
-        self.loss.actor.epsilon.fill_(linear_schedule(self.frames, *self.epsilon))
+    def parameter_groups(self) -> dict[str, tuple[nn.Module, float]]:
+        lr = self.options.lr
+        return {"actor": (self.loss.actor, lr), "mixer": (self.loss.mixer, lr)}
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         return super().measure(rollout) | {"explore/epsilon": self.loss.actor.epsilon.clone()}
+
+
+def build(config: QMIXConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> QMIX:
+    """QMIX or VDN as a config describes it."""
+    actor = GreedyActor(
+        env.n_agents, env.observation_dim, env.n_actions, **actor_options(config, env)
+    )
+    mixer = Mixer(
+        config.mixer,
+        env.n_agents,
+        env.state_dim,
+        embed=config.embed,
+        input_norm=config.input_norm,
+    )
+    return QMIX(
+        make_env,
+        actor,
+        mixer,
+        explore=ExplorationOptions(**select(config, ExplorationOptions)),
+        loss=select(config, QMIXOptions),
+        seed=seed,
+        **select(config, OffPolicyOptions),
+    )

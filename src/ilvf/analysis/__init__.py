@@ -1,4 +1,4 @@
-"""What runs and influence matrices say: learning curves, scores against a known graph, the audit by intervention."""
+"""Analysis of runs and of influence: learning curves, scores, the audit by intervention."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from ilvf.lazy import lazily
 if TYPE_CHECKING:
     from ilvf.analysis.auditing import Audit, audit
     from ilvf.analysis.curves import bootstrap_interval, summarise, t_interval
-    from ilvf.analysis.interventions import Interventions, intervene, states_at, visited_states
+    from ilvf.analysis.interventions import Interventions, intervene
     from ilvf.analysis.scores import (
         auroc,
         average_precision,
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         lower_share,
         off_diagonal,
     )
+    from ilvf.analysis.states import states_at, visited_states
 
 _PUBLIC = {
     "curves": ["bootstrap_interval", "summarise", "t_interval"],
@@ -27,7 +28,8 @@ _PUBLIC = {
         "lower_share",
         "off_diagonal",
     ],
-    "interventions": ["Interventions", "intervene", "states_at", "visited_states"],
+    "states": ["states_at", "visited_states"],
+    "interventions": ["Interventions", "intervene"],
     "auditing": ["Audit", "audit"],
 }
 

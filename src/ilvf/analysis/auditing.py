@@ -1,29 +1,41 @@
-"""The audit: which influences are real, whether the learned ones agree, and what the difference costs."""
+"""The audit: measured influence, its significance, and scores of a learned influence."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor
 from torchrl.envs import EnvBase
 
-from ilvf.analysis.interventions import Interventions, State, intervene
+from ilvf.analysis.interventions import Interventions, intervene
 from ilvf.analysis.scores import auroc, average_precision, calibration_error, off_diagonal
+from ilvf.analysis.statistics import (
+    discoveries,
+    ratio_interval,
+    root_ratio,
+    t_test,
+    unbiased_square,
+)
+from ilvf.analysis.stepping import State
 from ilvf.errors import require
+
+NAN = float("nan")
 
 
 def audit(
     env: EnvBase, policy: Any, states: State, *, level: float = 0.05, **options: Any
 ) -> "Audit":
-    """Measured influence of every agent's action on every agent's return, over `states`.
+    """Measure the influence of every agent's action on every agent's return.
 
     Args:
-        env, policy, states, **options: see `intervene`.
-        level: false discovery rate among the pairs that are called significant, and 1 − level of the intervals.
+        env: see `intervene`.
+        policy: see `intervene`.
+        states: see `intervene`.
+        level: false discovery rate of the significant pairs, and 1 − confidence of the intervals.
+        **options: of `intervene`.
 
     Returns:
-        Audit: all matrices `[N, N]`, row = acting agent, column = agent whose return it moves.
+        All matrices `[N, N]`, row = acting agent, column = agent whose return changes.
     """
     require(0 < level < 1, f"level={level} must be in (0, 1)")
     return Audit.of(intervene(env, policy, states, **options), level)
@@ -31,19 +43,30 @@ def audit(
 
 @dataclass(frozen=True)
 class Audit:
-    """Effect sizes of A-Q influence (eq. 4), their significance, and what they say of a learned influence.
+    """Effect sizes of A-Q influence (eq. 4), their significance, and scores of a learned influence.
 
-    For a state s, joint action a and alternative b,  δ = Q_j(s, b, a_−i) − Q_j(s, a).  Of its R measurements x_r,
-    u = Σ_{r≠r'} x_r x_r' / (R (R − 1))  is an unbiased estimate of δ², whose noise averages out and does not count as
-    effect; states are the sample.
+    For a state s, a joint action a and an alternative b of agent i, the effect on agent j is
 
-    effect: root of the mean of u, in units of the return; `low`, `high`: its t interval over states.
-    p_value: one-sided t test over states that the mean of  u / z  is 0, where z is the mean square of the differences
-        under the other joint actions of the same state. It makes states with a lot of noise count no more than quiet
-        ones, and is independent of u, so that without influence the mean is 0 however skewed the differences are.
-    significant: bool; false discovery rate controlled at `level` over the N (N − 1) pairs (Benjamini, Hochberg 1995).
-        The diagonal is what the same test says of it.
-    evidence `[K, N, N]`: the means of u / z in every state.
+        δ = Q_j(s, b, a_−i) − Q_j(s, a)
+
+    From its R measurements x_r,  u = Σ_{r≠r'} x_r x_r' / (R (R − 1))  is an unbiased estimate of
+    δ²: noise does not count as effect. States are the sample of all tests and intervals.
+
+    All matrices are `[N, N]`, row = acting agent i, column = agent j whose return changes.
+
+    Attributes:
+        effect: root of the mean of u, in units of the return.
+        low: lower end of its t interval over states.
+        high: upper end.
+        p_value: of a one-sided t test over states that the mean of  u / z  is 0. z is the mean
+            square of the differences under the *other* joint actions of the same state. Noisy
+            states count no more than quiet ones, and z is independent of u, so that the mean is 0
+            without influence, however skewed the differences are.
+        significant: bool; the false discovery rate over the N (N − 1) pairs is `level` (Benjamini
+            and Hochberg, 1995). The diagonal is tested one by one.
+        evidence: mean of u / z in every state, `[K, N, N]`.
+        measured: what the audit is computed from.
+        level: false discovery rate, and 1 − confidence of the intervals.
     """
 
     effect: Tensor
@@ -57,16 +80,30 @@ class Audit:
 
     @classmethod
     def of(cls, measured: Interventions, level: float = 0.05) -> "Audit":
+        """The audit of interventions that have been measured."""
         squares, evidence = _squares(measured)
-        mean, half, _ = _t_test(squares, level)
-        p = _t_test(evidence, level)[2]
-        effect, low, high = (x.clamp_min(0).sqrt() for x in (mean, mean - half, mean + half))
-        return cls(effect, low, high, p, _discoveries(p, level), evidence, measured, level)
+        mean, half, _ = t_test(squares, level)
+        _, _, p = t_test(evidence, level)
+        return cls(
+            effect=mean.clamp_min(0).sqrt(),
+            low=(mean - half).clamp_min(0).sqrt(),
+            high=(mean + half).clamp_min(0).sqrt(),
+            p_value=p,
+            significant=discoveries(p, level),
+            evidence=evidence,
+            measured=measured,
+            level=level,
+        )
 
     def agreement(self, weight: Tensor) -> dict[str, float]:
-        """How well weights `[N, N]` or `[K, N, N]` in [0, 1] (row = acting agent) find the significant pairs.
+        """Scores of a learned weight as a predictor of the significant pairs.
 
-        AUROC and average precision are NaN where all pairs are significant, or none.
+        Args:
+            weight: `[N, N]` or `[K, N, N]` in [0, 1], row = acting agent.
+
+        Returns:
+            `auroc`, `average_precision`, `calibration_error` and `share_of_true_pairs`. The first
+            two are NaN if all pairs are significant, or none.
         """
         n = self.effect.shape[-1]
         require(
@@ -75,133 +112,108 @@ class Audit:
         )
         mean = weight.reshape(-1, n, n).mean(0).clamp(0, 1)
         share = float(off_diagonal(self.significant).float().mean())
-        ranked = 0 < share < 1
-        return {
-            "auroc": float(auroc(mean, self.significant)) if ranked else float("nan"),
-            "average_precision": float(average_precision(mean, self.significant))
-            if ranked
-            else float("nan"),
-            "calibration_error": float(calibration_error(mean, self.significant)),
-            "share_of_true_pairs": share,
-        }
+        scores = {"auroc": NAN, "average_precision": NAN}
+        if 0 < share < 1:
+            scores["auroc"] = float(auroc(mean, self.significant))
+            scores["average_precision"] = float(average_precision(mean, self.significant))
+        scores["calibration_error"] = float(calibration_error(mean, self.significant))
+        scores["share_of_true_pairs"] = share
+        return scores
 
     def cost(self, influence: Tensor) -> dict[str, float]:
-        """What an influence Ŵ `[N, N]` or `[K, N, N]` throws away of the policy gradient, and what variance it saves.
+        """How much of the policy gradient an influence Ŵ omits, and how much variance it saves.
 
-        With respect to the logits of π_i(· | s), agent i's gradient and what Ŵ leaves out of it are
+        Agent i's gradient with respect to the logits of π_i(· | s) is
 
-            g_i(b) = π_i(b) (q(b) − Σ_c π_i(c) q(c)),   q(b) = Σ_j Q̄_j(s, b)   and   Σ_j (1 − Ŵ_ij) Q̄_j(s, b)
+            g_i(b) = π_i(b) (q(b) − Σ_c π_i(c) q(c)),   q(b) = Σ_j Q̄_j(s, b)
 
-        `bias`: root of the ratio of their squared norms, summed over states and agents, with its bootstrap interval
-        over states (`bias_low`, `bias_high`). Norms are unbiased estimates, from products of different joint actions.
+        and the part that Ŵ omits is the same with  q(b) = Σ_j (1 − Ŵ_ij) Q̄_j(s, b).
 
-        `variance`: of the score-function gradient of one joint action,  (1[a_i = b] − π_i(b)) Σ_j Ŵ_ij (G_j − V_j),
-        as a fraction of that of Ŵ = 1 (MAPPO); G_j are measured returns, V_j their mean under the other joint actions.
-        NaN if no return varies.
+        Args:
+            influence: Ŵ `[N, N]` or `[K, N, N]`, row = acting agent.
+
+        Returns:
+            `bias`: root of the ratio of the squared norms of the omitted part and of the whole
+            gradient, summed over states and agents. The squared norms are unbiased estimates, from
+            products of different joint actions. `bias_low`, `bias_high`: its bootstrap interval
+            over states.
+
+            `variance`: of the score-function gradient of one joint action,
+            (1[a_i = b] − π_i(b)) Σ_j Ŵ_ij (G_j − V_j),  as a fraction of that of Ŵ = 1 (MAPPO).
+            G_j are measured returns, V_j their mean under the other joint actions. NaN if no
+            return varies.
         """
-        n, k = self.effect.shape[-1], self.evidence.shape[0]
+        n = self.effect.shape[-1]
+        k = self.evidence.shape[0]
         require(
             influence.shape in ((n, n), (k, n, n)),
             f"Ŵ has shape {tuple(influence.shape)}, need {(n, n)} or {(k, n, n)}",
         )
         kept = influence.to(self.measured.effect).expand(k, n, n)
-        lost, whole = self._gradient_square(1 - kept), self._gradient_square(torch.ones_like(kept))
-        low, high = _ratio_interval(lost, whole, self.level)
-        own, all_of_it = (self._variance(w).clamp_min(0) for w in (kept, torch.ones_like(kept)))
-        variance = float(own / all_of_it) if all_of_it > 0 else float("nan")
+        everything = torch.ones_like(kept)
+        omitted = self._squared_gradient(1 - kept)
+        whole = self._squared_gradient(everything)
+        low, high = ratio_interval(omitted, whole, self.level)
+        local = self._gradient_variance(kept).clamp_min(0)
+        team = self._gradient_variance(everything).clamp_min(0)
         return {
-            "bias": _root_ratio(lost, whole),
+            "bias": float(root_ratio(omitted, whole)),
             "bias_low": low,
             "bias_high": high,
-            "variance": variance,
+            "variance": float(local / team) if team > 0 else NAN,
         }
 
     def detected(self, states: int, draws: int = 200, seed: int = 0) -> Tensor:
-        """Power at the effects found here: the share of audits with so many states, drawn from these with
-        replacement, in which a pair is significant."""
-        noise, found = torch.Generator().manual_seed(seed), torch.zeros_like(self.effect)
+        """Power: how often each pair would be significant in an audit with fewer or more states.
+
+        Args:
+            states: states of such an audit, drawn with replacement from those measured here.
+            draws: such audits.
+            seed: of the drawing.
+
+        Returns:
+            Share of the audits in which a pair is significant, `[N, N]`.
+        """
+        noise = torch.Generator().manual_seed(seed)
+        found = torch.zeros_like(self.effect)
         for _ in range(draws):
             chosen = torch.randint(self.evidence.shape[0], (states,), generator=noise)
-            found += _discoveries(_t_test(self.evidence[chosen], self.level)[2], self.level)
+            _, _, p = t_test(self.evidence[chosen], self.level)
+            found += discoveries(p, self.level)
         return found / draws
 
-    # ------------------------------------------------------------------ gradients, [K]
-    def _gradient_square(self, weight: Tensor) -> Tensor:
-        """Unbiased Σ_i ‖g_i‖² of every state, for advantages weighted by `weight` `[K, N, N]`."""
-        effect, pi = self.measured.effect.mean(2), self.measured.policy
+    # ------------------------------------------------------------------ gradients
+    def _squared_gradient(self, weight: Tensor) -> Tensor:
+        """Unbiased Σ_i ‖g_i‖² in every state, for Q̄ weighted by `weight` `[K, N, N]`; `[K]`."""
+        effect = self.measured.effect.mean(2)  # [K, M, N, A, N]
+        pi = self.measured.policy.unsqueeze(1)  # [K, 1, N, A]
         q = torch.einsum("kij,kmiaj->kmia", weight, effect)
-        gradient = pi.unsqueeze(1) * (
-            q - (pi.unsqueeze(1) * q).sum(-1, keepdim=True)
-        )  # [K, M, N, A]
-        return _unbiased_square(gradient, 1).sum((-1, -2))
+        gradient = pi * (q - (pi * q).sum(-1, keepdim=True))  # [K, M, N, A]
+        return unbiased_square(gradient, 1).sum((-1, -2))
 
-    def _variance(self, weight: Tensor) -> Tensor:
+    def _gradient_variance(self, weight: Tensor) -> Tensor:
+        """Variance of the score-function gradient, summed over agents, mean over states; a scalar.
+
+        weight: `[K, N, N]`.
+        """
         m = self.measured
-        own = m.returns.mean(2, keepdim=True)  # [K, M, 1, N]
-        others = (own.sum(1, keepdim=True) - own) / (own.shape[1] - 1)
-        advantage = m.returns - others
+        mean = m.returns.mean(2, keepdim=True)  # [K, M, 1, N]
+        baseline = (mean.sum(1, keepdim=True) - mean) / (mean.shape[1] - 1)
+        advantage = m.returns - baseline  # [K, M, R, N]
         local = torch.einsum("kij,kmrj->kmri", weight, advantage)
-        score = torch.nn.functional.one_hot(m.action, m.policy.shape[-1]) - m.policy.unsqueeze(
-            1
-        )  # [K, M, N, A]
+        drawn = torch.nn.functional.one_hot(m.action, m.policy.shape[-1])
+        score = drawn - m.policy.unsqueeze(1)  # [K, M, N, A]
         second = (score.square().sum(-1).unsqueeze(2) * local.square()).mean((1, 2)).sum(-1)
-        return (second - self._gradient_square(weight)).mean()
+        return (second - self._squared_gradient(weight)).mean()
 
 
 def _squares(m: Interventions) -> tuple[Tensor, Tensor]:
-    """(δ², δ² over the mean square under the other joint actions) of every pair, means over a state, `[K, N, N]`."""
+    """Means over each state of u and of u / z (see `Audit`), `[K, N, N]` each."""
     counts = m.alternatives.to(m.effect).unsqueeze(-1)  # [K, M, N, A, 1]
     total = counts.sum(3).clamp_min(1)
-    square = (_unbiased_square(m.effect, 2) * counts).sum(3) / total  # [K, M, N, N]
+    square = (unbiased_square(m.effect, 2) * counts).sum(3) / total  # [K, M, N, N]
     noise = (m.effect.square().mean(2) * counts).sum(3) / total
     others = (noise.sum(1, keepdim=True) - noise) / (noise.shape[1] - 1)
-    scaled = torch.where(others > 0, square / others.clamp_min(torch.finfo(others.dtype).tiny), 0)
+    tiny = torch.finfo(others.dtype).tiny
+    scaled = torch.where(others > 0, square / others.clamp_min(tiny), 0)
     return square.mean(1), scaled.mean(1)
-
-
-def _unbiased_square(x: Tensor, axis: int) -> Tensor:
-    """Σ_{r≠r'} x_r x_r' / (R (R − 1)): the mean of x, squared, without the square of its noise."""
-    r = x.shape[axis]
-    return (x.sum(axis).square() - x.square().sum(axis)) / (r * (r - 1))
-
-
-def _t_test(squares: Tensor, level: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(mean, half width of its interval, one-sided p) over the first axis."""
-    k = squares.shape[0]
-    require(k >= 2, "the audit needs at least two states")
-    mean, error = squares.double().mean(0), squares.double().std(0) / k**0.5
-    t = torch.where(
-        error > 0, mean / error.clamp_min(1e-300), torch.where(mean > 0, torch.inf, -torch.inf)
-    )
-    p = torch.from_numpy(stats.t.sf(t.numpy(), k - 1))
-    return mean, float(stats.t.ppf(1 - level / 2, k - 1)) * error, p
-
-
-def _discoveries(p: Tensor, level: float) -> Tensor:
-    """Benjamini and Hochberg's procedure over the off-diagonal pairs; the diagonal by its own p."""
-    found = p <= level
-    pairs = ~torch.eye(len(p), dtype=torch.bool)
-    if pairs.any():
-        found[pairs] = torch.from_numpy(stats.false_discovery_control(p[pairs].numpy()) <= level)
-    return found
-
-
-def _root_ratio(part: Tensor, whole: Tensor, axis: int | None = None) -> Any:
-    """√(Σ part / Σ whole), 0 where noise makes the part negative."""
-    p, w = (x.sum() if axis is None else x.sum(axis) for x in (part, whole))
-    ratio = (p.clamp_min(0) / w.clamp_min(1e-30)).sqrt()
-    return float(ratio) if axis is None else ratio
-
-
-def _ratio_interval(
-    part: Tensor, whole: Tensor, level: float, draws: int = 1000
-) -> tuple[float, float]:
-    """Percentile bootstrap over states."""
-    chosen = torch.randint(
-        len(part), (draws, len(part)), generator=torch.Generator().manual_seed(0)
-    )
-    ratios = _root_ratio(part.cpu()[chosen], whole.cpu()[chosen], 1).double()
-    low, high = torch.quantile(
-        ratios, torch.tensor([level / 2, 1 - level / 2], dtype=torch.float64)
-    ).tolist()
-    return low, high

@@ -1,4 +1,4 @@
-"""Learning curves over seeds: intervals and tables."""
+"""Learning curves over several seeds: confidence intervals and a summary table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -8,16 +8,20 @@ import torch
 if TYPE_CHECKING:
     import pandas as pd
 
+UNBOUNDED = (float("-inf"), float("inf"))  # the interval for a single run
+RESAMPLES = 2000
+
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Student's confidence interval of the mean; (−∞, ∞) for a single value."""
+    """Student's t confidence interval of a mean; (−∞, ∞) for a single value."""
     from scipy import stats
 
     x = torch.tensor(values, dtype=torch.float64)
     if len(x) < 2:
-        return float("-inf"), float("inf")
+        return UNBOUNDED
+    mean = x.mean().item()
     half = stats.t.ppf(0.5 + level / 2, len(x) - 1) * x.std().item() / len(x) ** 0.5
-    return x.mean().item() - half, x.mean().item() + half
+    return mean - half, mean + half
 
 
 def bootstrap_interval(
@@ -27,19 +31,29 @@ def bootstrap_interval(
     paired: bool,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile bootstrap of a statistic of one or several samples of runs; paired: the same seeds drawn for all."""
+    """Percentile bootstrap interval of a statistic; (−∞, ∞) for a single run.
+
+    Args:
+        samples: one or several samples, a number per run.
+        statistic: called with one resample of each sample.
+        paired: draw the same positions from all samples; runs in the same position must have the
+            same seed.
+        level: of confidence.
+    """
     from scipy import stats
 
     if min(map(len, samples)) < 2:
-        return float("-inf"), float("inf")
-    options = dict(
+        return UNBOUNDED
+    found = stats.bootstrap(
+        tuple(samples),
+        statistic,
         paired=paired,
         vectorized=False,
         confidence_level=level,
         method="percentile",
-        n_resamples=2000,
-    )
-    found = stats.bootstrap(tuple(samples), statistic, rng=0, **options).confidence_interval
+        n_resamples=RESAMPLES,
+        rng=0,
+    ).confidence_interval
     return float(found.low), float(found.high)
 
 
@@ -48,48 +62,82 @@ def summarise(
     oracle: str = "reward_graph",
     baseline: str | None = None,
 ) -> "pd.DataFrame":
-    """One row per group of curves: means over the whole run and its last tenth, and gains over the start.
+    """Summary table of groups of learning curves, one row a group.
 
-        gain  = curve mean − start                      start: mean first point of all runs
-        share = gain / gain of the oracle               the first group whose label has the word `oracle`
-        ratio = gain / gain of the baseline             the group whose label is `baseline`, over the same seeds
+        gain  = mean of the whole curve − start     start: mean first point of all runs
+        share = gain / gain of the oracle
+        ratio = gain / gain of the baseline         over the seeds that both groups have
 
-    Intervals are bootstrapped over runs (95 %); the ratio's over pairs of runs with the same seed.
+    Intervals are bootstrapped over runs (95 %), those of the ratio over pairs of equal seed.
+
+    Args:
+        groups: label → curves; the name of a curve is its seed.
+        oracle: the first group whose label contains this word is the oracle. Without such a group
+            the column is empty.
+        baseline: label of the baseline's group; None leaves the ratio out.
     """
     import pandas as pd
 
     start = pd.Series([c.iloc[0] for curves in groups.values() for c in curves]).mean()
-    whole = {k: pd.Series({c.name: c.mean() for c in curves}) for k, curves in groups.items()}
-    best = next((whole[k].mean() for k in groups if oracle in k), None)
+    means = {label: run_means(curves) for label, curves in groups.items()}
+    best = oracle_mean(means, oracle)
     rows = {}
     for label, curves in groups.items():
-        last = pd.Series([c.iloc[-max(1, len(c) // 10) :].mean() for c in curves])
-        low, high = bootstrap_interval([whole[label].tolist()], _mean, paired=False)
+        whole = means[label]
+        last = pd.Series([last_tenth(c) for c in curves])
+        low, high = bootstrap_interval([whole.tolist()], mean_of, paired=False)
+        share = "" if best is None else f"{(whole.mean() - start) / (best - start):.2f}"
         rows[label] = {
             "seeds": len(curves),
-            "whole curve": f"{whole[label].mean():.3f} ± {whole[label].std():.3f}",
+            "whole curve": f"{whole.mean():.3f} ± {whole.std():.3f}",
             "95 %": f"[{low:.3f}, {high:.3f}]",
             "last tenth": f"{last.mean():.3f} ± {last.std():.3f}",
-            "share of oracle's gain": ""
-            if best is None
-            else f"{(whole[label].mean() - start) / (best - start):.2f}",
+            "share of oracle's gain": share,
         }
         if baseline is not None and baseline in groups:
-            rows[label][f"gain / {baseline}"] = _ratio(
-                whole[label] - start, whole[baseline] - start
-            )
+            ratio = gain_ratio(whole - start, means[baseline] - start)
+            rows[label][f"gain / {baseline}"] = ratio
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _ratio(gain: "pd.Series", base: "pd.Series") -> str:
-    """Ratio of mean gains over common seeds, and its paired interval."""
+def run_means(curves: "Sequence[pd.Series]") -> "pd.Series":
+    """Mean of every curve, by seed."""
+    import pandas as pd
+
+    return pd.Series({c.name: c.mean() for c in curves})
+
+
+def oracle_mean(means: "Mapping[str, pd.Series]", oracle: str) -> float | None:
+    """Mean of the first group whose label contains `oracle`; None without one."""
+    for label, values in means.items():
+        if oracle in label:
+            return float(values.mean())
+    return None
+
+
+def last_tenth(curve: "pd.Series") -> float:
+    """Mean of the last tenth of a curve, at least of its last point."""
+    points = max(1, len(curve) // 10)
+    return float(curve.iloc[-points:].mean())
+
+
+def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:
+    """Ratio of mean gains over common seeds with its paired interval; empty without a common seed.
+
+    Args:
+        gain: gain of every run, by seed.
+        base: the same of the baseline.
+    """
     seeds = gain.index.intersection(base.index)
     if len(seeds) == 0:
         return ""
-    pair = gain[seeds].tolist(), base[seeds].tolist()
-    low, high = bootstrap_interval(pair, lambda x, y: _mean(x) / _mean(y), paired=True)
-    return f"{_mean(pair[0]) / _mean(pair[1]):.2f} [{low:.2f}, {high:.2f}]"
+    numerator = gain[seeds].tolist()
+    denominator = base[seeds].tolist()
+    low, high = bootstrap_interval(
+        [numerator, denominator], lambda x, y: mean_of(x) / mean_of(y), paired=True
+    )
+    return f"{mean_of(numerator) / mean_of(denominator):.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _mean(x: Sequence[float]) -> float:
+def mean_of(x: Sequence[float]) -> float:
     return float(sum(x) / len(x))

@@ -1,4 +1,7 @@
-"""How well influence weights find a known graph. Off-diagonal pairs only: everybody moves its own return."""
+"""Scores of influence weights against a known graph.
+
+Only off-diagonal pairs count, because every agent influences its own return.
+"""
 
 import torch
 from torch import Tensor
@@ -6,29 +9,41 @@ from torchmetrics.functional import classification
 
 
 def off_diagonal(matrix: Tensor) -> Tensor:
-    """The entries `[*B, N·(N−1)]` of `[*B, N, N]` outside the diagonal."""
+    """The entries of `[*B, N, N]` outside the diagonal, `[*B, N·(N−1)]`."""
     n = matrix.shape[-1]
     return matrix[..., ~torch.eye(n, dtype=torch.bool, device=matrix.device)]
 
 
 def density(influence: Tensor) -> Tensor:
-    """Share of ones outside the diagonal of `[*B, N, N]`."""
+    """Share of ones among the off-diagonal entries of `[*B, N, N]`."""
     return off_diagonal(influence).float().mean()
 
 
 def lower_share(matrix: Tensor) -> Tensor:
-    """How much of the off-diagonal entries of `[*B, N, N]` lies below the diagonal, `[*B]`: ½ for a symmetric matrix.
+    """Share of the off-diagonal sum that lies below the diagonal.
 
-    Of an attention w (row = critic) in a platoon: how much of what matters to a vehicle drives in front of it.
+    0.5 for a symmetric matrix. For the attention w of a platoon (row = critic, column = whose
+    state) it is the share of the weight on vehicles in front.
+
+    Args:
+        matrix: `[*B, N, N]`, not negative.
+
+    Returns:
+        `[*B]`.
     """
     below = matrix.tril(-1).sum((-1, -2))
     return below / off_diagonal(matrix).sum(-1).clamp_min(1e-12)
 
 
 def auroc(score: Tensor, truth: Tensor) -> Tensor:
-    """Area under the ROC curve of scores `[N, N]` for a boolean graph `[N, N]`, off-diagonal pairs pooled.
+    """Area under the ROC curve of weights for a boolean graph.
 
-    1 if every true pair scores above every false one, 0.5 for chance; 0.5 too if the graph has only one kind of pair.
+    1 if every true pair has a higher score than every false one, 0.5 for chance. It is also 0.5
+    for a graph in which all pairs are true, or none.
+
+    Args:
+        score: `[N, N]`.
+        truth: bool `[N, N]`.
     """
     target = off_diagonal(truth)
     if target.all() or not target.any():
@@ -37,12 +52,26 @@ def auroc(score: Tensor, truth: Tensor) -> Tensor:
 
 
 def average_precision(score: Tensor, truth: Tensor) -> Tensor:
-    """Area under the precision-recall curve, off-diagonal pairs pooled; chance is the share of true pairs."""
+    """Area under the precision-recall curve; chance level is the share of true pairs.
+
+    Args:
+        score: `[N, N]`.
+        truth: bool `[N, N]`.
+    """
     return classification.binary_average_precision(off_diagonal(score), off_diagonal(truth).long())
 
 
 def calibration_error(score: Tensor, truth: Tensor, bins: int = 10) -> Tensor:
-    """Mean |weight − share of true pairs| over bins of the weight, read as a probability; off-diagonal pairs pooled."""
+    """Expected calibration error of weights that are read as probabilities.
+
+    Mean of |mean weight − share of true pairs| over bins of the weight, weighted by the number of
+    pairs in each bin.
+
+    Args:
+        score: `[N, N]` in [0, 1].
+        truth: bool `[N, N]`.
+        bins: of equal width.
+    """
     return classification.binary_calibration_error(
         off_diagonal(score), off_diagonal(truth).long(), n_bins=bins
     )

@@ -1,4 +1,4 @@
-"""Finding, reading and using checkpoints."""
+"""Writing, finding and reading checkpoint files."""
 
 import os
 import pickle
@@ -10,11 +10,12 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from ilvf.errors import UsageError, require
 
-RESUMED = "ILVF_RESUMED"  # tells the other processes of a run what `last` was
+RESUMED = "ILVF_RESUMED"  # environment variable: what `last` is, for the other processes of a run
+READ_ERRORS = (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes beside the target and renames, so that a kill at any moment leaves a whole checkpoint."""
+    """Writes a temporary file and renames it, so that a kill at any moment leaves a whole file."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -26,30 +27,55 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
-    """`last` → the newest run below `out`; a run's folder → its `prefer` checkpoint, or the other; a file → itself."""
-    path = Path(name)
-    if name == "last" and "LOCAL_RANK" in os.environ and RESUMED in os.environ:
-        path = Path(os.environ[RESUMED])  # what the first process of this run has found
-    elif name == "last":
-        found = sorted(out.glob("*/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
-        require(
-            bool(found),
-            f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER",
-        )
-        path = found[-1].parent.parent
+    """The checkpoint file that `name` means.
+
+    Args:
+        name: a file; a run's folder, for its checkpoint `prefer` or else `last`; or `last`, for the
+            newest run below `out`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path = newest_run(out) if name == "last" else Path(name)
     if path.is_dir():
-        choices = [path / "checkpoints" / f"{k}.ckpt" for k in (prefer, "last")]
-        path = next((p for p in choices if p.is_file()), choices[0])
+        folder = path / "checkpoints"
+        preferred = folder / f"{prefer}.ckpt"
+        path = preferred if preferred.is_file() else folder / "last.ckpt"
     require(path.is_file(), f"checkpoint {path} does not exist")
     return path.resolve()
 
 
+def newest_run(out: Path) -> Path:
+    """The folder of the run below `out` whose checkpoint is the newest.
+
+    The other processes of a distributed run take what the first process found.
+    """
+    if "LOCAL_RANK" in os.environ and RESUMED in os.environ:
+        return Path(os.environ[RESUMED])
+    found = list(out.glob("*/checkpoints/last.ckpt"))
+    require(
+        bool(found), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER"
+    )
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    return newest.parent.parent
+
+
+def run_folder(checkpoint: Path) -> Path:
+    """The folder of the run that a checkpoint belongs to."""
+    parent = checkpoint.parent
+    return parent.parent if parent.name == "checkpoints" else parent
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of one of our checkpoints, loaded with `weights_only=True` on the CPU."""
+    """The content of a checkpoint of this library, on the CPU; loads tensors and plain values only.
+
+    Raises:
+        UsageError: the file is missing, truncated or no checkpoint of this library.
+    """
     require(Path(path).is_file(), f"checkpoint {path} does not exist")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except READ_ERRORS as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
             f"checkpoint {path} cannot be read, it is truncated or no checkpoint ({reason})"

@@ -1,4 +1,4 @@
-"""Does a checkpoint fit the module that is to load it?"""
+"""Does a checkpoint fit the module that is to load it, and is everything there that it needs?"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,28 +7,61 @@ from typing import Any
 from torch import nn
 
 from ilvf.checkpoints.policy import arguments_of
+from ilvf.data.replay import folder_of, read_rollout
 from ilvf.errors import require
 
 
 def require_fit(path: str | Path, content: Mapping[str, Any], module: nn.Module) -> None:
-    """Raise unless the checkpoint's networks are built like `module`'s: options, names and shapes."""
+    """Raise unless the checkpoint's networks equal `module`'s in options, names and shapes."""
     loss: Any = module.loss
-    before, now = content["ilvf"].get("actor", {}), arguments_of(loss.actor)
-    for key in sorted(before.keys() & now.keys()):
+    saved = content["ilvf"].get("actor", {})
+    built = arguments_of(loss.actor)
+    for key in sorted(saved.keys() & built.keys()):
         require(
-            before[key] == now[key],
-            f"checkpoint {path} does not fit this config: {key} is {before[key]} there, {now[key]} here; leave it out",
+            saved[key] == built[key],
+            f"checkpoint {path} does not fit this config: {key} is {saved[key]} there, "
+            f"{built[key]} here; leave it out",
         )
-    saved, own = content["state_dict"], module.state_dict()
+    require_same_shapes(path, content["state_dict"], module.state_dict())
+
+
+def require_same_shapes(
+    path: str | Path, saved: Mapping[str, Any], built: Mapping[str, Any]
+) -> None:
+    """Raise unless two state dicts have the same names and shapes."""
     require(
         not any(name.startswith("advantage.") for name in saved),
-        f"checkpoint {path} was made by an older version of this library in another format; train it again",
+        f"checkpoint {path} was made by an older version of this library in another format; "
+        "train it again",
     )
-    for name in sorted({*saved, *own}):
+    for name in sorted({*saved, *built}):
         found = tuple(saved[name].shape) if name in saved else "missing"
-        need = tuple(own[name].shape) if name in own else "missing"
+        need = tuple(built[name].shape) if name in built else "missing"
         require(
             found == need,
             f"checkpoint {path} does not fit this config: {name} is {found} there, {need} here; "
             "leave out the arguments that change the networks or the environment",
         )
+
+
+def require_same_size(content: Mapping[str, Any], world_size: int, num_envs: int) -> None:
+    """Raise unless a run has the processes and environments that its checkpoint has states of."""
+    ranks = content["ilvf"]["state"]["ranks"]
+    require(
+        len(ranks) == world_size,
+        f"the checkpoint is of {len(ranks)} processes, this run has {world_size}; "
+        "use the same trainer.devices",
+    )
+    found = {len(value) for key, value in ranks[0]["env"].items() if key != "rng"}
+    require(
+        found <= {num_envs},
+        f"the checkpoint has {found} environments a process, this run {num_envs}; "
+        "leave out algorithm.num_envs",
+    )
+
+
+def require_replay_files(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise unless the replay files that a checkpoint refers to are there and readable."""
+    for rank in content["ilvf"]["state"]["ranks"]:
+        for name in rank.get("replay", {}).get("files", ()):
+            read_rollout(folder_of(path) / name, check=True)

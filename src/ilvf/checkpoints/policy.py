@@ -1,4 +1,4 @@
-"""A trained team: its actor out of a checkpoint, and the plain callable that users get."""
+"""A trained team: its actor from a checkpoint, and the plain callable that users get."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,66 +14,78 @@ from ilvf.errors import require
 from ilvf.modules import CategoricalActor, GreedyActor
 
 Actor = CategoricalActor | GreedyActor
-
-
-class Policy:
-    """A trained team as a plain callable, with no TensorDict in sight.
-
-        actions = policy(observation)          # [*B, N, Do] → [*B, N]
-
-    Deterministic by default; `deterministic=False` samples. `action_mask` `[*B, N, A]` where actions can be impossible.
-    """
-
-    def __init__(self, actor: Actor, config: dict[str, Any]):
-        self.actor, self.config = actor, config
-
-    @torch.no_grad()
-    def __call__(
-        self, observation: Tensor, action_mask: Tensor | None = None, *, deterministic: bool = True
-    ) -> Tensor:
-        need = (self.actor.arguments["n_agents"], self.actor.arguments["observation_dim"])
-        found = tuple(observation.shape[-2:])
-        require(
-            found == need,
-            f"the policy needs observations [..., {need[0]}, {need[1]}], found {tuple(observation.shape)}",
-        )
-        masked = self.actor.masked
-        require(
-            masked == (action_mask is not None),
-            f"action_mask must {'' if masked else 'not '}be given to this policy",
-        )
-        given = (observation,) if action_mask is None else (observation, action_mask)
-        flat = [x.reshape(-1, *x.shape[-2:]) for x in given]
-        mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
-        with set_exploration_type(mode):
-            out = self.actor(
-                TensorDict(dict(zip(self.actor.in_keys, flat, strict=True)), len(flat[0]))
-            )
-        return out[self.actor.out_keys[0]].reshape(observation.shape[:-1])
-
-
-ACTOR = "loss.actor."
-
-
+PREFIX = "loss.actor."  # of the actor's parameters in a checkpoint
 KINDS: dict[str, type[CategoricalActor] | type[GreedyActor]] = {
     "categorical": CategoricalActor,
     "greedy": GreedyActor,
 }
 
 
+class Policy:
+    """A trained team as a plain callable, without TensorDicts.
+
+        actions = policy(observation)          # [*B, N, Do] → [*B, N]
+
+    Deterministic by default; `deterministic=False` samples.
+    """
+
+    def __init__(self, actor: Actor, config: dict[str, Any]):
+        self.actor = actor
+        self.config = config
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        observation: Tensor,
+        action_mask: Tensor | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> Tensor:
+        """Actions `[*B, N]`.
+
+        Args:
+            observation: `[*B, N, Do]`.
+            action_mask: bool `[*B, N, A]`, where some actions can be impossible.
+            deterministic: take the most likely actions; False samples.
+        """
+        self._require_inputs(observation, action_mask)
+        inputs = [observation] if action_mask is None else [observation, action_mask]
+        flat = [x.reshape(-1, *x.shape[-2:]) for x in inputs]
+        td = TensorDict(dict(zip(self.actor.in_keys, flat, strict=True)), len(flat[0]))
+        mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
+        with set_exploration_type(mode):
+            out = self.actor(td)
+        return out[self.actor.out_keys[0]].reshape(observation.shape[:-1])
+
+    def _require_inputs(self, observation: Tensor, action_mask: Tensor | None) -> None:
+        arguments = self.actor.arguments
+        n, size = arguments["n_agents"], arguments["observation_dim"]
+        require(
+            tuple(observation.shape[-2:]) == (n, size),
+            f"the policy needs observations [..., {n}, {size}], found {tuple(observation.shape)}",
+        )
+        masked = self.actor.masked
+        word = "" if masked else "not "
+        require(
+            masked == (action_mask is not None),
+            f"action_mask must {word}be given to this policy",
+        )
+
+
 def arguments_of(actor: Actor) -> dict[str, Any]:
-    """What a checkpoint keeps of an actor beside its parameters: its kind and constructor arguments."""
-    kind = next((k for k, v in KINDS.items() if type(actor) is v), None)
+    """What a checkpoint keeps of an actor beside its parameters: kind, constructor arguments."""
+    kind = next((name for name, cls in KINDS.items() if type(actor) is cls), None)
     return {"kind": kind, **actor.arguments}
 
 
 def actor_of(content: Mapping[str, Any]) -> Actor:
     """The actor in the content of a checkpoint."""
-    state = {
-        k.removeprefix(ACTOR): v for k, v in content["state_dict"].items() if k.startswith(ACTOR)
-    }
+    state = {}
+    for name, value in content["state_dict"].items():
+        if name.startswith(PREFIX):
+            state[name.removeprefix(PREFIX)] = value
     arguments = dict(content["ilvf"]["actor"])
-    kind = arguments.pop("kind", "categorical")  # what there was before kinds were written
+    kind = arguments.pop("kind", "categorical")  # checkpoints of the first version name no kind
     require(
         kind in KINDS,
         f"the checkpoint's actor is of the kind {kind!r}; this version knows {', '.join(KINDS)}",
@@ -82,6 +94,6 @@ def actor_of(content: Mapping[str, Any]) -> Actor:
 
 
 def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
-    """The policy of a checkpoint."""
+    """The policy of a checkpoint file."""
     content = read_checkpoint(path)
     return Policy(actor_of(content).to(device), content["ilvf"]["config"])

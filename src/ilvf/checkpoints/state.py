@@ -1,4 +1,7 @@
-"""What a bit-exact continuation needs and Lightning does not save: generators, environments, the frame counter."""
+"""State for a bit-exact continuation that Lightning does not save.
+
+Random generators, environments and the frame counter, per process.
+"""
 
 import hashlib
 import random
@@ -15,7 +18,7 @@ from ilvf.errors import require
 
 
 def save_generators() -> dict[str, Any]:
-    """The states of Python's, numpy's and torch's generators, as what `torch.load(weights_only=True)` accepts."""
+    """The states of Python's, numpy's and torch's generators, in types that load safely."""
     state: Any = np.random.get_state(legacy=True)
     name, keys, *rest = state
     return {
@@ -27,6 +30,7 @@ def save_generators() -> dict[str, Any]:
 
 
 def load_generators(state: dict[str, Any]) -> None:
+    """Restore what `save_generators` returned."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
@@ -36,7 +40,7 @@ def load_generators(state: dict[str, Any]) -> None:
 
 
 def checksum(module: nn.Module) -> str:
-    """A hash of all parameters and buffers, bit by bit: equal on all processes, or something has gone wrong."""
+    """SHA-256 of all parameters and buffers; equal on all processes of a healthy run."""
     digest = hashlib.sha256()
     for value in module.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -44,9 +48,13 @@ def checksum(module: nn.Module) -> str:
 
 
 def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dict[str, Any]:
-    """The frame counter, and every process's generators, environments and checksum, and what `more` it has."""
-    own = env.get_state() if hasattr(env, "get_state") else {}
-    mine = {"generators": save_generators(), "env": own, "checksum": checksum, **more}
+    """The frame counter, and of every process: generators, environments, checksum and `more`."""
+    mine = {
+        "generators": save_generators(),
+        "env": env.get_state() if hasattr(env, "get_state") else {},
+        "checksum": checksum,
+        **more,
+    }
     ranks = [mine]
     if several():
         ranks = [None] * dist.get_world_size()  # type: ignore[list-item]
@@ -55,9 +63,10 @@ def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dic
 
 
 def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) -> None:
-    """Put this process's environments where they were; the next reset returns that state.
+    """Restore this process's environments; the next reset returns the restored state.
 
-    Environments that cannot be put anywhere get another seed instead, so that they do not repeat their first episodes.
+    Environments without `set_state` get a new seed, so that they do not repeat their first
+    episodes.
     """
     found = len(state["ranks"])
     require(
@@ -67,7 +76,7 @@ def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) ->
     saved = state["ranks"][rank]["env"]
     if saved:
         env.set_state(saved)
-    else:
-        then = torch.Generator()
-        then.set_state(state["ranks"][rank]["generators"]["torch"].cpu())
-        env.set_seed(int(torch.randint(2**30, (), generator=then)))
+        return
+    generator = torch.Generator()
+    generator.set_state(state["ranks"][rank]["generators"]["torch"].cpu())
+    env.set_seed(int(torch.randint(2**30, (), generator=generator)))

@@ -7,6 +7,7 @@ from ilvf.lazy import lazily, names_of
 _PUBLIC = {
     "functional": ["local_advantage", "force_diagonal", "standardise"],
     "discretise": ["Threshold", "Bernoulli", "Soft"],
+    "sources": ["InfluenceSource", "LearnedInfluence", "FixedInfluence"],
     "advantage": ["ILVFAdvantage"],
 }
 
@@ -18,3 +19,4 @@ if TYPE_CHECKING:
     from ilvf.credit.advantage import ILVFAdvantage
     from ilvf.credit.discretise import Bernoulli, Soft, Threshold
     from ilvf.credit.functional import force_diagonal, local_advantage, standardise
+    from ilvf.credit.sources import FixedInfluence, InfluenceSource, LearnedInfluence

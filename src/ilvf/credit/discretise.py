@@ -1,4 +1,6 @@
-"""From influence weights in [0, 1] to the influence Ŵ that is used (paper, Sec. 4.3.2 and App. D)."""
+"""From influence weights in [0, 1] to the influence Ŵ (paper, Sec. 4.3.2 and App. D)."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -6,9 +8,11 @@ from torch import Tensor
 from ilvf.errors import require
 from ilvf.modules.attention import gumbel_sigmoid
 
+Discretise = Callable[[Tensor, torch.Generator | None], Tensor]
+
 
 def noisy(weight: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
-    """w^g = sigmoid((h + g)/τ) from w = sigmoid(h/τ), with fresh Gumbel noise."""
+    """w^g = sigmoid((h + g)/τ) from w = sigmoid(h/τ), with fresh Gumbel noise g (eq. 8)."""
     return gumbel_sigmoid(tau * torch.logit(weight), tau, generator)
 
 
@@ -17,16 +21,19 @@ class Threshold:
 
     Args:
         c: the threshold, 0 < c ≤ 1.
-        noise: threshold w^g instead of w, which is the paper's text.
-        tau: temperature of that noise.
+        noise: apply the threshold to w^g instead of w, as the paper's text says.
+        tau: temperature τ of the noise.
     """
 
     def __init__(self, c: float = 0.5, *, noise: bool = False, tau: float = 1.0):
         require(0 < c <= 1, f"threshold={c} must be in (0, 1]")
-        self.c, self.noise, self.tau = c, noise, tau
+        self.c = c
+        self.noise = noise
+        self.tau = tau
 
     def __call__(self, weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        weight = noisy(weight, self.tau, generator) if self.noise else weight
+        if self.noise:
+            weight = noisy(weight, self.tau, generator)
         return (weight >= self.c).to(weight.dtype)
 
 
@@ -35,20 +42,22 @@ class Bernoulli:
 
     Args:
         noise: False samples from w instead of w^g.
-        tau: temperature of the noise.
+        tau: temperature τ of the noise.
     """
 
     def __init__(self, *, noise: bool = True, tau: float = 1.0):
-        self.noise, self.tau = noise, tau
+        self.noise = noise
+        self.tau = tau
 
     def __call__(self, weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        weight = noisy(weight, self.tau, generator) if self.noise else weight
+        if self.noise:
+            weight = noisy(weight, self.tau, generator)
         u = torch.rand(weight.shape, generator=generator, dtype=weight.dtype, device=weight.device)
         return (u < weight).to(weight.dtype)
 
 
 class Soft:
-    """Ŵ = w, no discretisation."""
+    """Ŵ = w: the weights themselves, without discretisation."""
 
     def __call__(self, weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return weight

@@ -1,58 +1,92 @@
-"""Advantages and value targets from critics that speak normalised values: what on-policy algorithms are made of."""
+"""Advantages and value targets of on-policy algorithms, from critics with normalised outputs."""
 
 from typing import Any
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictModuleBase, TensorDictSequential
+from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.objectives.value import MultiAgentGAE
 from torchrl.objectives.value.functional import vec_td_lambda_return_estimate
 
-from ilvf.credit import ILVFAdvantage, standardise
+from ilvf.credit.advantage import ILVFAdvantage
+from ilvf.credit.functional import standardise
 from ilvf.credit.signals import alive
+from ilvf.credit.sources import InfluenceSource
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, CentralCritic, CounterfactualCritic, ValueNorm
 
+ROOT_KEYS = ("value_target", "individual_advantage", "influence", "influence_weight", "mask")
 
-def real_scale(
+
+def denormalised(
     module: TensorDictModuleBase, norm: ValueNorm | None, group: tuple[str, ...] = ("agents",)
-) -> Any:
-    """A module that writes `normalised_value`, followed by its translation into `state_value` in the reward's units."""
-    raw, real = (*group, "normalised_value"), (*group, "state_value")
+) -> TensorDictModuleBase:
+    """`module`, which writes `normalised_value`, followed by `state_value` in reward units."""
     scale = norm.denormalise if norm is not None else torch.clone
-    return TensorDictSequential(module, TensorDictModule(scale, in_keys=[raw], out_keys=[real]))
+    keys = [(*group, "normalised_value")]
+    return TensorDictSequential(
+        module, TensorDictModule(scale, in_keys=keys, out_keys=[(*group, "state_value")])
+    )
+
+
+def require_discounts(gamma: float, lmbda: float) -> None:
+    """Raise unless γ and λ are in [0, 1]."""
+    inside = 0 <= gamma <= 1 and 0 <= lmbda <= 1
+    require(inside, f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]")
 
 
 def gae(gamma: float, lmbda: float) -> MultiAgentGAE:
-    """GAE(γ, λ) of every agent on values that are there already (Schulman et al., 2016)."""
-    require(
-        0 <= gamma <= 1 and 0 <= lmbda <= 1, f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]"
-    )
+    """GAE(γ, λ) of every agent, on values in the tensordict (Schulman et al., 2016)."""
+    require_discounts(gamma, lmbda)
     return MultiAgentGAE(gamma=gamma, lmbda=lmbda, value_network=None)
+
+
+class GAEWithReturns(MultiAgentGAE):
+    """GAE(γ, λ) advantages with discounted returns as value targets (eq. 9).
+
+    GAE(γ, 1) + V is the discounted return, bootstrapped where the rollout cuts an episode.
+    """
+
+    def __init__(self, gamma: float, lmbda: float):
+        require_discounts(gamma, lmbda)
+        super().__init__(gamma=gamma, lmbda=lmbda, value_network=None)
+        self.returns = gae(gamma, 1.0)
+
+    def set_keys(self, **kwargs: NestedKey) -> None:
+        super().set_keys(**kwargs)
+        if hasattr(self, "returns"):
+            self.returns.set_keys(**kwargs)
+
+    def forward(self, tensordict: TensorDictBase, **options: Any) -> TensorDictBase:
+        super().forward(tensordict, **options)
+        target = self.tensor_keys.value_target
+        return tensordict.set(target, self.returns(tensordict.copy(), **options)[target])
 
 
 def local_estimator(
     critic: Any,
     norm: ValueNorm | None,
-    influence: Tensor | None = None,
+    influence: Tensor | InfluenceSource | None = None,
     *,
-    gamma: float,
-    lmbda: float,
+    inner: MultiAgentGAE,
+    normalize: str,
     state_key: str = "state",
-    **credit: Any,
 ) -> ILVFAdvantage:
-    """Per-agent GAE on the critic's values, mixed by an influence; `credit`: options of `ILVFAdvantage`."""
-    values = real_scale(
-        critic.value_module(value_key="normalised_value", state_key=state_key), norm
+    """`inner` on the critic's denormalised values, mixed by an influence."""
+    values = critic.value_module(value_key="normalised_value", state_key=state_key)
+    return ILVFAdvantage(
+        inner, denormalised(values, norm), influence, normalize=normalize, shifted=True
     )
-    return ILVFAdvantage(gae(gamma, lmbda), values, influence, shifted=True, **credit)
 
 
 class TeamAdvantage:
-    """One advantage for all, of the summed reward, from one central value: the classical MAPPO (Yu et al., 2022).
+    """One advantage for all agents, of the summed reward: the classical MAPPO (Yu et al., 2022).
 
-    R = Σ_i r_i,  A = GAE(R, V),  Â_i = A.  Values and targets `[*B, T, 1, 1]` are the team's and stand at the root.
+        R = Σ_i r_i,   A = GAE(R, V),   Â_i = A
+
+    Values and targets `[*B, T, 1, 1]` belong to the team and are at the root.
     """
 
     def __init__(
@@ -60,32 +94,24 @@ class TeamAdvantage:
         critic: CentralCritic,
         norm: ValueNorm | None,
         *,
-        gamma: float,
-        lmbda: float,
+        inner: MultiAgentGAE,
         normalize: str,
         state_key: str = "state",
     ):
         module = critic.value_module(value_key="normalised_value", state_key=state_key)
-        options: dict[str, Any] = dict(normalize=normalize, shifted=True)
-        self.estimator = ILVFAdvantage(
-            gae(gamma, lmbda), real_scale(module, norm, ()), torch.ones(1, 1), **options
-        )
-        root = {
-            k: k
-            for k in (
-                "value_target",
-                "individual_advantage",
-                "influence",
-                "influence_weight",
-                "mask",
-            )
-        }
+        values = denormalised(module, norm, ())
+        team = torch.ones(1, 1)
+        self.estimator = ILVFAdvantage(inner, values, team, normalize=normalize, shifted=True)
         self.estimator.set_keys(
-            **root, value="state_value", reward="team_reward", advantage="team_advantage"
+            **{key: key for key in ROOT_KEYS},
+            value="state_value",
+            reward="team_reward",
+            advantage="team_advantage",
         )
         self.tensor_keys = self.estimator.tensor_keys
 
     def __call__(self, rollout: TensorDictBase) -> TensorDictBase:
+        """Write the advantage and the value target into a rollout `[*B, T]`."""
         reward = rollout["next", "agents", "reward"]
         rollout["next", "team_reward"] = reward.sum(-2, keepdim=True)
         self.estimator(rollout)
@@ -94,12 +120,13 @@ class TeamAdvantage:
 
 
 class CounterfactualAdvantage:
-    """COMA's credit (Foerster et al., 2018): what an agent's action adds to what its policy would have got on average.
+    """COMA's credit (Foerster et al., 2018): an action against the average of the agent's policy.
 
         Â_i = Q_i(s, a) − Σ_b π_i(b | o_i) Q_i(s, b, a_−i)
 
-    Q_i are regressed on the λ-return of the team's reward with the values Q_i(s', a'), a' ~ π(· | o'). That return goes
-    on when agent i has died (`("agents", "mask")`), but Q_i is not trained any more: the mean of the living counts.
+    Q_i regresses the λ-return of the team's reward, with the values Q_i(s', a'), a' ~ π(· | o').
+    That return continues when agent i has died (`("agents", "mask")`), but Q_i is no longer
+    trained: the mean value of the living agents replaces it.
     """
 
     def __init__(
@@ -113,51 +140,62 @@ class CounterfactualAdvantage:
         normalize: str,
         state_key: str = "state",
     ):
-        require(
-            0 <= gamma <= 1 and 0 <= lmbda <= 1,
-            f"gamma={gamma} and lmbda={lmbda} must be in [0, 1]",
-        )
-        self.actor, self.critic, self.norm = actor, critic, norm
-        self.gamma, self.lmbda, self.normalize = gamma, lmbda, normalize
+        require_discounts(gamma, lmbda)
+        self.actor = actor
+        self.critic = critic
+        self.norm = norm
+        self.gamma = gamma
+        self.lmbda = lmbda
+        self.normalize = normalize
         self.state_key = ("agents", state_key)
         self.tensor_keys = ILVFAdvantage.default_keys()
 
     @torch.no_grad()
     def __call__(self, rollout: TensorDictBase) -> TensorDictBase:
-        q = self.critic.all_actions(rollout[self.state_key], rollout["agents", "action"])
-        chosen = q.gather(-1, rollout["agents", "action"].unsqueeze(-1))
-        pi = self.actor.log_probs(*(rollout.get(k) for k in self.actor.in_keys)).exp()
-        advantage = self._real(chosen) - (pi * self._real(q)).sum(-1, keepdim=True)
+        """Write values, advantages and the value target into a rollout `[*B, T]`."""
+        action = rollout["agents", "action"]
+        q = self.critic.all_actions(rollout[self.state_key], action)
+        chosen = q.gather(-1, action.unsqueeze(-1))
+        inputs = (rollout.get(key) for key in self.actor.in_keys)
+        pi = self.actor.log_probs(*inputs).exp()
+        average = (pi * self._denormalise(q)).sum(-1, keepdim=True)
+        advantage = self._denormalise(chosen) - average
         living = alive(rollout, self.tensor_keys.mask, q.shape[-2])
         if self.normalize != "none":
-            advantage = standardise(advantage, per_agent=self.normalize == "agent", mask=living)
-        advantage = advantage if living is None else advantage.masked_fill(~living, 0)
-        written = {
-            "normalised_value": chosen,
-            "state_value": self._real(chosen),
-            "advantage": advantage,
-        }
-        for key, value in {**written, "value_target": self._target(rollout)}.items():
-            rollout["agents", key] = value
+            per_agent = self.normalize == "agent"
+            advantage = standardise(advantage, per_agent=per_agent, mask=living)
+        if living is not None:
+            advantage = advantage.masked_fill(~living, 0)
+        rollout["agents", "normalised_value"] = chosen
+        rollout["agents", "state_value"] = self._denormalise(chosen)
+        rollout["agents", "advantage"] = advantage
+        rollout["agents", "value_target"] = self._target(rollout)
         return rollout
 
     def _target(self, rollout: TensorDictBase) -> Tensor:
-        following = self.actor(rollout["next"].select(*self.actor.in_keys))
-        value = self._real(
-            self.critic(rollout["next", *self.state_key], following["agents", "action"])
-        ).squeeze(-1)
-        living = alive(rollout["next"], self.tensor_keys.mask, value.shape[-1])
-        if living is not None:
-            lives = living.squeeze(-1)
-            mean = (value * lives).sum(-1, keepdim=True) / lives.sum(-1, keepdim=True).clamp_min(1)
-            value = torch.where(lives, value, mean)
+        """The λ-return of the team's reward `[*B, T, N, 1]`."""
+        value = self._next_value(rollout["next"])
         reward = rollout["next", "agents", "reward"].sum(-2).expand_as(value)
-        done, terminated = (rollout["next", k].expand_as(value) for k in ("done", "terminated"))
+        done = rollout["next", "done"].expand_as(value)
+        terminated = rollout["next", "terminated"].expand_as(value)
         if self.lmbda == 0:
             return (reward + self.gamma * ~terminated * value).unsqueeze(-1)
-        return vec_td_lambda_return_estimate(
+        target = vec_td_lambda_return_estimate(
             self.gamma, self.lmbda, value, reward, done, terminated
-        ).unsqueeze(-1)
+        )
+        return target.unsqueeze(-1)
 
-    def _real(self, value: Tensor) -> Tensor:
+    def _next_value(self, following: TensorDictBase) -> Tensor:
+        """Q_i(s', a') `[*B, T, N]`; for dead agents the mean of the living."""
+        acted = self.actor(following.select(*self.actor.in_keys))
+        q = self.critic(following[self.state_key], acted["agents", "action"])
+        value = self._denormalise(q).squeeze(-1)
+        living = alive(following, self.tensor_keys.mask, value.shape[-1])
+        if living is None:
+            return value
+        lives = living.squeeze(-1)
+        count = lives.sum(-1, keepdim=True).clamp_min(1)
+        return torch.where(lives, value, (value * lives).sum(-1, keepdim=True) / count)
+
+    def _denormalise(self, value: Tensor) -> Tensor:
         return value if self.norm is None else self.norm.denormalise(value)

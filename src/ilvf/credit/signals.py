@@ -1,4 +1,4 @@
-"""Reading per-agent signals from a rollout, whatever shapes it has, with errors that say what is wrong."""
+"""Reads per-agent signals from a rollout and checks their shapes."""
 
 import torch
 from tensordict import TensorDictBase
@@ -8,43 +8,55 @@ from torch import Tensor
 
 from ilvf.errors import UsageError, require
 
-KEYS = "A loss passes on all its keys: name them all, loss.set_keys(reward=('agents', 'reward'), done='done', ...)"
+KEYS_HINT = (
+    "A loss passes on all its keys: name them all, "
+    "loss.set_keys(reward=('agents', 'reward'), done='done', ...)"
+)
 
 
 def key_tuple(key: NestedKey) -> tuple[str, ...]:
+    """A nested key as a tuple."""
     return key if isinstance(key, tuple) else (key,)
 
 
 def of_group(key: NestedKey, first: str, group: str) -> NestedKey:
-    """The key of another group: `("agents", "advantage")` → `(group, "advantage")`; a key of no group stays."""
+    """The key of another group: `("agents", "advantage")` → `(group, "advantage")`.
+
+    A key outside the group `first` stays as it is.
+    """
     head, *rest = key_tuple(key)
     return (group, *rest) if rest and head == first else key
 
 
 def need(tensordict: TensorDictBase, key: NestedKey, hint: str = "") -> Tensor:
-    """The entry, or a sentence that lists what there is and, if it can, says what to do."""
+    """The entry at `key`.
+
+    Raises:
+        UsageError: there is none; lists the entries that exist, and `hint`.
+    """
     value = tensordict.get(key, None)
     if value is None:
-        found = sorted(map(str, tensordict.keys(True, True)))
-        raise UsageError(
-            f"the key {key} is needed; the tensordict has {', '.join(found)}{hint and '. ' + hint}"
-        )
+        found = ", ".join(sorted(map(str, tensordict.keys(True, True))))
+        advice = f". {hint}" if hint else ""
+        raise UsageError(f"the key {key} is needed; the tensordict has {found}{advice}")
     return value
 
 
 def per_agent(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
-    """A `[*B, T, N, 1]` entry, or a sentence that says which axis is missing."""
-    value, batch = need(tensordict, key), tuple(tensordict.batch_size)
+    """The entry at `key`, which must have the shape `[*B, T, N, 1]`."""
+    value = need(tensordict, key)
+    batch = tuple(tensordict.batch_size)
     found = tuple(value.shape)
     require(
         len(found) == len(batch) + 2 and found[-1] == 1,
-        f"{key} has shape {found}, need {_shown(batch, 'N', 1)}: one number per agent, for the batch {batch}",
+        f"{key} has shape {found}, need {shape_text(batch, 'N', 1)}: "
+        f"one number per agent, for the batch {batch}",
     )
     return value
 
 
 def number_of_agents(tensordict: TensorDictBase, group: str, keys: list[NestedKey]) -> int:
-    """N of a group, from the first of `keys` that has an agent axis, or from the batch size of its tensordict."""
+    """N of a group, from the first of `keys` with an agent axis, or from its nested batch size."""
     batch = tensordict.ndim
     for key in keys:
         value = tensordict.get(key, None)
@@ -53,28 +65,39 @@ def number_of_agents(tensordict: TensorDictBase, group: str, keys: list[NestedKe
     nested = tensordict.get(group, None)
     if isinstance(nested, TensorDictBase) and nested.ndim == batch + 1:
         return nested.shape[-1]
+    shape = shape_text(tuple(tensordict.batch_size), "N", 1)
     raise UsageError(
-        f"the number of agents of {group!r} is not to be seen: none of {', '.join(map(str, keys))} has shape "
-        f"{_shown(tuple(tensordict.batch_size), 'N', 1)}; use MultiAgentGAE, or give one reward per agent"
+        f"the number of agents of {group!r} cannot be determined: none of "
+        f"{', '.join(map(str, keys))} has shape {shape}; use MultiAgentGAE, "
+        "or give one reward per agent"
     )
 
 
 def to_agents(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor:
-    """A reward or done of every agent `[*B, T, N, 1]`; one of the whole team, `[*B, T, 1]`, is expanded."""
-    value, batch = need(tensordict, key, KEYS), tuple(tensordict.batch_size)
-    found, own, team = tuple(value.shape), (*batch, n, 1), (*batch, 1)
+    """A reward or done of every agent `[*B, T, N, 1]`.
+
+    An entry of the whole team, `[*B, T, 1]`, is expanded.
+    """
+    value = need(tensordict, key, KEYS_HINT)
+    batch = tuple(tensordict.batch_size)
+    found = tuple(value.shape)
+    each = (*batch, n, 1)
+    team = (*batch, 1)
     require(
-        found in (own, team), f"{key} has shape {found}, need {own}, or {team} for the whole team"
+        found in (each, team),
+        f"{key} has shape {found}, need {each}, or {team} for the whole team",
     )
-    return value if found == own else value.unsqueeze(-2).expand(own)
+    return value if found == each else value.unsqueeze(-2).expand(each)
 
 
+# ---------------------------------------------------------------------- dead agents
 def alive(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor | None:
-    """bool `[*B, T, N, 1]`, False for agents that are dead or padding; None if the environment has no such mask."""
+    """bool `[*B, T, N, 1]`: False for dead or padded agents; None if there is no mask at `key`."""
     mask = tensordict.get(key, None)
     if mask is None:
         return None
-    batch, found = tuple(tensordict.batch_size), tuple(mask.shape)
+    batch = tuple(tensordict.batch_size)
+    found = tuple(mask.shape)
     require(
         found in ((*batch, n), (*batch, n, 1)),
         f"{key} has shape {found}, need {(*batch, n)}: True = alive",
@@ -82,25 +105,34 @@ def alive(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor | None:
     return mask.bool().reshape(*batch, n, 1)
 
 
-def bury(tensordict: TensorDictBase, value_key: NestedKey, mask_key: NestedKey) -> None:
-    """Set the values of dead agents to 0: nothing will come to them any more."""
-    if tensordict.get(mask_key, None) is not None:
-        value = per_agent(tensordict, value_key)
-        living = alive(tensordict, mask_key, value.shape[-2])
-        assert living is not None
-        tensordict.set(value_key, value.masked_fill(~living, 0))
+def alive_in_groups(
+    tensordict: TensorDictBase, keys: list[NestedKey], sizes: list[int]
+) -> Tensor | None:
+    """`alive` of several groups, concatenated over agents.
 
-
-def all_alive(tensordict: TensorDictBase, keys: list[NestedKey], sizes: list[int]) -> Tensor | None:
-    """`alive` of several groups, side by side; a group without a mask lives. None if there is no mask at all."""
+    Agents of a group without a mask are alive. None if no group has a mask.
+    """
     masks = [alive(tensordict, key, n) for key, n in zip(keys, sizes, strict=True)]
-    known = next((m for m in masks if m is not None), None)
+    known = next((mask for mask in masks if mask is not None), None)
     if known is None:
         return None
-    ones = [known.new_ones(*tensordict.shape, n, 1) for n in sizes]
-    return torch.cat([one if m is None else m for m, one in zip(masks, ones, strict=True)], -2)
+    parts = []
+    for mask, n in zip(masks, sizes, strict=True):
+        parts.append(known.new_ones(*tensordict.shape, n, 1) if mask is None else mask)
+    return torch.cat(parts, -2)
 
 
+def zero_dead_values(tensordict: TensorDictBase, value_key: NestedKey, mask_key: NestedKey) -> None:
+    """Set the values of dead agents to 0: the value is 0 after termination."""
+    if tensordict.get(mask_key, None) is None:
+        return
+    value = per_agent(tensordict, value_key)
+    living = alive(tensordict, mask_key, value.shape[-2])
+    assert living is not None
+    tensordict.set(value_key, value.masked_fill(~living, 0))
+
+
+# ---------------------------------------------------------------------- values and time
 @torch.no_grad()
 def write_values(
     critic: TensorDictModuleBase,
@@ -109,42 +141,46 @@ def write_values(
     time: int,
     done: NestedKey | None,
 ) -> None:
-    """Run the critic: V under `keys`, and V of the next states under ("next", key).
+    """Run the critic: V at `keys`, and V of the next states at ("next", key).
 
-    With `done`, steps follow each other along `time`: V(s_{t+1}) is that of the next row, and only the states after
-    which an episode or the rollout ends are evaluated.
+    Args:
+        time: batch dimension of time.
+        done: if given, steps follow each other along `time`: V(s_{t+1}) is then the value of the
+            next row, and only the states after which an episode or the rollout ends are evaluated.
     """
     for key in critic.in_keys:
-        need(
-            tensordict,
-            key,
-            "An environment without states: critic.value_module(state_key='observation')",
-        )
+        hint = "An environment without states: critic.value_module(state_key='observation')"
+        need(tensordict, key, hint)
         need(tensordict, ("next", *key_tuple(key)))
     critic(tensordict)
-    following, ends = tensordict.get("next").select(*critic.in_keys), None
-    if done is not None:
-        ends = (
-            need(tensordict, ("next", *key_tuple(done))).flatten(tensordict.ndim).any(-1)
-        )  # [*B, T]
-        ends.select(time, -1).fill_(True)
-    rows = critic(following if ends is None else following[ends])
+    following = tensordict.get("next").select(*critic.in_keys)
+    if done is None:
+        rows = critic(following)
+        for key in keys:
+            tensordict.set(("next", *key_tuple(key)), rows.get(key))
+        return
+    signal = need(tensordict, ("next", *key_tuple(done)))
+    ends = signal.flatten(tensordict.ndim).any(-1)  # [*B, T]
+    ends.select(time, -1).fill_(True)
+    rows = critic(following[ends])
     for key in keys:
-        value = rows.get(key)
-        if ends is not None:
-            value = per_agent(tensordict, key).roll(-1, time).index_put((ends,), value)
-        tensordict.set(("next", *key_tuple(key)), value)
+        value = per_agent(tensordict, key).roll(-1, time)
+        tensordict.set(("next", *key_tuple(key)), value.index_put((ends,), rows.get(key)))
 
 
 def require_critic(critic: TensorDictModuleBase | None) -> None:
-    """A TensorDictModule that is not recurrent: states and next states are evaluated apart from each other."""
+    """Raise unless the critic is a TensorDictModule that is not recurrent.
+
+    States and next states are evaluated independently, which a recurrent critic cannot do.
+    """
     if critic is None:
         return
     require(
         hasattr(critic, "out_keys"),
-        f"critic must be a TensorDictModule, found {type(critic).__name__}; pass its value_module()",
+        f"critic must be a TensorDictModule, found {type(critic).__name__}; "
+        "pass its value_module()",
     )
-    recurrent = [k for k in map(key_tuple, critic.out_keys) if k[0] == "next"]
+    recurrent = [key for key in map(key_tuple, critic.out_keys) if key[0] == "next"]
     require(
         not recurrent,
         f"the critic is recurrent, it writes {recurrent}; leave it out and give it to "
@@ -152,50 +188,34 @@ def require_critic(critic: TensorDictModuleBase | None) -> None:
     )
 
 
-def require_graph(influence: Tensor | None) -> None:
-    """A finite square matrix."""
-    if influence is None:
-        return
-    require(
-        isinstance(influence, Tensor),
-        f"influence must be a tensor [N, N], found {type(influence).__name__}",
-    )
-    found = tuple(influence.shape)
-    require(
-        len(found) == 2 and found[0] == found[1],
-        f"influence must be a square [N, N] tensor, found {found}",
-    )
-    require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")
-
-
 def time_axis(tensordict: TensorDictBase, given: int | None) -> int:
-    """Which batch dimension is time: the given one, the one named "time", else the last.
+    """The batch dimension of time: the given one, the one named "time", else the last.
 
-    A single dimension without that name is refused: it may be a rollout that has been flattened, on which every
-    estimator is silently wrong.
+    A single dimension without that name is refused: the rollout may have been flattened, and
+    every estimator would silently be wrong on it.
     """
     dims = tensordict.ndim
+    batch = tuple(tensordict.shape)
     require(
         dims > 0,
         "ILVFAdvantage needs a rollout [*B, T], found a tensordict without batch dimensions",
     )
     if given is not None:
-        require(
-            -dims <= given < dims,
-            f"time_dim={given} is not a dimension of the batch {tuple(tensordict.shape)}",
-        )
+        require(-dims <= given < dims, f"time_dim={given} is not a dimension of the batch {batch}")
         return given % dims
     names = list(tensordict.names)
     if "time" in names:
         return names.index("time")
     require(
         dims > 1,
-        f"the batch {tuple(tensordict.shape)} has one dimension, which is not named 'time': is it a flattened rollout? "
-        "Compute advantages before reshape(-1), and under the key that the loss reads (else it computes them again); "
-        "for one trajectory [T] pass time_dim=0 or name the dimension 'time'",
+        f"the batch {batch} has one dimension, which is not named 'time': is it a flattened "
+        "rollout? Compute advantages before reshape(-1), and under the key that the loss reads "
+        "(else it computes them again); for one trajectory [T] pass time_dim=0 or name the "
+        "dimension 'time'",
     )
     return dims - 1
 
 
-def _shown(batch: tuple[int, ...], *rest: object) -> str:
+def shape_text(batch: tuple[int, ...], *rest: object) -> str:
+    """A shape with letters in it: "(4, 10, N, 1)"."""
     return f"({', '.join(map(str, (*batch, *rest)))})"

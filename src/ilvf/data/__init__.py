@@ -1,1 +1,1 @@
-"""Rollouts, replay buffers and evaluation episodes."""
+"""Rollouts, minibatches, replay buffers and evaluation episodes."""

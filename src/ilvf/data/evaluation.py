@@ -1,4 +1,7 @@
-"""Evaluation of a policy on fresh episodes, without disturbing the training run's random numbers."""
+"""Evaluation of a policy, and the metrics of episodes.
+
+An evaluation runs new episodes and leaves torch's random numbers as they were before it.
+"""
 
 import warnings
 from collections.abc import Mapping
@@ -6,48 +9,75 @@ from collections.abc import Mapping
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
+from torch import Tensor
 from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-EVALUATION_SEED = 10_000_019  # added to the run's seed: starts that training never sees
-INTERRUPTED = "interrupted"  # the statistic that is 1 where a fault has cut an episode short: its return says nothing
+# Added to the run's seed, so that evaluation episodes have starts that training does not have.
+EVALUATION_SEED = 10_000_019
+
+# The episode statistic that is 1 if a fault of the environment cut the episode short. The return
+# of such an episode is left out of all means.
+INTERRUPTED = "interrupted"
 
 
 @torch.no_grad()
 def evaluate(
     env: EnvBase, policy: TensorDictModuleBase, *, max_steps: int, deterministic: bool = True
 ) -> tuple[dict[str, float], TensorDictBase]:
-    """Run the first episode of every environment to its end, or for `max_steps`: (metrics, rollout `[B, T]`).
+    """Run the first episode of every environment in the batch.
 
-    The metrics are `episode_metrics` of the first episodes, without those that were interrupted. An environment that
-    does not keep `episode` statistics has its returns and lengths counted here.
+    Args:
+        env: B environments. If they do not write `episode` statistics, returns and lengths are
+            computed here.
+        policy: writes `("agents", "action")`.
+        max_steps: T, steps after which an episode counts as ended.
+        deterministic: take the most likely actions; False samples.
+
+    Returns:
+        `episode_metrics` of the first episodes, without the interrupted ones, and the rollout
+        `[B, T]`, which also has the steps after a first episode.
     """
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     with torch.random.fork_rng(), set_exploration_type(mode):
-        rollout = env.rollout(
-            max_steps, policy, break_when_any_done=False
-        )  # what follows a first end is not counted
+        rollout = env.rollout(max_steps, policy, break_when_any_done=False)
     counted, ends = first_episode(rollout["next", "done"])
     if not keeps_episodes(rollout):
-        reward = rollout["next", "agents", "reward"].sum(-2)
-        rollout["next", "episode", "return"] = (reward * counted).cumsum(1)
-        rollout["next", "episode", "length"] = counted.float().cumsum(1)
+        add_statistics(rollout, counted)
     whole = ~(ends & interrupted(rollout)).any(1, keepdim=True)  # [B, 1, 1]
     if not whole.all():
-        warnings.warn(
-            _left_out(int((~whole).sum()), len(whole)), stacklevel=3
-        )  # 2 is torch.no_grad
+        message = interruption_warning(int((~whole).sum()), len(whole))
+        warnings.warn(message, stacklevel=3)  # level 2 is torch.no_grad
     sums = episode_sums(rollout, counted & whole, ends)
-    return episode_metrics({k: float(v) for k, v in sums.items()}), rollout
+    return episode_metrics({name: float(value) for name, value in sums.items()}), rollout
 
 
-def _left_out(broken: int, number: int) -> str:
+def add_statistics(rollout: TensorDictBase, counted: Tensor) -> None:
+    """Write return and length so far of the first episodes into a rollout `[B, T]`."""
+    reward = rollout["next", "agents", "reward"].sum(-2)
+    rollout["next", "episode", "return"] = (reward * counted).cumsum(1)
+    rollout["next", "episode", "length"] = counted.float().cumsum(1)
+
+
+def interruption_warning(broken: int, number: int) -> str:
+    """The warning for `broken` interrupted episodes out of `number`."""
     left = "they are left out of the means" if broken < number else "there is no return to report"
-    return f"{broken} of {number} evaluation episodes were interrupted by a fault of the environment; {left}"
+    return (
+        f"{broken} of {number} evaluation episodes were interrupted by a fault of the "
+        f"environment; {left}"
+    )
 
 
-def first_episode(done: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(steps of the first episode, its last step), bool `[B, T, 1]` each, of rollouts that start with an episode."""
+def first_episode(done: Tensor) -> tuple[Tensor, Tensor]:
+    """Which steps of rollouts that start with an episode belong to the first episode.
+
+    Args:
+        done: bool `[B, T, 1]`.
+
+    Returns:
+        The steps of the first episode and its last step, bool `[B, T, 1]` each. An episode that
+        goes on at step T counts as ended there.
+    """
     counted = (done.cumsum(1) - done.int()) == 0
     ends = counted & done
     ends[:, -1] |= counted[:, -1]
@@ -55,49 +85,68 @@ def first_episode(done: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def keeps_episodes(rollout: TensorDictBase) -> bool:
+    """Whether the environment wrote `episode` statistics into this rollout."""
     return ("next", "episode", "return") in rollout.keys(True, True)
 
 
-def interrupted(rollout: TensorDictBase) -> torch.Tensor:
-    """bool `[B, T, 1]`: an episode that ends here has been cut short by a fault."""
+def interrupted(rollout: TensorDictBase) -> Tensor:
+    """Whether a fault has cut short the episode of each step, bool `[B, T, 1]`."""
     found = rollout["next"].get(("episode", INTERRUPTED), None)
-    return torch.zeros_like(rollout["next", "done"]) if found is None else found > 0
+    if found is None:
+        return torch.zeros_like(rollout["next", "done"])
+    return found > 0
 
 
 def episode_sums(
-    rollout: TensorDictBase, counted: torch.Tensor | None = None, ends: torch.Tensor | None = None
-) -> dict[str, torch.Tensor]:
-    """Sums that add up over processes: rewards and entries, and the statistics of every episode that came to its end.
+    rollout: TensorDictBase, counted: Tensor | None = None, ends: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Sums from which `episode_metrics` computes means; sums of several processes can be added.
 
-    counted, ends: bool `[B, T, 1]`, steps that count and steps at which an episode counts as ended; by default all, and
-    those that are done. Episodes that were interrupted are only counted.
+    Args:
+        rollout: `[B, T]`.
+        counted: bool `[B, T, 1]`, steps whose rewards count; None counts all.
+        ends: bool `[B, T, 1]`, steps at which an episode counts as ended; None means `done`.
+
+    Returns:
+        `reward` and `entries`, their number; and if the environment writes `episode` statistics,
+        `episodes`, the number of ended and uninterrupted episodes, and `episode/NAME`, the sum of
+        each statistic over these. `episode/interrupted` counts the interrupted episodes.
     """
-    reward, done = rollout["next", "agents", "reward"], rollout["next", "done"]
+    reward = rollout["next", "agents", "reward"]
+    done = rollout["next", "done"]
     steps = torch.ones_like(done) if counted is None else counted
     sums = {
         "reward": (reward * steps.unsqueeze(-2)).sum(),
         "entries": steps.sum().float() * reward.shape[-2],
     }
-    if keeps_episodes(rollout):
-        ends, broken = done if ends is None else ends, interrupted(rollout)
-        whole = ends & ~broken
-        sums["episodes"] = whole.sum().float()
-        for name, value in rollout["next", "episode"].items():
-            sums[f"episode/{name}"] = (value * (ends if name == INTERRUPTED else whole)).sum()
+    if not keeps_episodes(rollout):
+        return sums
+    ends = done if ends is None else ends
+    whole = ends & ~interrupted(rollout)
+    sums["episodes"] = whole.sum().float()
+    for name, value in rollout["next", "episode"].items():
+        rows = ends if name == INTERRUPTED else whole
+        sums[f"episode/{name}"] = (value * rows).sum()
     return sums
 
 
 def episode_metrics(sums: Mapping[str, float]) -> dict[str, float]:
-    """`reward/agent_step`: mean over steps and agents; `return/team`: mean over episodes of Σ_t Σ_i r_i; the rest.
+    """Means from the sums of `episode_sums`.
 
-    What there is nothing of to average is left out: a NaN among the metrics would be taken for a score.
+    A mean over nothing is left out, because NaN among the metrics could be mistaken for a score.
+
+    Returns:
+        `reward/agent_step`: mean of r_i over steps and agents; `return/team`: mean over episodes
+        of Σ_t Σ_i r_i; `episode/NAME`: means of the other statistics. `episode/interrupted` is
+        the share of all ended episodes.
     """
     means = {"reward/agent_step": (sums["reward"], sums["entries"])}
-    whole, broken = sums.get("episodes", 0.0), sums.get(f"episode/{INTERRUPTED}", 0.0)
+    whole = sums.get("episodes", 0.0)
+    broken = sums.get(f"episode/{INTERRUPTED}", 0.0)
     for name, value in sums.items():
-        if name.startswith("episode/"):
-            count = (
-                whole + broken if name == f"episode/{INTERRUPTED}" else whole
-            )  # a share of all that ended
-            means["return/team" if name == "episode/return" else name] = (value, count)
+        if not name.startswith("episode/"):
+            continue
+        count = whole + broken if name == f"episode/{INTERRUPTED}" else whole
+        metric = "return/team" if name == "episode/return" else name
+        means[metric] = (value, count)
     return {name: value / count for name, (value, count) in means.items() if count}

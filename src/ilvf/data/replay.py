@@ -1,8 +1,9 @@
-"""A replay buffer that survives: TorchRL's in memory, and every rollout once as a file beside the checkpoints.
+"""A replay buffer that can be resumed: TorchRL's buffer in memory, and one file per rollout.
 
-A checkpoint of a buffer of gigabytes at the end of every iteration would cost more than the training. So each rollout
-is written when it is collected, before any checkpoint that refers to it; a checkpoint holds the names of the files, in
-their places, and the place that is written next. Files that no longer count are deleted once a newer checkpoint exists.
+Saving a buffer of gigabytes in every checkpoint would cost more than the training. Each rollout is
+therefore written to a file once, when it is collected and before any checkpoint refers to it. A
+checkpoint holds only the names of the files in the order of the ring, and the next position.
+Files that neither the buffer nor the newest checkpoint needs are deleted.
 """
 
 import pickle
@@ -18,17 +19,19 @@ from torchrl.data.replay_buffers.samplers import RandomSampler
 
 from ilvf.errors import UsageError, require
 
-FOLDER = "buffer"
+FOLDER = "buffer"  # of a run, beside its checkpoints
+MISSING_ADVICE = "resume from the run's newest checkpoint, or begin a new run"
 
 
 class Replay:
-    """A ring of `pieces` rollouts of `rows` transitions each, sampled uniformly.
+    """A ring buffer of `pieces` rollouts of `rows` transitions each, sampled uniformly.
 
     Args:
-        pieces, rows: how many rollouts, and the transitions of each.
+        pieces: rollouts that the buffer holds.
+        rows: transitions of each rollout.
         device: where the transitions are kept.
-        folder: where every rollout is written; None keeps them in memory only.
-        rank: of this process, which begins the names of its files.
+        folder: where each rollout is written to a file; None keeps rollouts in memory only.
+        rank: of this process; the names of its files begin with it.
     """
 
     def __init__(
@@ -39,14 +42,18 @@ class Replay:
         folder: Path | None = None,
         rank: int = 0,
     ):
-        self.pieces, self.rows, self.device = pieces, rows, device
-        self.folder, self.rank = folder, rank
-        self.files: list[str] = []  # file of every place that has been written
-        self.position, self.written = 0, 0  # next place, rollouts written in all
-        self._saved: set[str] | None = None
-        self._token = uuid.uuid4().hex[
-            :6
-        ]  # a run that goes on from an older checkpoint overwrites nothing
+        self.pieces = pieces
+        self.rows = rows
+        self.device = device
+        self.folder = folder
+        self.rank = rank
+        self.files: list[str] = []  # file name of each occupied position of the ring
+        self.position = 0  # of the ring, where the next rollout goes
+        self.written = 0  # rollouts written since the run began
+        self._saved: set[str] | None = None  # files that the newest checkpoint refers to
+        # Part of the file names, so that a run that resumes from an older checkpoint does not
+        # overwrite files of the newer one.
+        self._token = uuid.uuid4().hex[:6]
         storage = LazyTensorStorage(pieces * rows, device=device)
         self.buffer = ReplayBuffer(storage=storage, sampler=RandomSampler())
 
@@ -54,14 +61,15 @@ class Replay:
         return len(self.buffer)
 
     def add(self, batch: TensorDictBase) -> None:
-        """Write one rollout, `[rows]`, over the oldest."""
+        """Add one rollout `[rows]`; a full buffer drops its oldest rollout."""
         content = batch.contiguous().to_dict()
         name = f"{self.rank}-{self.written:06d}-{self._token}.pt"
         if self.folder is not None:
             write(self.folder / name, content)
         self.buffer.extend(self._batch(content))
-        self.files[self.position : self.position + 1] = [name]
-        self.position, self.written = (self.position + 1) % self.pieces, self.written + 1
+        self.files[self.position : self.position + 1] = [name]  # appends while the ring fills
+        self.position = (self.position + 1) % self.pieces
+        self.written += 1
 
     def sample(self, size: int) -> TensorDictBase:
         """`size` transitions, drawn uniformly with replacement."""
@@ -69,7 +77,7 @@ class Replay:
 
     # ------------------------------------------------------------------ files
     def state(self) -> dict[str, Any]:
-        """What a checkpoint must hold to find everything again."""
+        """The part of a checkpoint from which `restore` finds the files again."""
         files = self.files if self.folder is not None else []
         self._saved = set(files)
         return {
@@ -80,27 +88,39 @@ class Replay:
         }
 
     def restore(self, state: dict[str, Any], source: Path) -> None:
-        """Fill the buffer from the files in `source`, every rollout in its place (or the newest that find one)."""
-        files, position = list(state["files"]), state["position"]
+        """Fill the buffer from files.
+
+        A buffer of the size that was saved gets every rollout at its position. A smaller one gets
+        the newest rollouts.
+
+        Args:
+            state: what `state()` returned.
+            source: folder of the files; they are copied to `folder` if that is another one.
+
+        Raises:
+            UsageError: the state has no files, or a file is missing, truncated or of another size.
+        """
+        files = list(state["files"])
+        position = state["position"]
         require(bool(files), "the checkpoint was saved without its replay buffer; begin a new run")
         if state["pieces"] != self.pieces:
-            files = (
-                files[position:] + files[:position] if len(files) == state["pieces"] else files
-            )[-self.pieces :]
+            full = len(files) == state["pieces"]
+            oldest_first = files[position:] + files[:position] if full else files
+            files = oldest_first[-self.pieces :]
             position = len(files) % self.pieces
         for name in files:
-            content = read_rollout(source / name, self.device)
-            batch = self._batch(content)
-            self.buffer.extend(batch)
+            self.buffer.extend(self._batch(read_rollout(source / name, self.device)))
             if self.folder is not None and source.resolve() != self.folder.resolve():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source / name, self.folder / name)
-        self.files, self.position, self.written = files, position, state["written"]
+        self.files = files
+        self.position = position
+        self.written = state["written"]
         writer = self.buffer.writer
         writer.load_state_dict({**writer.state_dict(), "_cursor": position * self.rows})
 
     def prune(self) -> None:
-        """Delete the files of this process that neither the newest checkpoint nor the buffer has."""
+        """Delete files of this process that neither the buffer nor the newest checkpoint needs."""
         if self.folder is None or self._saved is None:
             return
         for path in self.folder.glob(f"{self.rank}-*"):
@@ -108,23 +128,28 @@ class Replay:
                 path.unlink(missing_ok=True)
 
     def _batch(self, content: dict[str, Any]) -> TensorDict:
+        """The content of a file as a tensordict `[rows]`."""
         batch = TensorDict(content, device=self.device).auto_batch_size_(1)
         require(
             len(batch) == self.rows,
-            f"the replay buffer's files are of rollouts of {len(batch)} transitions, this run's have {self.rows}; "
-            "leave out algorithm.num_envs and algorithm.rollout_steps",
+            f"the replay buffer's files are of rollouts of {len(batch)} transitions, this run's "
+            f"have {self.rows}; leave out algorithm.num_envs and algorithm.rollout_steps",
         )
         return batch
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Beside the target and renamed, so that a kill at any moment leaves a whole file or none."""
+    """Write a file under a temporary name and rename it, so that a file is complete or absent.
+
+    Raises:
+        UsageError: the file cannot be written, for example because the disk is full.
+    """
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(content, part)
         part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as the latter
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         reason = str(error).splitlines()[0]
         raise UsageError(
             f"the replay buffer's file {path} cannot be written ({reason}); make room and resume"
@@ -134,21 +159,33 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def read_rollout(
     path: Path, device: torch.device | str = "cpu", *, check: bool = False
 ) -> dict[str, Any]:
-    """The content of one file; with `check` only so much of it is read as shows that it is whole."""
-    advice = "resume from the run's newest checkpoint, or begin a new run"
-    require(path.is_file(), f"the replay buffer's file {path} is missing; {advice}")
+    """The content of one file.
+
+    Args:
+        path: the file.
+        device: where its tensors are loaded to.
+        check: memory-map the file on the CPU, which reads only enough to see that it is complete.
+
+    Raises:
+        UsageError: the file is missing or truncated.
+    """
+    require(path.is_file(), f"the replay buffer's file {path} is missing; {MISSING_ADVICE}")
+    place = "cpu" if check else device
     try:
-        return torch.load(
-            path, map_location="cpu" if check else device, weights_only=True, mmap=check
-        )
+        return torch.load(path, map_location=place, weights_only=True, mmap=check)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
-            f"the replay buffer's file {path} cannot be read, it is truncated ({reason}); {advice}"
-        ) from (error)
+            f"the replay buffer's file {path} cannot be read, it is truncated ({reason}); "
+            f"{MISSING_ADVICE}"
+        ) from error
 
 
 def folder_of(checkpoint: Path) -> Path:
-    """Where the files of a checkpoint are: in the folder of its run, or beside a copy."""
-    run = checkpoint.parent
-    return (run.parent if run.name == "checkpoints" else run) / FOLDER
+    """Folder of a checkpoint's buffer files.
+
+    It is in the run's folder, or beside a checkpoint that was copied out of its run.
+    """
+    folder = checkpoint.parent
+    run = folder.parent if folder.name == "checkpoints" else folder
+    return run / FOLDER

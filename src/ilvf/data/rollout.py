@@ -1,4 +1,4 @@
-"""From environments to minibatches: one pass over a loader is one iteration of an algorithm."""
+"""Loaders that collect rollouts and yield minibatches; one pass over a loader is one iteration."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,10 @@ from torchrl.envs import EnvBase
 
 
 def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Collector:
-    """A TorchRL collector that yields rollouts `[B, steps]` for ever, with as little overhead per step as it has."""
+    """A TorchRL collector that yields rollouts `[B, steps]` without end.
+
+    Options that cost time in every step (trajectory ids, buffers, synchronization) are off.
+    """
     return Collector(
         env,
         policy,
@@ -26,12 +29,14 @@ def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Co
 
 
 class RolloutLoader:
-    """A sized iterable whose every pass collects afresh and yields `epochs × minibatches` shuffled minibatches.
+    """On-policy loader: each pass collects one rollout and yields `epochs × minibatches` batches.
 
     Args:
-        collect: returns the flat batch `[frames]` of a new rollout, advantages included.
-        epochs, minibatches: passes over the batch, and pieces of each pass.
-        renew: called with the batch before every pass but the first.
+        collect: returns the flat batch `[frames]` of a new rollout, including advantages.
+        epochs: passes over the batch.
+        minibatches: parts that the batch is split into, shuffled anew in every epoch.
+        renew: called with the batch before every epoch but the first, for example to recompute
+            advantages; None skips it.
     """
 
     def __init__(
@@ -42,12 +47,10 @@ class RolloutLoader:
         minibatches: int,
         renew: Callable[[TensorDictBase], object] | None = None,
     ):
-        self.collect, self.epochs, self.minibatches, self.renew = (
-            collect,
-            epochs,
-            minibatches,
-            renew,
-        )
+        self.collect = collect
+        self.epochs = epochs
+        self.minibatches = minibatches
+        self.renew = renew
 
     def __len__(self) -> int:
         return self.epochs * self.minibatches
@@ -55,24 +58,26 @@ class RolloutLoader:
     def __iter__(self) -> Iterator[TensorDictBase]:
         batch = self.collect()
         for epoch in range(self.epochs):
-            if epoch and self.renew is not None:
+            if epoch > 0 and self.renew is not None:
                 self.renew(batch)
             yield from shuffled(batch, self.minibatches)
 
 
 class ReplayLoader:
-    """A sized iterable whose every pass collects once and then yields `updates` minibatches of earlier transitions.
+    """Off-policy loader: each pass collects once and yields `updates` replayed minibatches.
 
     Args:
-        collect: puts new transitions into a buffer.
-        sample: draws a minibatch from it.
+        collect: collects new transitions and adds them to a buffer.
+        sample: draws a minibatch from the buffer.
         updates: minibatches of each pass.
     """
 
     def __init__(
         self, collect: Callable[[], object], sample: Callable[[], TensorDictBase], *, updates: int
     ):
-        self.collect, self.sample, self.updates = collect, sample, updates
+        self.collect = collect
+        self.sample = sample
+        self.updates = updates
 
     def __len__(self) -> int:
         return self.updates
@@ -84,7 +89,11 @@ class ReplayLoader:
 
 
 def shuffled(batch: TensorDictBase, pieces: int) -> Iterator[TensorDictBase]:
-    """The rows of a flat batch in random order, in `pieces` parts; the batch itself where order does not matter."""
+    """The rows of a flat batch in random order, in `pieces` parts of nearly equal size.
+
+    With one piece the batch itself is yielded, unshuffled: the order of rows does not change a
+    full-batch loss.
+    """
     if pieces == 1:
         yield batch
         return

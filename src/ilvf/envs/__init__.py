@@ -1,10 +1,13 @@
-"""Where the data comes from: one scenario a file."""
+"""Environments: batched TorchRL environments, one file or folder each."""
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ilvf.envs.options import declaration_of
 from ilvf.errors import require
 from ilvf.lazy import lazily
+from ilvf.options import configure
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from ilvf.envs.cacc.env import CACC
     from ilvf.envs.capture_prey.env import CapturePrey
     from ilvf.envs.check import EnvFacts, check_env
-    from ilvf.envs.encircle import Encircle
+    from ilvf.envs.encircle.env import Encircle
     from ilvf.envs.graphs import value_graph
     from ilvf.envs.pettingzoo.env import PettingZoo
     from ilvf.envs.pettingzoo.export import as_pettingzoo
@@ -38,13 +41,6 @@ __all__ = [
     "value_graph",
 ]
 
-SCENARIOS = {  # name → (module, class)
-    "encircle": ("encircle", "Encircle"),
-    "capture_prey": ("capture_prey.env", "CapturePrey"),
-    "cacc": ("cacc.env", "CACC"),
-    "tabular": ("tabular.env", "Tabular"),
-}
-TRAFFIC = ("large_grid", "monaco", "sumo")  # scenarios on SUMO, see `ilvf.envs.traffic`
 PETTINGZOO = "pettingzoo"
 
 __getattr__ = lazily(
@@ -53,7 +49,7 @@ __getattr__ = lazily(
         "base": ["BatchedEnv"],
         "graphs": ["value_graph"],
         "check": ["check_env", "EnvFacts"],
-        "encircle": ["Encircle"],
+        "encircle.env": ["Encircle"],
         "capture_prey.env": ["CapturePrey"],
         "cacc.env": ["CACC"],
         "tabular.env": ["Tabular"],
@@ -71,30 +67,37 @@ def make_env(
     num_envs: int = 1,
     seed: int | None = None,
     device: "torch.device | str" = "cpu",
-    **kwargs: Any,
+    **options: Any,
 ) -> "EnvBase":
-    """The environment called `name`, `num_envs` copies of it; `kwargs` are its constructor's own arguments.
+    """`num_envs` copies of the environment called `name`, as one batched TorchRL environment.
 
-    `pettingzoo/package.module` is a PettingZoo parallel environment, see `ilvf.envs.pettingzoo`.
+    Args:
+        name: a declared environment (`ilvf.envs.options`), or `pettingzoo/package.module`, a
+            PettingZoo parallel environment.
+        num_envs: B, copies that are stepped side by side.
+        seed: of the environment; None draws one from torch's generator.
+        device: where its tensors are.
+        **options: fields of the environment's option dataclass.
+
+    Raises:
+        UsageError: an unknown name or option, or a value out of bounds.
     """
     if name == PETTINGZOO or name.startswith(f"{PETTINGZOO}/"):
-        from ilvf.envs.pettingzoo.env import PettingZoo
+        options["task"] = pettingzoo_task(name, options)
+        name = PETTINGZOO
+    declared = declaration_of(name)
+    values = configure(declared.options, options, f"env={name}")
+    module, _, function = declared.make.partition(":")
+    make = getattr(importlib.import_module(module), function)
+    return make(num_envs=num_envs, seed=seed, device=device, **vars(values))
 
-        task = kwargs.pop("task", None) or name.removeprefix(PETTINGZOO).removeprefix("/")
-        require(
-            bool(task),
-            f"{name} needs a task: {PETTINGZOO}/package.module, such as {PETTINGZOO}/mpe2.simple_spread_v3",
-        )
-        return PettingZoo(task, num_envs=num_envs, seed=seed, device=device, **kwargs)
-    if name in TRAFFIC:
-        from ilvf.envs.traffic.simulator.simulation import require_sumo
 
-        require_sumo(f"env={name}")
-        from ilvf.envs.traffic.batched import make_traffic
-
-        return make_traffic(name, num_envs=num_envs, seed=seed, device=device, **kwargs)
-    known = ", ".join((*SCENARIOS, *TRAFFIC, f"{PETTINGZOO}/TASK"))
-    require(name in SCENARIOS, f"env={name!r} is not known; choose one of {known}")
-    module, scenario = SCENARIOS[name]
-    make = getattr(importlib.import_module(f"{__name__}.{module}"), scenario)
-    return make(num_envs=num_envs, seed=seed, device=device, **kwargs)
+def pettingzoo_task(name: str, options: Mapping[str, Any]) -> str:
+    """The task of `pettingzoo/TASK`, or of `pettingzoo` with the option `task`."""
+    task = options.get("task") or name.removeprefix(PETTINGZOO).removeprefix("/")
+    require(
+        bool(task),
+        f"{name} needs a task: {PETTINGZOO}/package.module, "
+        f"such as {PETTINGZOO}/mpe2.simple_spread_v3",
+    )
+    return task

@@ -58,7 +58,7 @@ def declaration_of(name: str) -> Declaration:
     return ENVIRONMENTS[name]
 
 
-@environment("encircle", "ilvf.envs.encircle:Encircle", contract={"n_agents": 6})
+@environment("encircle", "ilvf.envs.encircle.env:Encircle", contract={"n_agents": 6})
 @dataclass
 class EncircleOptions(Options):
     """MPE Encircle: agents surround a target in ring order."""

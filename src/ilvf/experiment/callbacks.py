@@ -1,7 +1,7 @@
-"""What happens around the training loop: one progress bar over iterations, and a clean stop."""
+"""Callbacks of a run: one progress bar over iterations, and a clean stop."""
 
 import signal
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -11,7 +11,11 @@ from tqdm.auto import tqdm
 class IterationBar(ProgressBar):
     """One bar over all iterations, with the team's return and the speed."""
 
-    SHOWN = {"return/team": "return", "eval/return/team": "eval", "time/frames_per_s": "frames/s"}
+    SHOWN: ClassVar = {
+        "return/team": "return",
+        "eval/return/team": "eval",
+        "time/frames_per_s": "frames/s",
+    }
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,31 +58,28 @@ class IterationBar(ProgressBar):
     def _show(self, trainer: Trainer) -> None:
         assert self.bar is not None
         known = trainer.callback_metrics
-        self.bar.set_postfix(
-            {name: f"{known[key]:.1f}" for key, name in self.SHOWN.items() if key in known},
-            refresh=False,
-        )
+        shown = {name: f"{known[key]:.1f}" for key, name in self.SHOWN.items() if key in known}
+        self.bar.set_postfix(shown, refresh=False)
         self.bar.update(trainer.current_epoch - self.bar.n)
 
 
 class CleanStop(Callback):
-    """SIGINT and SIGTERM finish the iteration, whose checkpoint is then saved; a second signal stops at once."""
+    """SIGINT and SIGTERM stop the run after its iteration, which is saved.
+
+    A second signal stops at once.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        for number in (
-            signal.SIGINT,
-            signal.SIGTERM,
-        ):  # Lightning puts the old handlers back when fit ends
+        for number in (signal.SIGINT, signal.SIGTERM):  # Lightning restores the old handlers
             signal.signal(number, lambda n, _: self._ask(n, trainer, module))
 
     def _ask(self, number: int, trainer: Trainer, module: Any) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
-        self.signal, module.stop_requested = number, True
+        self.signal = number
+        module.stop_requested = True
         if trainer.is_global_zero:
-            tqdm.write(
-                "stopping at the end of this iteration, with a checkpoint (again: stop at once)"
-            )
+            tqdm.write("stopping after this iteration, with a checkpoint (again: stop at once)")

@@ -7,17 +7,23 @@ import subprocess
 import psutil
 import torch
 
-PACKAGES = ("ilvf", "torch", "torchrl", "tensordict", "lightning", "mlflow", "pettingzoo", "numpy")
+PACKAGES = (
+    "ilvf",
+    "torch",
+    "torchrl",
+    "tensordict",
+    "lightning",
+    "mlflow",
+    "pettingzoo",
+    "numpy",
+)
 
 
 def code_version() -> dict[str, str]:
-    """Git commit and whether the tree has uncommitted changes, of the working directory; package versions."""
+    """Package versions, and the git commit of the working directory and whether it is clean."""
     versions = {f"version.{name}": _version(name) for name in PACKAGES}
-    return {
-        "git.sha": _git("rev-parse", "HEAD"),
-        "git.dirty": str(bool(_git("status", "--porcelain"))),
-        **versions,
-    }
+    dirty = bool(_git("status", "--porcelain"))
+    return {"git.sha": _git("rev-parse", "HEAD"), "git.dirty": str(dirty), **versions}
 
 
 def machine() -> dict[str, str]:
@@ -40,9 +46,11 @@ def _version(name: str) -> str:
 
 
 def _git(*args: str) -> str:
+    """The output of a git command; empty if it fails."""
     try:
-        return subprocess.run(
+        found = subprocess.run(
             ["git", *args], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
+    return found.stdout.strip()

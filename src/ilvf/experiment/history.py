@@ -1,6 +1,7 @@
-"""Reading runs back from the MLflow store, to compare them."""
+"""Learning curves of finished runs, read from the MLflow store."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -8,7 +9,8 @@ from mlflow.tracking import MlflowClient
 
 from ilvf.errors import UsageError, require
 
-RUN_ONLY = (
+NOT_COMPARED = (  # config keys that do not distinguish groups of runs
+    "recipe",
     "seed",
     "seeds",
     "out",
@@ -17,6 +19,7 @@ RUN_ONLY = (
     "trainer.progress",
     "trainer.accelerator",
 )
+Groups = dict[str, list[pd.Series]]
 
 
 def read_runs(
@@ -25,50 +28,91 @@ def read_runs(
     metric: str,
     where: str | None = None,
     by: Sequence[str] | None = None,
-) -> dict[str, list[pd.Series]]:
-    """Learning curves of all finished runs: label → one series (frames → value) per run, ordered by seed.
+) -> Groups:
+    """Learning curves of all finished runs, grouped.
 
-    A label is made of the config keys in `by`; without them, of the recipe and of those keys that differ between runs
-    of the same recipe. Of several runs with the same label and seed the newest counts. A series is named by its seed.
+    Args:
+        uri: of the store.
+        experiment: name of the MLflow experiment.
+        metric: name of the logged metric.
+        where: MLflow filter of the runs.
+        by: config keys whose values label a group; None labels by the recipe and by the keys that
+            differ between runs of the same recipe.
+
+    Returns:
+        label → one series (frames → value) per run, named and ordered by seed. Of several runs
+        with the same label and seed the newest counts.
+
+    Raises:
+        UsageError: no such experiment, a wrong filter, or an unknown key.
     """
     client = MlflowClient(uri)
-    found = client.get_experiment_by_name(experiment)
-    known = ", ".join(e.name for e in client.search_experiments())
-    if found is None:
-        raise UsageError(f"no experiment {experiment!r} in {uri}; it has {known}")
-    query = " and ".join(["attributes.status = 'FINISHED'", *([where] if where else [])])
-    try:
-        found_runs = client.search_runs(
-            [found.experiment_id], query, max_results=5000, order_by=["attributes.start_time ASC"]
-        )
-    except MlflowException as error:
-        raise UsageError(
-            f"compare.where={where!r} is no MLflow filter: {str(error).splitlines()[0]}"
-        ) from error
-    runs = [run for run in found_runs if "seed" in run.data.params]
-    params = pd.DataFrame([r.data.params for r in runs])
-    unknown = [k for k in by or () if k not in params]
+    runs = _finished_runs(client, uri, experiment, where)
+    params = pd.DataFrame([run.data.params for run in runs])
+    unknown = [key for key in by or () if key not in params]
     require(not unknown, f"compare.by: {unknown} are not config keys of these runs")
-    recipes = params["recipe"] if "recipe" in params else pd.Series([experiment] * len(params))
-    recipes = recipes.fillna(experiment)
-    keys = {r: list(by) if by else _differing(params[recipes == r]) for r in recipes.unique()}
+    labels = _labels(params, experiment, by)
     curves: dict[tuple[str, int], pd.Series] = {}
-    for run, recipe in zip(runs, recipes, strict=True):
-        parts = [] if by else [recipe]
-        parts += [f"{k.rpartition('.')[2]}={run.data.params.get(k, '-')}" for k in keys[recipe]]
+    for run, label in zip(runs, labels, strict=True):
         history = client.get_metric_history(run.info.run_id, metric)
-        if history:
-            seed = int(run.data.params["seed"])
-            points = pd.Series({m.step: m.value for m in history}, name=seed).sort_index()
-            curves[", ".join(parts), seed] = points
-    groups: dict[str, list[pd.Series]] = {}
+        if not history:
+            continue
+        seed = int(run.data.params["seed"])
+        points = pd.Series({point.step: point.value for point in history}, name=seed)
+        curves[label, seed] = points.sort_index()
+    groups: Groups = {}
     for label, seed in sorted(curves):
         groups.setdefault(label, []).append(curves[label, seed])
     return groups
 
 
+def _finished_runs(client: MlflowClient, uri: str, experiment: str, where: str | None) -> list[Any]:
+    """Finished runs of an experiment that have a seed, oldest first."""
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        known = ", ".join(e.name for e in client.search_experiments())
+        raise UsageError(f"no experiment {experiment!r} in {uri}; it has {known}")
+    query = "attributes.status = 'FINISHED'"
+    if where:
+        query = f"{query} and {where}"
+    try:
+        runs = client.search_runs(
+            [found.experiment_id],
+            query,
+            max_results=5000,
+            order_by=["attributes.start_time ASC"],
+        )
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"compare.where={where!r} is no MLflow filter: {reason}") from error
+    return [run for run in runs if "seed" in run.data.params]
+
+
+def _labels(params: pd.DataFrame, experiment: str, by: Sequence[str] | None) -> list[str]:
+    """The group of every run, for a table with a row per run and a column per config key."""
+    if params.empty:
+        return []
+    if "recipe" in params:
+        recipes = params["recipe"].fillna(experiment)
+    else:
+        recipes = pd.Series([experiment] * len(params))
+    labels = []
+    keys = {
+        recipe: list(by or _differing(params[recipes == recipe])) for recipe in recipes.unique()
+    }
+    for (_, row), recipe in zip(params.iterrows(), recipes, strict=True):
+        parts = [] if by else [recipe]
+        for key in keys[recipe]:
+            value = row.get(key)
+            parts.append(f"{key.rpartition('.')[2]}={'-' if pd.isna(value) else value}")
+        labels.append(", ".join(parts))
+    return labels
+
+
 def _differing(params: pd.DataFrame) -> list[str]:
     """The config keys whose values differ between these runs."""
-    return [
-        c for c in params if c not in (*RUN_ONLY, "recipe") and params[c].nunique(dropna=False) > 1
-    ]
+    differing = []
+    for key in params:
+        if key not in NOT_COMPARED and params[key].nunique(dropna=False) > 1:
+            differing.append(key)
+    return differing

@@ -4,17 +4,19 @@ import ctypes
 import os
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+M_TRIM_THRESHOLD = -1  # constants of malloc.h
+M_MMAP_MAX = -4
 
 
 def keep_memory() -> None:
-    """Ask glibc not to return freed blocks to the system, and torch for huge pages (Linux; elsewhere nothing happens).
+    """Ask glibc to keep freed blocks, and torch for huge pages; does nothing outside Linux.
 
-    Without it every tensor above some megabytes is mapped, faulted in page by page and unmapped again at each use,
-    which costs a quarter or more of an update on the CPU. Call it before the first large tensor; `MALLOC_*` variables
-    win.
+    Otherwise every tensor above some megabytes is mapped, faulted in page by page and unmapped at
+    each use, which costs a quarter or more of an update on the CPU. Call it before the first large
+    tensor. `MALLOC_*` environment variables take precedence.
     """
-    if not sys.platform.startswith("linux") or any(k.startswith("MALLOC_") for k in os.environ):
+    configured = any(name.startswith("MALLOC_") for name in os.environ)
+    if configured or not sys.platform.startswith("linux"):
         return
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     libc = ctypes.CDLL(None)

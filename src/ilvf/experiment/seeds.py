@@ -1,7 +1,8 @@
-"""Several runs of one recipe, a process per seed."""
+"""Several runs that differ in their seed, a process per seed."""
 
 import datetime
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,12 +12,19 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ilvf.errors import UsageError, require
-from ilvf.experiment.command_line import Config
+from ilvf.errors import require
+from ilvf.experiment.config import Config
+from ilvf.experiment.folder import make_folder
+
+Job = tuple[Sequence[str], int, Path]  # arguments, seed, log file
 
 
 def parse_seeds(text: str | int) -> list[int]:
-    """`0-4` or `0,3,7` → the seeds."""
+    """`0-4` or `0,3,7` → the seeds.
+
+    Raises:
+        UsageError: the text is no list of seeds.
+    """
     seeds: list[int] = []
     try:
         for part in str(text).split(","):
@@ -28,61 +36,78 @@ def parse_seeds(text: str | int) -> list[int]:
     return seeds
 
 
-def run_seeds(cfg: Config) -> None:
-    """One process per seed, as many at a time as there are cores; every run's output goes to `out/logs`."""
-    require(cfg["resume"] is None, "seeds and resume cannot be combined; resume each run by itself")
-    seeds, logs = parse_seeds(cfg["seeds"]), Path(cfg["out"]) / "logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"out={cfg['out']}: the folder {logs} cannot be made ({error.strerror})"
-        ) from error
+def run_seeds(config: Config) -> None:
+    """Run this command once per seed, as many at a time as there are cores.
+
+    The output of each run goes to `out/logs`.
+
+    Raises:
+        UsageError: a run has failed; names its log.
+    """
+    require(config.resume is None, "seeds and resume cannot be combined; resume each run by itself")
+    seeds = parse_seeds(config.seeds)
+    logs = Path(config.out) / "logs"
+    make_folder(logs, f"out={config.out}")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    args = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    arguments = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
+    jobs = [(arguments, seed, logs / f"{stamp}-s{seed}.log") for seed in seeds]
+    failed = _run_or_stop(jobs)
+    require(
+        not failed,
+        f"{len(failed)} of {len(seeds)} runs failed; see {', '.join(map(str, failed))}",
+    )
+    print(f"compare them by   {shlex.join(['ilvf', 'compare', f'out={config.out}'])}")
+
+
+def _run_or_stop(jobs: list[Job]) -> list[Path]:
+    """Run all jobs; on Ctrl-C or SIGTERM let them finish their iteration and save."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     running: dict[Path, subprocess.Popen[bytes]] = {}
     try:
-        failed = _run_all([(args, seed, logs / f"{stamp}-s{seed}.log") for seed in seeds], running)
+        return _run_all(list(jobs), running)
     except KeyboardInterrupt:
         for process in running.values():
-            process.send_signal(signal.SIGINT)  # they finish their iteration and save
+            process.send_signal(signal.SIGINT)
         for process in running.values():
             process.wait()
         raise SystemExit(130) from None
-    require(
-        not failed, f"{len(failed)} of {len(seeds)} runs failed; see {', '.join(map(str, failed))}"
-    )
-    print(f"compare them by   python {Path(sys.argv[0]).parent / 'compare.py'} out={cfg['out']}")
 
 
-def _run_all(
-    waiting: list[tuple[Sequence[str], int, Path]], running: dict[Path, "subprocess.Popen[bytes]"]
-) -> list[Path]:
-    """Keep every core busy until all are done; the logs of those that failed."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    )
+def _run_all(waiting: list[Job], running: dict[Path, "subprocess.Popen[bytes]"]) -> list[Path]:
+    """Keep every core busy until all jobs are done; the logs of those that failed."""
     failed = []
     with tqdm(total=len(waiting), unit="run") as bar:
         while waiting or running:
-            while waiting and len(running) < cores:
+            while waiting and len(running) < cores():
                 job = waiting.pop(0)
                 running[job[2]] = _start(*job)
             time.sleep(0.2)
-            for log in [k for k, p in running.items() if p.poll() is not None]:
-                if code := running.pop(log).returncode:
+            ended = [log for log, process in running.items() if process.poll() is not None]
+            for log in ended:
+                code = running.pop(log).returncode
+                if code:
                     failed.append(log)
                     tqdm.write(f"a run ended with exit code {code}: {log}")
                 bar.update()
     return failed
 
 
-def _start(args: Sequence[str], seed: int, log: Path) -> "subprocess.Popen[bytes]":
-    """One run, on one thread, in a session of its own: signals reach it through us."""
-    command = [sys.executable, sys.argv[0], *args, f"seed={seed}", "trainer.progress=false"]
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start(arguments: Sequence[str], seed: int, log: Path) -> "subprocess.Popen[bytes]":
+    """Start one run on one thread, in a session of its own: this process forwards signals."""
+    command = [sys.executable, sys.argv[0], *arguments, f"seed={seed}", "trainer.progress=false"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("wb") as file:
         return subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
         )

@@ -1,11 +1,11 @@
-"""Losses: what is minimised."""
+"""Losses: what the optimiser minimises."""
 
 from typing import TYPE_CHECKING
 
 from ilvf.lazy import lazily, names_of
 
 _PUBLIC = {
-    "ppo": ["ILVFLoss"],
+    "ppo": ["PPOLoss", "ILVFLoss"],
     "action_value": ["ActionValueLoss"],
     "qmix": ["QMIXLoss"],
     "maddpg": ["MADDPGLoss"],
@@ -18,5 +18,5 @@ __getattr__ = lazily(__name__, _PUBLIC)
 if TYPE_CHECKING:
     from ilvf.losses.action_value import ActionValueLoss
     from ilvf.losses.maddpg import MADDPGLoss
-    from ilvf.losses.ppo import ILVFLoss
+    from ilvf.losses.ppo import ILVFLoss, PPOLoss
     from ilvf.losses.qmix import QMIXLoss

@@ -1,4 +1,7 @@
-"""The mathematics that the losses share: tensors in, tensors out.  Axes: `*B` any batch, `N` agents."""
+"""Formulas that the losses share: tensors in, tensors out.
+
+Axes: `*B` any batch, `N` agents.
+"""
 
 import torch
 from torch import Tensor
@@ -7,26 +10,43 @@ from torch import Tensor
 def clipped_surrogate(
     log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float
 ) -> tuple[Tensor, Tensor]:
-    """PPO's objective  min(ρ Â, clip(ρ, 1 ± ε) Â)  and ρ = π/π_old, elementwise (Schulman et al., 2017)."""
+    """PPO's objective, elementwise (Schulman et al., 2017).
+
+        min(ρ Â, clip(ρ, 1 ± ε) Â),    ρ = exp(log_prob − old_log_prob)
+
+    Args:
+        log_prob, old_log_prob: of the action, under the learned policy and at collection.
+        advantage: Â.
+        clip: ε.
+
+    Returns:
+        The objective, and the ratio ρ.
+    """
     ratio = (log_prob - old_log_prob).exp()
-    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage), ratio
+    clipped_ratio = ratio.clamp(1 - clip, 1 + clip)
+    return torch.minimum(ratio * advantage, clipped_ratio * advantage), ratio
 
 
 def huber(error: Tensor, delta: float) -> Tensor:
-    """½ e² within ±δ, δ (|e| − ½ δ) beyond (δ = 10 in Table 1)."""
-    return torch.nn.functional.huber_loss(
-        error, torch.zeros_like(error), reduction="none", delta=delta
-    )
+    """Huber loss, elementwise:  ½ e² for |e| ≤ δ,  δ (|e| − ½ δ) beyond.  Table 1: δ = 10."""
+    zero = torch.zeros_like(error)
+    return torch.nn.functional.huber_loss(error, zero, reduction="none", delta=delta)
 
 
 def clipped_value_loss(
     value: Tensor, old_value: Tensor, target: Tensor, *, clip: float, delta: float
 ) -> Tensor:
-    """max of the Huber losses of V and of V held within ±clip of the value at collection, elementwise."""
-    held = old_value + (value - old_value).clamp(-clip, clip)
-    return torch.maximum(huber(value - target, delta), huber(held - target, delta))
+    """The larger of the Huber losses of V and of the clipped V, elementwise.
+
+    The clipped V stays within ±clip of the value at collection, `old_value`.
+    """
+    clipped = old_value + (value - old_value).clamp(-clip, clip)
+    return torch.maximum(huber(value - target, delta), huber(clipped - target, delta))
 
 
 def team_mean(x: Tensor) -> Tensor:
-    """Mean over the batch, SUM over agents, of `[*B, N]`: the weight of an agent does not depend on the team's size."""
+    """Mean over the batch and SUM over agents of `[*B, N]`.
+
+    With the sum, an agent's gradient does not depend on the size of the team.
+    """
     return x.sum(-1).mean()

@@ -1,4 +1,4 @@
-"""`ILVFLoss`: PPO's clipped surrogate on local advantages, and Huber regression of V and Q."""
+"""`PPOLoss`: clipped surrogate on given advantages, and Huber regression of V and Q."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,36 +12,43 @@ from torchrl.objectives.common import LossModule
 from ilvf.credit.signals import alive, need
 from ilvf.errors import require
 from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
+from ilvf.losses.options import SparsePPOOptions
 from ilvf.modules import ActionInfluenceCritic, CategoricalActor, InfluenceCritic, ValueNorm
+from ilvf.options import configure
+
+Terms = dict[str, Tensor]
 
 
-class ILVFLoss(LossModule):
-    """The loss of ILVF-P (eq. 9 and 11); with a `StateCritic`, of MAPPO and IPPO-C.
+class PPOLoss(LossModule):
+    """One clipped-surrogate loss for all on-policy algorithms (eq. 9 and 11).
 
-        L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i) + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) + s w̄_i ]
+        L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i)
+                        + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) + s w̄_i ]
 
-    ρ_i = π_i/π_i,old; ℓ = Huber; V (not Q, whose stored value is random) with value clipping. All in normalised values
-    when there is a `value_norm`. Mean over the batch, SUM over agents. Advantages are used as they are.
+    with ρ_i = π_i / π_i,old, ℓ = Huber, and w̄_i = mean_{j≠i} w_ij. Mean over the batch, SUM over
+    agents. The advantages are used as they are. Critics without Q have no Q loss. V is clipped
+    around its value at collection, Q is not, as its value at collection is random. With a
+    `value_norm`, the critic's outputs and the value clipping are in normalized units.
+
+    w̄_i is a prior on few influences, on the noise-free attention. It is not in the paper (s = 0).
+    It decides weights that the returns do not: where s_j = 0, w_ij s_j is 0 for every w_ij.
+
+    Where the tensordict has a `mask` `[*B, N]`, dead agents (False) do not count in any term.
 
     Args:
-        actor, critic: own their parameters here. A critic is any module with `predict(state, action)` → values and, or
-            None, action values, to regress (`ilvf.modules`).
-        value_norm: statistics of the targets; None regresses them as they are.
-        clip: ε of the surrogate.
-        entropy: β.
-        value: c.
-        huber_delta: δ.
-        value_clip: radius of the value clipping in normalised units; None for none.
-        sparsity: s, a prior on few influences: w̄_i = mean_{j≠i} w_ij of the attention, without noise. Not in the paper
-            (0); it decides where the returns do not, such as where s_j = 0 and w_ij s_j is 0 whatever w_ij is.
+        actor: the loss owns its parameters.
+        critic: the loss owns its parameters. Any module with `predict(state, action)` → values,
+            and action values or None (see `Critic`).
+        value_norm: statistics of the value targets; None regresses the targets as they are.
+        **options: see `SparsePPOOptions`; ε is `clip`, β `entropy`, c `value`, s `sparsity`.
 
-    Where the tensordict has a `mask` `[*B, N]`, only agents that are alive (True) count, in every term.
+    Output:
+        `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q) and
+        `loss_sparsity` (with s), whose sum is L, and as detached diagnostics `entropy`,
+        `clip_fraction` and `kl`.
 
-    The value at collection, for its clipping, is `normalised_value`, the critic's own output, where there is one, and
-    else `state_value`, normalised.
-
-    Output: `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q) and `loss_sparsity` (with s),
-    which sum to L, and the diagnostics `entropy`, `clip_fraction`, `kl`, detached.
+    Raises:
+        UsageError: another actor, an option out of bounds, or s without a Gumbel attention.
     """
 
     @dataclass
@@ -65,113 +72,114 @@ class ILVFLoss(LossModule):
         actor: CategoricalActor,
         critic: nn.Module,
         value_norm: ValueNorm | None = None,
-        *,
-        clip: float = 0.2,
-        entropy: float = 0.01,
-        value: float = 1.0,
-        huber_delta: float = 10.0,
-        value_clip: float | None = 0.2,
-        sparsity: float = 0.0,
+        **options: Any,
     ):
         super().__init__()
+        settings = configure(SparsePPOOptions, options, "PPOLoss")
         require(
             isinstance(actor, CategoricalActor),
-            f"ILVFLoss needs a CategoricalActor, found {type(actor).__name__}; for continuous or recurrent actors use "
-            "TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
+            f"PPOLoss needs a CategoricalActor, found {type(actor).__name__}; for continuous or "
+            "recurrent actors use TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
         )
         require(
-            value_clip is None or value_clip > 0,
-            f"value_clip={value_clip} must be positive, or null for none",
+            not settings.sparsity or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
+            f"sparsity={settings.sparsity} is for critics with Gumbel attention, "
+            f"found {type(critic).__name__}",
         )
-        require(clip > 0, f"clip={clip} must be positive; the usual value is 0.2")
-        require(
-            entropy >= 0 and value >= 0, f"entropy={entropy} and value={value} must not be negative"
-        )
-        require(huber_delta > 0, f"huber_delta={huber_delta} must be positive; Table 1 has 10")
-        require(sparsity >= 0, f"sparsity={sparsity} must not be negative")
-        require(
-            not sparsity or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
-            f"sparsity={sparsity} is for critics with Gumbel attention, found {type(critic).__name__}",
-        )
-        self.actor, self.critic, self.value_norm = actor, critic, value_norm
-        self.sparsity = sparsity
-        self.clip, self.entropy, self.value = clip, entropy, value
-        self.huber_delta, self.value_clip = huber_delta, value_clip
+        self.actor = actor
+        self.critic = critic
+        self.value_norm = value_norm
+        self.clip = settings.clip
+        self.entropy = settings.entropy
+        self.value = settings.value
+        self.value_clip = settings.value_clip
+        self.huber_delta = settings.huber_delta
+        self.sparsity = settings.sparsity
         self.in_keys = self.batch_keys
 
     @property
     def functional(self) -> bool:
+        """False: the loss uses its modules and has no separate parameters (see TorchRL)."""
         return False
 
     @property
     def batch_keys(self) -> list[NestedKey]:
-        """What a minibatch must hold; `mask` it may."""
-        keys = {k: v for k, v in vars(self.tensor_keys).items() if k != "mask"}
-        return list(dict.fromkeys([*self.actor.in_keys, *keys.values()]))
+        """The keys that a minibatch must have; the mask is optional."""
+        keys = [key for name, key in vars(self.tensor_keys).items() if name != "mask"]
+        return list(dict.fromkeys([*self.actor.in_keys, *keys]))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        living = alive(tensordict, self.tensor_keys.mask, self.actor.arguments["n_agents"])
-        policy, diagnostics = self._policy_terms(tensordict, living)
-        terms = {**policy, **self._value_terms(tensordict, living)}
+        n_agents = self.actor.arguments["n_agents"]
+        living = alive(tensordict, self.tensor_keys.mask, n_agents)
+        terms, diagnostics = self._policy_terms(tensordict, living)
+        terms |= self._value_terms(tensordict, living)
         if self.sparsity:
-            terms["loss_sparsity"] = self.sparsity * self._spread(tensordict, living)
-        return TensorDict({**terms, **{k: v.detach() for k, v in diagnostics.items()}})
+            terms["loss_sparsity"] = self.sparsity * self._mean_attention(tensordict, living)
+        return TensorDict({**terms, **diagnostics})
 
-    def _policy_terms(
-        self, td: TensorDictBase, living: Tensor | None
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _policy_terms(self, td: TensorDictBase, living: Tensor | None) -> tuple[Terms, Terms]:
+        """The surrogate and the entropy bonus, and the diagnostics."""
         keys = self.tensor_keys
         log_prob, entropy = self.actor.evaluate(td)
-        old, advantage = td.get(keys.action_log_prob), td.get(keys.advantage).squeeze(-1)
-        gain, ratio = clipped_surrogate(log_prob, old, advantage, self.clip)
+        old_log_prob = td.get(keys.action_log_prob)
+        advantage = td.get(keys.advantage).squeeze(-1)
+        gain, ratio = clipped_surrogate(log_prob, old_log_prob, advantage, self.clip)
         if living is not None:
-            gain, entropy = (x.masked_fill(~living.squeeze(-1), 0) for x in (gain, entropy))
+            gain = gain.masked_fill(~living.squeeze(-1), 0)
+            entropy = entropy.masked_fill(~living.squeeze(-1), 0)
         terms = {
             "loss_objective": -team_mean(gain),
             "loss_entropy": -self.entropy * team_mean(entropy),
         }
         with torch.no_grad():
-            seen = {
+            diagnostics = {
                 "entropy": entropy,
                 "clip_fraction": ((ratio - 1).abs() > self.clip).float(),
-                "kl": ratio - 1 - (log_prob - old),  # Schulman's k3 estimator, never negative
+                "kl": ratio - 1 - (log_prob - old_log_prob),  # Schulman's estimator k3, never < 0
             }
-        return terms, {
-            k: v.mean() if living is None else v[living.squeeze(-1)].mean() for k, v in seen.items()
-        }
+            if living is not None:
+                diagnostics = {k: v[living.squeeze(-1)] for k, v in diagnostics.items()}
+            return terms, {k: v.mean() for k, v in diagnostics.items()}
 
-    def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> dict[str, Tensor]:
+    def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
+        """The regression of V and, where the critic has one, of Q."""
         keys = self.tensor_keys
         target = need(td, keys.value_target)
         if self.value_norm is not None:
-            target = self.value_norm.normalise(target)
+            target = self.value_norm.normalize(target)
         value, action_value = self.critic.predict(need(td, keys.state), need(td, keys.action))
-        if self.value_clip is None:
-            error = huber(value - target, self.huber_delta)
-        else:
-            old = self._old_value(td)
-            error = clipped_value_loss(
-                value, old, target, clip=self.value_clip, delta=self.huber_delta
-            )
-        errors = {"loss_value": error}
+        errors = {"loss_value": self._value_error(td, value, target)}
         if action_value is not None:
             errors["loss_action_value"] = huber(action_value - target, self.huber_delta)
-        if (
-            living is not None and value.shape[-2] == living.shape[-2]
-        ):  # one value of the whole team lives on
+        per_agent = living is not None and value.shape[-2] == living.shape[-2]
+        if living is not None and per_agent:  # one value for the whole team is not masked
             errors = {k: v.masked_fill(~living, 0) for k, v in errors.items()}
         return {k: self.value * team_mean(v.squeeze(-1)) for k, v in errors.items()}
 
-    def _spread(self, td: TensorDictBase, living: Tensor | None) -> Tensor:
-        """Σ_i mean_B mean_{j≠i} w_ij."""
-        _, weight, _ = self.critic(td.get(self.tensor_keys.state))  # column = critic
-        others = weight - torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
-        spread = others.sum(-2) / max(weight.shape[-1] - 1, 1)
-        return team_mean(spread if living is None else spread.masked_fill(~living.squeeze(-1), 0))
+    def _value_error(self, td: TensorDictBase, value: Tensor, target: Tensor) -> Tensor:
+        if self.value_clip is None:
+            return huber(value - target, self.huber_delta)
+        old = self._old_value(td)
+        return clipped_value_loss(value, old, target, clip=self.value_clip, delta=self.huber_delta)
 
     def _old_value(self, td: TensorDictBase) -> Tensor:
+        """The critic's output at collection; without it, `state_value`, normalized."""
         old = td.get(self.tensor_keys.normalised_value, None)
-        if old is None:
-            old = td.get(self.tensor_keys.value)
-            old = old if self.value_norm is None else self.value_norm.normalise(old)
-        return old
+        if old is not None:
+            return old
+        value = td.get(self.tensor_keys.value)
+        return value if self.value_norm is None else self.value_norm.normalize(value)
+
+    def _mean_attention(self, td: TensorDictBase, living: Tensor | None) -> Tensor:
+        """Σ_i mean_B w̄_i."""
+        _, weight, _ = self.critic(td.get(self.tensor_keys.state))  # column = critic
+        diagonal = torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
+        n_others = max(weight.shape[-1] - 1, 1)
+        mean = (weight - diagonal).sum(-2) / n_others
+        if living is not None:
+            mean = mean.masked_fill(~living.squeeze(-1), 0)
+        return team_mean(mean)
+
+
+ILVFLoss = PPOLoss
+"""Former name of `PPOLoss`, when ILVF-P was its only algorithm."""

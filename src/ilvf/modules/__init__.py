@@ -1,4 +1,4 @@
-"""Networks: actors, critics, attention, value normalisation."""
+"""Networks: actors, critics, attention, value normalization."""
 
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,14 @@ _PUBLIC = {
     "critics.state": ["StateCritic"],
     "critics.local": ["LocalCritic"],
     "critics.central": ["CentralCritic"],
-    "critics.influence": ["InfluenceCritic"],
+    "critics.influence": ["InfluenceCritic", "OwnFirst", "SharedFirst"],
     "critics.action_influence": ["ActionInfluenceCritic"],
     "critics.relevance": ["RelevanceCritic"],
     "critics.counterfactual": ["CounterfactualCritic"],
     "critics.joint": ["JointCritic"],
-    "attention": ["GumbelAttention", "gumbel_sigmoid"],
+    "attention": ["GumbelAttention"],
+    "gumbel": ["gumbel_sigmoid"],
     "agent_nets": ["AgentLinear", "AgentMLP"],
-    "first_layers": ["OwnFirst", "SharedFirst"],
     "mixer": ["Mixer"],
     "value_norm": ["ValueNorm"],
 }
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from ilvf.modules.actors.greedy import GreedyActor
     from ilvf.modules.actors.random import RandomActor
     from ilvf.modules.agent_nets import AgentLinear, AgentMLP
-    from ilvf.modules.attention import GumbelAttention, gumbel_sigmoid
+    from ilvf.modules.attention import GumbelAttention
     from ilvf.modules.critics.action_influence import ActionInfluenceCritic
     from ilvf.modules.critics.central import CentralCritic
     from ilvf.modules.critics.counterfactual import CounterfactualCritic
-    from ilvf.modules.critics.influence import InfluenceCritic
+    from ilvf.modules.critics.influence import InfluenceCritic, OwnFirst, SharedFirst
     from ilvf.modules.critics.joint import JointCritic
     from ilvf.modules.critics.local import LocalCritic
     from ilvf.modules.critics.relevance import RelevanceCritic
     from ilvf.modules.critics.state import StateCritic
-    from ilvf.modules.first_layers import OwnFirst, SharedFirst
+    from ilvf.modules.gumbel import gumbel_sigmoid
     from ilvf.modules.mixer import Mixer
     from ilvf.modules.value_norm import ValueNorm

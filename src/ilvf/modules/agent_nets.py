@@ -1,21 +1,25 @@
-"""N small networks, one per agent, as one batched matrix product per layer.
+"""N small networks, one per agent, computed as one batched matrix product per layer.
 
-Axes: `N` agents, `B` rows (environments × steps), `F` features in, `H` features out. Inside a network the agent comes
-first, `[N, B, ·]`, because that is what a batched matrix product multiplies without copying.
+Axes: `N` agents, `B` rows (environments × steps), `F` input features, `H` output features.
+Inside a network the agent axis comes first, `[N, B, ·]`: a batched matrix product reads this layout
+without copying.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ilvf.errors import require, require_choice
+from ilvf.modules.options import MLPOptions
+from ilvf.options import configure
 
 ACTIVATIONS = {"relu": torch.relu_, "tanh": torch.tanh_, "elu": F.elu_}
 HIDDEN_GAIN = math.sqrt(2)
-EPS = 1e-5  # of every LayerNorm
+EPS = 1e-5  # added to the variance in every LayerNorm
 
 
 def orthogonal(weight: Tensor, gain: float) -> Tensor:
@@ -26,10 +30,19 @@ def orthogonal(weight: Tensor, gain: float) -> Tensor:
 
 
 class AgentLinear(nn.Module):
-    """y_i = x_i W_i + b_i for all agents at once.
+    """A linear layer per agent: y_i = x_i W_i + b_i.
 
-    x `[N, B, F]`, or `[B, F]` when all agents read the same input → `[N, B, H]`. With `share=True` there is one W; the
-    bias stays per agent, which is exactly a shared layer that also reads the agent's one-hot identity.
+    Input `[N, B, F]`, or `[B, F]` when all agents read the same rows; output `[N, B, H]`.
+
+    Args:
+        n_agents, fan_in, fan_out: N, F, H.
+        gain: scale of the orthogonal initialisation.
+        share: use one W for all agents. The bias stays per agent, which equals a shared layer that
+            also reads the agent's one-hot identity.
+        bias: add b_i.
+
+    Raises:
+        UsageError: a size is below 1.
     """
 
     def __init__(
@@ -48,44 +61,45 @@ class AgentLinear(nn.Module):
             f"a layer of {n_agents} agents, {fan_in} → {fan_out}, is empty",
         )
         self.n_agents = n_agents
-        self.weight = nn.Parameter(
-            orthogonal(torch.empty(1 if share else n_agents, fan_in, fan_out), gain)
-        )
+        matrices = torch.empty(1 if share else n_agents, fan_in, fan_out)
+        self.weight = nn.Parameter(orthogonal(matrices, gain))
         self.bias = nn.Parameter(torch.zeros(n_agents, 1, fan_out)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         return self.apply_to(x, self.weight)
 
     def apply_to(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The same map with another W (a transformed `self.weight`, say)."""
-        if x.ndim == 2:  # the same rows for every agent: expanded, not copied
-            x = x.expand(self.n_agents, *x.shape)
+        """y_i = x_i W_i + b_i with a given W, such as a transformed `self.weight`."""
+        if x.ndim == 2:
+            x = x.expand(self.n_agents, *x.shape)  # the same rows for every agent, not copied
         if len(weight) == 1:
             y = x @ weight[0]
             return y if self.bias is None else y + self.bias
         return torch.bmm(x, weight) if self.bias is None else torch.baddbmm(self.bias, x, weight)
 
     def total(self, x: Tensor) -> Tensor:
-        """Σ_i (x_i W_i + b_i), with x `[B, N·F]`, in one product `[B, H]`."""
+        """Σ_i (x_i W_i + b_i) as one product: x `[B, N·F]` → `[B, H]`."""
         y = x @ self.weight.expand(self.n_agents, -1, -1).flatten(0, 1)
         return y if self.bias is None else y + self.bias.sum(0)
 
     def add_to(self, y: Tensor, x: Tensor) -> Tensor:
-        """y + x_i W_i, in one product."""
-        return y + x @ self.weight[0] if len(self.weight) == 1 else torch.baddbmm(y, x, self.weight)
+        """y_i + x_i W_i as one product, without the bias."""
+        if len(self.weight) == 1:
+            return y + x @ self.weight[0]
+        return torch.baddbmm(y, x, self.weight)
 
 
 class AgentMLP(nn.Module):
-    """`depth` hidden layers of `hidden` units and a linear head, for N agents.
+    """A multi-layer perceptron per agent: `depth` hidden layers and a linear output layer.
 
-    `forward(x)` runs the whole network; `after_first(y)` takes the pre-activation of the first layer, for callers that
-    compute it in a cheaper way (see `critic.py`).
+    Input `[N, B, F]`, or `[B, F]` when all agents read the same rows; output `[N, B, fan_out]`.
 
     Args:
-        hidden_norm: LayerNorm after every hidden layer, as in the official MAPPO code (off: inputs only).
-        head_gain: scale of the last layer's orthogonal initialisation.
-        share: one set of weights for all agents, whose identity then enters as a bias.
-        first: False leaves out the first layer (the caller owns it).
+        n_agents, fan_in, fan_out: N, F, outputs of each network.
+        head_gain: scale of the output layer's orthogonal initialisation.
+        first: False leaves out the first layer. The caller then computes its pre-activation and
+            calls `after_first`.
+        **options: see `MLPOptions`.
     """
 
     def __init__(
@@ -94,22 +108,19 @@ class AgentMLP(nn.Module):
         fan_in: int,
         fan_out: int,
         *,
-        hidden: int = 64,
-        depth: int = 1,
-        activation: str = "relu",
-        hidden_norm: bool = False,
         head_gain: float = 1.0,
-        share: bool = False,
         first: bool = True,
+        **options: Any,
     ):
         super().__init__()
-        require_choice("activation", activation, tuple(ACTIVATIONS))
-        require(depth >= 1, f"depth={depth}: a network needs at least one hidden layer")
-        self.activate = ACTIVATIONS[activation]
-        self.hidden_norm = hidden_norm
+        layers = configure(MLPOptions, options, "AgentMLP")
+        hidden = layers.hidden
+        share = layers.share
+        self.activate = ACTIVATIONS[layers.activation]
+        self.hidden_norm = layers.hidden_norm
         self.first = AgentLinear(n_agents, fan_in, hidden, share=share) if first else None
         self.middle = nn.ModuleList(
-            AgentLinear(n_agents, hidden, hidden, share=share) for _ in range(depth - 1)
+            AgentLinear(n_agents, hidden, hidden, share=share) for _ in range(layers.depth - 1)
         )
         self.head = AgentLinear(n_agents, hidden, fan_out, gain=head_gain, share=share)
 
@@ -118,26 +129,30 @@ class AgentMLP(nn.Module):
         return self.after_first(self.first(x))
 
     def after_first(self, y: Tensor) -> Tensor:
-        y = self._hidden(y)
+        """The output of the network, from the pre-activation `[N, B, H]` of its first layer."""
+        y = self._activation(y)
         for layer in self.middle:
-            y = self._hidden(layer(y))
+            y = self._activation(layer(y))
         return self.head(y)
 
-    def _hidden(self, y: Tensor) -> Tensor:
+    def _activation(self, y: Tensor) -> Tensor:
         y = self.activate(y)
-        return F.layer_norm(y, y.shape[-1:], eps=EPS) if self.hidden_norm else y
+        return layer_norm(y) if self.hidden_norm else y
 
 
-def normalise(x: Tensor) -> Tensor:
-    """LayerNorm of the last axis, without scale and offset: the linear layer that follows has both."""
+def layer_norm(x: Tensor) -> Tensor:
+    """LayerNorm over the last axis, without scale and offset: the next linear layer has both."""
     return F.layer_norm(x, x.shape[-1:], eps=EPS)
 
 
-def normaliser(input_norm: str) -> Callable[[Tensor], Tensor]:
-    """What networks do with their inputs: `layer` is LayerNorm, `none` leaves them as they are.
+def input_normalizer(input_norm: str) -> Callable[[Tensor], Tensor]:
+    """The function that normalizes the inputs of a network.
 
-    LayerNorm (official MAPPO) frees a network from the scale of its inputs, and takes that scale away from it: of
-    observations near a goal only the direction is left. `none` wants numbers of about 1.
+    LayerNorm makes a network independent of the scale of its inputs, and so removes that scale: of
+    an observation near a goal only the direction is left. Inputs of `none` should be of order 1.
+
+    Args:
+        input_norm: `layer` is LayerNorm (official MAPPO), `none` returns inputs unchanged.
     """
     require_choice("input_norm", input_norm, ("layer", "none"))
-    return normalise if input_norm == "layer" else nn.Identity()
+    return layer_norm if input_norm == "layer" else nn.Identity()

@@ -1,43 +1,36 @@
-"""Gumbel attention: which states does each critic need?  (paper, Sec. 4.3.1, eq. 8)"""
+"""`GumbelAttention`: how much each agent's state counts in each agent's value (eq. 8)."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ilvf.errors import require, require_choice
-from ilvf.modules.agent_nets import AgentMLP, normaliser
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.gumbel import gumbel_like as gumbel_like
+from ilvf.modules.gumbel import gumbel_sigmoid
+from ilvf.modules.options import AttentionOptions, MLPOptions
+from ilvf.options import configure, select
 
-INITIAL_BIAS = {
+HEAD_GAIN = 0.01  # small: before training the weights depend on the bias alone
+INITIAL_BIAS = {  # of the logits: (on the diagonal, off the diagonal)
     "random": (0.0, 0.0),
     "identity": (2.0, -2.0),
     "ones": (2.0, 2.0),
-}  # (on, off) the diagonal
-
-
-def gumbel_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """g = −log(−log u), u ~ U(0, 1), one for every entry of x."""
-    u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-    return u.log_().neg_().log_().neg_()
-
-
-def gumbel_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
-    """w^g_ij = sigmoid((h_ij + g_ij) / τ), with fresh noise g (eq. 8)."""
-    return torch.sigmoid((logits + gumbel_like(logits, generator)) / tau)
+}
 
 
 class GumbelAttention(nn.Module):
-    """h_i = f_h_i(s): from the joint state to one logit per pair (critic i, state j).
+    """Attention logits h_i = f_h_i(s): one logit per pair of critic i and state j.
 
-        w_ij = sigmoid(h_ij / τ)                    `weight(h)`: noise-free, what V and the measurements use
-        w^g_ij = sigmoid((h_ij + g_ij) / τ)         `sample(h)`: with Gumbel noise, what Q uses
+        w_ij   = sigmoid(h_ij / τ)               `weight(h)`: noise-free, for V and for the metrics
+        w^g_ij = sigmoid((h_ij + g_ij) / τ)      `sample(h)`: with Gumbel noise, for Q
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        hidden: units of the one hidden layer of f_h.
-        tau: temperature τ > 0; the paper uses 1.
-        initial: W before training, `random` (about one half everywhere), `identity` or `ones` (App. D).
-        share: one f_h for all critics (each keeps its own biases).
-        own_first: False leaves the first layer to the critic (see `SharedFirst`).
-        input_norm: `layer` or `none`, see `normaliser`.
+        depth: hidden layers of f_h.
+        own_first: False leaves out the first layer of f_h. The critic then computes it and calls
+            `logits.after_first`.
+        **options: see `AttentionOptions`.
     """
 
     def __init__(
@@ -45,29 +38,23 @@ class GumbelAttention(nn.Module):
         n_agents: int,
         state_dim: int,
         *,
-        hidden: int = 64,
-        tau: float = 1.0,
-        initial: str = "random",
-        activation: str = "relu",
-        share: bool = False,
+        depth: int = 1,
         own_first: bool = True,
-        input_norm: str = "layer",
+        **options: Any,
     ):
         super().__init__()
-        require(tau > 0, f"tau={tau}: the temperature must be positive; the paper uses 1")
-        require_choice("initial_influence", initial, tuple(INITIAL_BIAS))
-        self.tau, self.normalise = tau, normaliser(input_norm)
+        network = configure(AttentionOptions, {"depth": depth, **options}, "GumbelAttention")
+        self.tau = network.tau
+        self.normalize = input_normalizer(network.input_norm)
         self.logits = AgentMLP(
             n_agents,
             n_agents * state_dim,
             n_agents,
-            hidden=hidden,
-            activation=activation,
-            head_gain=0.01,
-            share=share,
+            head_gain=HEAD_GAIN,
             first=own_first,
+            **select(network, MLPOptions),
         )
-        on, off = INITIAL_BIAS[initial]
+        on, off = INITIAL_BIAS[network.initial]
         eye = torch.eye(n_agents).unsqueeze(1)
         assert self.logits.head.bias is not None
         with torch.no_grad():
@@ -75,10 +62,12 @@ class GumbelAttention(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[B, N, D]` → h `[B, N, N]`, row = critic, column = state."""
-        return self.logits(self.normalise(state.flatten(1))).transpose(0, 1)
+        return self.logits(self.normalize(state.flatten(1))).transpose(0, 1)
 
     def weight(self, logits: Tensor) -> Tensor:
+        """w of the logits h, without noise."""
         return torch.sigmoid(logits / self.tau)
 
     def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """w^g of the logits h, with fresh noise at each call."""
         return gumbel_sigmoid(logits, self.tau, generator)

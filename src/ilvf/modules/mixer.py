@@ -1,25 +1,30 @@
-"""Mixers: from every agent's value of its action to the team's."""
+"""`Mixer`: from every agent's value of its action to the value of the team."""
 
 from torch import Tensor, nn
 from torchrl.modules import QMixer, VDNMixer
 
 from ilvf.errors import require_choice
-from ilvf.modules.agent_nets import normaliser
+from ilvf.modules.agent_nets import input_normalizer
+from ilvf.modules.options import NetworkOptions
 
 
 class Mixer(nn.Module):
-    """Q_tot(s, q), increasing in every agent's value, so that each agent's greedy action is the team's.
+    """The team's value Q_tot(s, q), increasing in every agent's value q_i.
 
-        vdn    Q_tot = Σ_i q_i                                                    (Sunehag et al., 2018)
-        qmix   Q_tot = |w_2(s)|ᵀ elu(|W_1(s)|ᵀ q + b_1(s)) + V(s),  ∂Q_tot/∂q_i ≥ 0    (Rashid et al., 2018)
+        vdn    Q_tot = Σ_i q_i                                         (Sunehag et al., 2018)
+        qmix   Q_tot = |w_2(s)|ᵀ elu(|W_1(s)|ᵀ q + b_1(s)) + V(s)      (Rashid et al., 2018)
 
-    TorchRL's mixers.
+    As ∂Q_tot/∂q_i ≥ 0, the agents' greedy actions together maximise Q_tot. The networks are
+    TorchRL's `VDNMixer` and `QMixer`.
 
     Args:
         kind: `qmix` or `vdn`.
         n_agents, state_dim: N and D of `("agents", "state")`.
-        embed: units of the mixing network, and of V.
-        input_norm: of the joint state: `layer` or `none`, see `normaliser`.
+        embed: units of the mixing network, and of V; qmix only.
+        input_norm: normalization of the joint state, see `input_normalizer`; qmix only.
+
+    Raises:
+        UsageError: an unknown kind or input_norm.
     """
 
     def __init__(
@@ -29,10 +34,10 @@ class Mixer(nn.Module):
         state_dim: int,
         *,
         embed: int = 32,
-        input_norm: str = "layer",
+        input_norm: str = NetworkOptions.input_norm,
     ):
         super().__init__()
-        self.normalise = normaliser(input_norm)
+        self.normalize = input_normalizer(input_norm)
         require_choice("mixer", kind, ("qmix", "vdn"))
         self.needs_state = kind == "qmix"
         if self.needs_state:
@@ -41,8 +46,8 @@ class Mixer(nn.Module):
             self.net = VDNMixer(n_agents, "cpu")
 
     def forward(self, value: Tensor, state: Tensor | None = None) -> Tensor:
-        """value `[B, N, 1]`, state `[B, N, D]` → Q_tot `[B, 1]`."""
+        """value `[B, N, 1]`, state `[B, N, D]` (None for vdn) → Q_tot `[B, 1]`."""
         if not self.needs_state:
             return self.net(value)
         assert state is not None
-        return self.net(value, self.normalise(state.flatten(1)))
+        return self.net(value, self.normalize(state.flatten(1)))

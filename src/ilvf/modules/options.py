@@ -1,4 +1,4 @@
-"""What all networks can be told; imports nothing heavy."""
+"""Options of the networks, each declared once. Imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,17 +7,23 @@ from ilvf.options import Options, option
 
 
 @dataclass
-class NetworkOptions(Options):
-    """The networks of actors and critics."""
+class MLPOptions(Options):
+    """The hidden layers of an `AgentMLP`."""
 
     hidden: int = option(64, "units of every hidden layer", least=1)
     depth: int = option(2, "hidden layers (f_h and Q of the attention critics have one)", least=1)
     activation: Literal["relu", "tanh", "elu"] = option("relu", "activation of hidden layers")
     hidden_norm: bool = option(False, "LayerNorm after hidden layers too (official MAPPO)")
+    share: bool = option(False, "one network for all agents, whose identity enters as a bias")
+
+
+@dataclass
+class NetworkOptions(MLPOptions):
+    """The networks of actors and critics."""
+
     input_norm: Literal["layer", "none"] = option(
         "layer", "LayerNorm of inputs (paper, official MAPPO), or none, where their scale matters"
     )
-    share: bool = option(False, "one network for all agents, whose identity enters as a bias")
 
 
 @dataclass
@@ -25,3 +31,13 @@ class ActorOptions(NetworkOptions):
     """Networks with an output layer that starts small."""
 
     gain: float = option(0.01, "scale of the output layer's orthogonal initialisation", above=0)
+
+
+@dataclass
+class AttentionOptions(NetworkOptions):
+    """Networks of a critic with a Gumbel attention."""
+
+    tau: float = option(1.0, "temperature of the Gumbel attention (paper: 1)", above=0)
+    initial: Literal["random", "identity", "ones"] = option(
+        "random", "attention weights before training (App. D); random: about one half"
+    )

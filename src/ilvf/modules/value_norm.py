@@ -1,4 +1,4 @@
-"""Running mean and variance of the value targets, per agent, so that critics regress numbers of order one."""
+"""Normalization of values: critics and mixers output numbers of order one."""
 
 import torch
 from torch import Tensor, nn
@@ -8,30 +8,37 @@ from ilvf.errors import require
 
 
 class ValueNorm(nn.Module):
-    """Exponential moving moments with debiasing, as in the official MAPPO code.
+    """Running mean and variance of value targets, per agent, as in the official MAPPO code.
 
         m ← β m + (1 − β) mean(x),   likewise for x²;   mean = m / (1 − β^k) after k updates
 
-    Critics output normalised values; `denormalise` brings them to the reward's scale before GAE. Updated once per
-    rollout; the moments are averaged over all processes.
+    The division removes the bias towards the initial 0. Critics output normalized values, and
+    `denormalize` maps them to the reward's scale before GAE. The on-policy algorithms update the
+    moments once per rollout, averaged over all processes.
 
     Args:
-        shape: of the statistics, `(N, 1)` for one per agent.
-        beta: memory β.
-        min_variance: floor of the variance. The official MAPPO code has 1e-2, which leaves agents with small rewards
-            with targets far below one, and their critics with nothing to learn from.
+        shape: shape of the statistics, `(N, 1)` for one per agent.
+        beta: decay β.
+        min_variance: lower bound of the variance. The official MAPPO code has 1e-2. With that
+            bound, the normalized targets of agents with small rewards are far below one, and their
+            critics hardly learn.
+
+    Raises:
+        UsageError: min_variance is not positive.
     """
+
+    first: Tensor  # biased running mean of x
+    second: Tensor  # biased running mean of x²
+    weight: Tensor  # 1 − β^k
 
     def __init__(self, shape: tuple[int, ...], beta: float = 0.98, min_variance: float = 1e-6):
         super().__init__()
         require(min_variance > 0, f"min_variance={min_variance} must be positive")
-        self.beta, self.min_variance = beta, min_variance
-        for name, size in (("first", shape), ("second", shape), ("weight", ())):
-            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
-
-    first: Tensor
-    second: Tensor
-    weight: Tensor
+        self.beta = beta
+        self.min_variance = min_variance
+        self.register_buffer("first", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("second", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, `shape` each."""
@@ -41,33 +48,84 @@ class ValueNorm(nn.Module):
         return mean.float(), variance.sqrt().float()
 
     def update(self, x: Tensor, mask: Tensor | None = None) -> None:
-        """x `[*B, *shape]`; where a bool mask of that shape is False, an agent is dead and does not count."""
+        """Include a batch in the moments.
+
+        Args:
+            x: `[*B, *shape]`.
+            mask: bool, of the shape of x; entries of dead agents are False and do not count.
+        """
         x = x.detach().double().reshape(-1, *self.first.shape)
         if mask is None:
-            batch = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
+            first, second = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
         else:
-            lives = mask.reshape(x.shape)
-            x = x.masked_fill(~lives, 0)
-            *sums, share = mean_over_ranks(
-                torch.stack([x.mean(0), x.square().mean(0), lives.double().mean(0)])
-            )
-            known = torch.stack([self.first, self.second]) / self.weight.clamp_min(
-                1e-5
-            )  # of whom nothing was seen
-            seen = torch.stack(sums) / share.clamp_min(1e-12)
-            batch = torch.where(share > 0, seen, known)
-            if self.weight > 0:  # who is seen for the first time brings no zeros from before
-                new = (share > 0) & (self.second == 0)
-                self.first.copy_(torch.where(new, seen[0] * self.weight, self.first))
-                self.second.copy_(torch.where(new, seen[1] * self.weight, self.second))
-        self.first.lerp_(batch[0], 1 - self.beta)
-        self.second.lerp_(batch[1], 1 - self.beta)
+            first, second = self._masked_moments(x, mask.reshape(x.shape))
+        self.first.lerp_(first, 1 - self.beta)
+        self.second.lerp_(second, 1 - self.beta)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - self.beta)
 
-    def normalise(self, x: Tensor) -> Tensor:
+    def _masked_moments(self, x: Tensor, alive: Tensor) -> Tensor:
+        """Means of x and x² over the alive entries, stacked: `[2, *shape]`.
+
+        An agent that is dead in the whole batch keeps its moments. The first time an agent is
+        alive, its moments start from this batch instead of from 0.
+        """
+        x = x.masked_fill(~alive, 0)
+        sums = torch.stack([x.mean(0), x.square().mean(0), alive.double().mean(0)])
+        first, second, share = mean_over_ranks(sums)
+        batch = torch.stack([first, second]) / share.clamp_min(1e-12)
+        if self.weight > 0:
+            is_new = (share > 0) & (self.second == 0)
+            self.first.copy_(torch.where(is_new, batch[0] * self.weight, self.first))
+            self.second.copy_(torch.where(is_new, batch[1] * self.weight, self.second))
+        previous = torch.stack([self.first, self.second]) / self.weight.clamp_min(1e-5)
+        return torch.where(share > 0, batch, previous)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """(x − mean) / std."""
         mean, std = self.moments()
         return (x - mean) / std
 
-    def denormalise(self, x: Tensor) -> Tensor:
+    def denormalize(self, x: Tensor) -> Tensor:
+        """mean + std · x."""
         mean, std = self.moments()
         return x * std + mean
+
+    normalise = normalize  # former spelling
+    denormalise = denormalize  # former spelling
+
+
+class ReturnNorm(nn.Module):
+    """Affine map from a network's output q to a return Q, by the moments of the rewards.
+
+        Q = h m + √h s q,    h = 1 / (1 − γ),    m, s: mean and standard deviation of the rewards
+
+    q = 0 is the return of the mean reward for ever. q is of order one whatever the scale of the
+    rewards, since √h s is about the standard deviation of a return with independent rewards. The
+    moments are those of the rewards and not of the targets: targets bootstrap, so their moments
+    would depend on the values that they normalize. The map is applied to Q and not to the rewards,
+    so the optimal policy does not change.
+
+    Args:
+        shape: shape of the statistics, `(N, 1)` for one per agent, `(1,)` for the team.
+        gamma: discount γ; h is at most 100.
+        beta: decay of the moments per update.
+    """
+
+    def __init__(self, shape: tuple[int, ...], gamma: float, beta: float = 0.999):
+        super().__init__()
+        self.rewards = ValueNorm(shape, beta=beta)
+        self.horizon = 1 / max(1 - gamma, 0.01)
+
+    def update(self, reward: Tensor) -> None:
+        """Include the rewards `[B, *shape]` in the moments."""
+        self.rewards.update(reward)
+
+    def normalize(self, value: Tensor) -> Tensor:
+        """Q → q."""
+        mean, std = self.rewards.moments()
+        return (value - self.horizon * mean) / (self.horizon**0.5 * std)
+
+    def denormalize(self, value: Tensor) -> Tensor:
+        """q → Q."""
+        mean, std = self.rewards.moments()
+        return self.horizon * mean + self.horizon**0.5 * std * value

@@ -1,4 +1,4 @@
-"""The picture of CACC."""
+"""The picture of CACC: headways and speeds over time."""
 
 from typing import Any
 
@@ -7,11 +7,19 @@ from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor
 
-from ilvf.envs.cacc.physics import CRASH_HEADWAY, DT, HEADWAY, SPEED, ahead
+from ilvf.envs.cacc.physics import CRASH_HEADWAY, DT, HEADWAY, SPEED, speed_in_front
 
 
 def first_episode(frames: TensorDictBase, key: NestedKey) -> Tensor:
-    """An entry until the end of the first episode, `[T + 1, ...]`, of a rollout `[T]`, or of frames without `next`."""
+    """An entry of the first episode, with the one after its last step.
+
+    Args:
+        frames: a rollout `[T]`, or a snapshot `[1]` without `next`.
+        key: of the entry.
+
+    Returns:
+        `[T_1 + 1, ...]` for an episode of T_1 steps, or `[1, ...]`.
+    """
     if not isinstance(frames.get("next", None), TensorDictBase):
         return frames[key]
     done = frames["next", "done"].flatten()
@@ -19,41 +27,58 @@ def first_episode(frames: TensorDictBase, key: NestedKey) -> Tensor:
     return torch.cat([frames[key][:end], frames["next"][key][end - 1 : end]])
 
 
-def physical(state: Tensor, lead: Tensor) -> tuple[Tensor, Tensor]:
-    """(headway [m], speed [m/s]), `[T, N]` each, from states `[T, N, 5]` and the lead's speed [m/s] `[T, 1]`."""
+def headways_and_speeds(state: Tensor, lead: Tensor) -> tuple[Tensor, Tensor]:
+    """(headways [m], speeds [m/s]) `[T, N]`, worked back from the states.
+
+    Args:
+        state: `[T, N, 5]`.
+        lead: speed of the lead vehicle, `[T, 1]` [m/s].
+    """
     speed = SPEED * (1 + state[..., 0])
-    headway = HEADWAY * (1 + state[..., 3]) - DT * (ahead(lead[:, 0], speed) - speed)
+    closing = speed_in_front(lead[:, 0], speed) - speed
+    headway = HEADWAY * (1 + state[..., 3]) - DT * closing
     return headway, speed
 
 
 def draw_platoon(state: Tensor, lead: Tensor, dt: float) -> Any:
-    """Headway and speed over time, from states `[T, N, 5]` and the lead's speed `[T, 1]`, one row every `dt` [s]."""
+    """A matplotlib figure of every vehicle's headway and speed over time.
+
+    Args:
+        state: `[T, N, 5]`.
+        lead: speed of the lead vehicle, `[T, 1]` [m/s].
+        dt: time between two rows [s].
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    headway, speed = physical(state, lead)
+    headway, speed = headways_and_speeds(state, lead)
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True)
-    time, n = dt * torch.arange(len(headway)), headway.shape[1]
+    time = dt * torch.arange(len(headway))
+    n = headway.shape[1]
     marker = "o" if len(time) == 1 else ""
     for i in range(n):
-        color = colormaps["viridis"](i / n)
-        upper.plot(
-            time, headway[:, i], color=color, lw=1.2, marker=marker, label=f"vehicle {i + 1}"
-        )
-        lower.plot(time, speed[:, i], color=color, lw=1.2, marker=marker)
+        style = {"color": colormaps["viridis"](i / n), "lw": 1.2, "marker": marker}
+        upper.plot(time, headway[:, i], label=f"vehicle {i + 1}", **style)
+        lower.plot(time, speed[:, i], **style)
     lower.plot(time, lead[:, 0], "--", color="0.3", lw=1, marker=marker, label="lead")
     upper.axhline(CRASH_HEADWAY, color="C3", lw=1, label="collision")
-    for axes, wanted in ((upper, HEADWAY), (lower, SPEED)):
-        axes.axhline(wanted, ls=":", color="0.5", lw=1)
-    crash = (headway < CRASH_HEADWAY).any(-1)
-    if crash.any():
-        when = float(time[int(crash.int().argmax())])
-        for axes in (upper, lower):
-            axes.axvline(when, color="C3", lw=1)
-        upper.set_title(f"collision after {when:.1f} s", color="C3", fontsize=10)
+    upper.axhline(HEADWAY, ls=":", color="0.5", lw=1)
+    lower.axhline(SPEED, ls=":", color="0.5", lw=1)
+    _mark_collision(upper, lower, time, headway)
     upper.set_ylabel("headway [m]")
     lower.set_ylabel("speed [m/s]")
     lower.set_xlabel("time [s]")
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
+
+
+def _mark_collision(upper: Any, lower: Any, time: Tensor, headway: Tensor) -> None:
+    """A red line at the first collision, and a title that says when it was."""
+    collided = (headway < CRASH_HEADWAY).any(-1)
+    if not collided.any():
+        return
+    when = float(time[int(collided.int().argmax())])
+    upper.axvline(when, color="C3", lw=1)
+    lower.axvline(when, color="C3", lw=1)
+    upper.set_title(f"collision after {when:.1f} s", color="C3", fontsize=10)

@@ -1,11 +1,11 @@
-"""Controllers of CACC that nobody trained: what a learner should beat."""
+"""Rule-based controllers of CACC, as baselines for learned policies."""
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.envs.cacc.physics import DT, GAINS, HEADWAY, MAX_ACCEL, SPEED
+from ilvf.envs.cacc.physics import DT, GAINS, HEADWAY, MAX_ACCEL, RELATIVE_SPEED, SPEED
 from ilvf.errors import require_choice
 
 LINEAR_GAINS = {  # from a search for the least cost over the six fixed starts
@@ -15,30 +15,43 @@ LINEAR_GAINS = {  # from a search for the least cost over the six fixed starts
 
 
 class Constant(TensorDictModuleBase):
-    """Always the same action, by default (α, β) = (0.5, 0.5)."""
+    """The same action always, for all vehicles.
+
+    Reads `(group, "state")` `[*B, N, 5]` for its shape; writes `(group, "action")` `[*B, N]`.
+
+    Args:
+        action: index of the action; 3 is (α, β) = (0.5, 0.5).
+        group: name of the agents' group.
+    """
 
     def __init__(self, action: int = 3, *, group: str = "agents"):
         super().__init__()
         self.action = action
-        self.in_keys, self.out_keys = [(group, "state")], [(group, "action")]
+        self.in_keys = [(group, "state")]
+        self.out_keys = [(group, "action")]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         state = tensordict.get(self.in_keys[0])
-        return tensordict.set(
-            self.out_keys[0], torch.full(state.shape[:-1], self.action, device=state.device)
-        )
+        action = torch.full(state.shape[:-1], self.action, device=state.device)
+        return tensordict.set(self.out_keys[0], action)
 
 
 class Linear(TensorDictModuleBase):
-    """Of the four actions, the one whose acceleration is nearest to a linear feedback:
+    """The action whose acceleration is nearest to a linear feedback:
 
         u* = k_1 (h − 20 m) + k_2 (15 m/s − v) + k_3 (v_front − v) + k_4 (v_front's front − v_front)
 
-    Everything is read from the states `(group, "state")` `[*B, N, 5]` of the vehicle and of the one in front; the last
-    term is 0 for the first vehicle. (Relative speeds beyond 10 m/s count as 10, as they do in the states.)
+    Reads `(group, "state")` `[*B, N, 5]`, of the vehicle and of the one in front; writes
+    `(group, "action")` `[*B, N]`. The last term is 0 for the first vehicle. Relative speeds are
+    clipped to ±10 m/s, as in the states.
 
     Args:
-        gains: a scenario's name, for gains that were searched for it, or k_1 [1/s²], k_2, k_3 and k_4 [1/s].
+        gains: name of a scenario, for gains that were searched for it, or k_1 [1/s²], k_2, k_3 and
+            k_4 [1/s].
+        group: name of the agents' group.
+
+    Raises:
+        UsageError: `gains` is a word, but no scenario.
     """
 
     gains: Tensor
@@ -51,20 +64,20 @@ class Linear(TensorDictModuleBase):
         if isinstance(gains, str):
             require_choice("gains", gains, tuple(LINEAR_GAINS))
             gains = LINEAR_GAINS[gains]
-        self.in_keys, self.out_keys = [(group, "state")], [(group, "action")]
+        self.in_keys = [(group, "state")]
+        self.out_keys = [(group, "action")]
         self.register_buffer("gains", torch.tensor(gains))
         self.register_buffer("offered", torch.tensor(GAINS))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         speed, closing, to_suitable, headway, _ = tensordict.get(self.in_keys[0]).unbind(-1)
-        closing, to_suitable = 5 * closing, 5 * to_suitable  # [m/s]
-        in_front = torch.nn.functional.pad(closing[..., :-1], (1, 0))
-        errors = torch.stack(
-            [HEADWAY * headway - DT * closing, -SPEED * speed, closing, in_front], -1
-        )
-        wish = (errors * self.gains).sum(-1, keepdim=True)
-        offer = (
-            to_suitable.unsqueeze(-1) * self.offered[0] + closing.unsqueeze(-1) * self.offered[1]
-        )
+        closing = RELATIVE_SPEED * closing  # [m/s]
+        to_suitable = RELATIVE_SPEED * to_suitable  # [m/s]
+        closing_in_front = torch.nn.functional.pad(closing[..., :-1], (1, 0))
+        headway_error = HEADWAY * headway - DT * closing  # [m]
+        errors = torch.stack([headway_error, -SPEED * speed, closing, closing_in_front], -1)
+        wish = (errors * self.gains).sum(-1, keepdim=True)  # [*B, N, 1]
+        alpha, beta = self.offered
+        offer = to_suitable.unsqueeze(-1) * alpha + closing.unsqueeze(-1) * beta  # [*B, N, 4]
         miss = offer.clamp(-MAX_ACCEL, MAX_ACCEL) - wish.clamp(-MAX_ACCEL, MAX_ACCEL)
         return tensordict.set(self.out_keys[0], miss.abs().argmin(-1))

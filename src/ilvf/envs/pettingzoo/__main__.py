@@ -1,7 +1,36 @@
-"""python -m ilvf.envs.pettingzoo [TASK]: what a PettingZoo task is like."""
+"""python -m ilvf.envs.pettingzoo [TASK]: print what a PettingZoo task is like."""
 
 import sys
+import time
 
-from ilvf.envs.pettingzoo.env import main
+import ilvf.envs.pettingzoo
+from ilvf.envs.check import check_env
+from ilvf.envs.pettingzoo.env import PettingZoo
+from ilvf.errors import run_recipe
 
-main(*sys.argv[1:])
+COPIES = 32
+STEPS = 100
+
+
+def main(task: str = "mpe2.simple_spread_v3") -> None:
+    """Print the agents of a task, and return and speed of random episodes."""
+    print(ilvf.envs.pettingzoo.__doc__)
+    env = PettingZoo(task, num_envs=COPIES, seed=0)
+    print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
+    for agent in env.layout.agents:
+        masked = ", masked" if agent.mask_in else ""
+        print(
+            f"  {agent.name:<16} observes {agent.size:3d} numbers, {agent.actions:2d} actions{masked}"
+        )
+    started = time.perf_counter()
+    rollout = env.rollout(STEPS, break_when_any_done=False)
+    speed = COPIES * STEPS / (time.perf_counter() - started)
+    done = rollout["next", "done"]
+    mean = rollout["next", "episode", "return"][done].mean()
+    print(f"\n{int(done.sum())} random episodes, mean return of the team {mean:.1f}")
+    print(f"{speed:.0f} steps/s")
+    env.close()
+
+
+if __name__ == "__main__":
+    run_recipe(lambda: main(*sys.argv[1:]))

@@ -1,33 +1,9 @@
-"""Any PettingZoo parallel environment as one batch: B copies, in this process or spread over worker processes.
+"""A batch of PettingZoo parallel environments as one TorchRL environment.
 
-    make_env("pettingzoo/mpe2.simple_spread_v3", num_envs=32, seed=0, kwargs={"N": 5})
-    make_env("pettingzoo/my_package.my_module:make_one", workers=8)
-    PettingZoo(lambda: MyParallelEnv(size=3), num_envs=32)
-
-**Agents** are `possible_agents`, in that order, in one group `agents`.  **Actions** must be `Discrete`.
-
-**Observation**: any space that flattens into numbers, zero-padded to the widest; `observation_mask` marks what is
-there.  **State** s_i: `infos[agent]["state"]` where there is one, else the observation. `global_state=True` adds
-`state()` at the root.  **Action mask**: `action_mask` in the observation or in the info, and the actions that an agent
-does not have.
-
-**Reward** r_i: each agent's own.  **End**: when the last agent has gone; terminated if all of them were, else
-truncated. `horizon` truncates by a clock of ours.
-
-**Statistics**: what `episode_statistics()` says, where there is one (name → number, of the episode so far), is written
-beside `return` and `length`.
-
-**Death**: with `dying=True` agents may end before others. `("agents", "mask")` then says who is alive; the dead see
-zeros and get nothing.
-
-**Randomness**: copy k is seeded with `seed + 100 003 k` at its first reset and goes on from there. Where an environment
-stands cannot be saved: a resumed run begins new episodes, with other seeds.
-
-Run `python -m ilvf.envs.pettingzoo [TASK]` to see one.
+`ilvf.envs.pettingzoo` describes the conventions.
 """
 
 import functools
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,31 +11,41 @@ import numpy as np
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.data import Binary, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from ilvf.envs.pettingzoo.copies import APART, Arrays, Copies
-from ilvf.envs.pettingzoo.layout import CLOCKS, make_parallel
+from ilvf.envs.options import PettingZooOptions
+from ilvf.envs.pettingzoo import specs
+from ilvf.envs.pettingzoo.arrays import Arrays
+from ilvf.envs.pettingzoo.checks import (
+    require_existing_actions,
+    require_finite,
+    require_possible_actions,
+)
+from ilvf.envs.pettingzoo.copies import SEED_STRIDE, Copies
+from ilvf.envs.pettingzoo.layout import TIME_LIMITS
+from ilvf.envs.pettingzoo.tasks import make_parallel
 from ilvf.envs.pettingzoo.workers import WorkerCopies
 from ilvf.errors import UsageError, require
-
-FLAGS = ("done", "terminated", "truncated")
+from ilvf.options import configure
 
 
 class PettingZoo(EnvBase):
-    """`num_envs` copies of one PettingZoo parallel environment; keys as in `BatchedEnv`, see the module's docstring.
+    """`num_envs` copies of one PettingZoo parallel environment, with the keys of `BatchedEnv`.
 
     Args:
-        task: `package.module`, whose `parallel_env` is called, `package.module:function`, or a function.
-        kwargs: its arguments.
-        horizon: steps until truncation; None leaves that to the environment, which must tell its limit.
-        workers: child processes that the copies are spread over; 0 steps them here, one after the other.
-        timeout: seconds that a worker may take for one step or reset.
-        dying: agents may end before others do; adds `("agents", "mask")`.
-        global_state: adds `state()`, `[B, G]`, under `global_state`.
-        num_envs: B.
-        seed: of the first copy, 100 003 k more for copy k; None draws one from torch's global generator.
-        device: where all tensors live.
+        task: `package.module`, whose `parallel_env` is called, `package.module:function`, or a
+            function.
+        kwargs: arguments of that function.
+        num_envs: B, copies.
+        seed: of the first copy; copy k has 100 003 k more. None draws one from torch's global
+            generator.
+        device: of all tensors.
+        **options: `horizon`, `workers`, `timeout`, `dying`, `global_state`; see
+            `PettingZooOptions`.
+
+    Raises:
+        UsageError: a wrong option, a task that cannot be made or has no known time limit; during
+            a rollout, an environment that breaks PettingZoo's rules or a worker that fails.
     """
 
     n_agents: int
@@ -75,138 +61,103 @@ class PettingZoo(EnvBase):
         task: str | Callable[..., Any],
         kwargs: Mapping[str, Any] | None = None,
         *,
-        horizon: int | None = None,
-        workers: int = 0,
-        timeout: float = 120.0,
-        dying: bool = False,
-        global_state: bool = False,
         num_envs: int = 1,
         seed: int | None = None,
         device: torch.device | str = "cpu",
+        **options: Any,
     ):
+        chosen = configure(PettingZooOptions, options, type(self).__name__)
+        arguments = dict(kwargs or {})
         require(num_envs >= 1, f"num_envs={num_envs} must be at least 1")
-        require(horizon is None or horizon >= 1, f"horizon={horizon} must be at least 1 step")
-        require(
-            workers >= 0,
-            f"workers={workers} must not be negative; 0 steps all copies in this process",
-        )
-        require(timeout > 0, f"timeout={timeout} must be positive")
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
-        self._fresh = np.ones(num_envs, bool)  # copies that will be seeded when they are reset
+        self._unseeded = np.ones(num_envs, bool)  # copies that get a seed at their next reset
         self.set_seed(seed if seed is not None else int(torch.randint(2**31, ())))
-        make = functools.partial(make_parallel, task, dict(kwargs or {}))
-        self.copies = _copies(
-            make,
-            num_envs,
-            workers,
-            timeout,
-            seed=self._seed,
-            dying=dying,
-            global_state=global_state,
-        )
-        self.is_closed = False  # TorchRL closes only what says that it is open
-        self.layout, self.dying = self.copies.layout, dying
+        make = functools.partial(make_parallel, task, arguments)
+        self.copies = _make_copies(make, num_envs, self._seed, chosen)
+        self.is_closed = False  # TorchRL closes only environments that are marked as open
+        self.layout = self.copies.layout
+        self.dying = chosen.dying
         self.n_agents, self.observation_dim, self.state_dim, self.n_actions = self.layout.sizes()
-        self.masked, self.statistic_names = self.layout.masked, self.layout.statistics
-        told = [
-            horizon,
-            self.layout.horizon,
-            *(kwargs[c] for c in CLOCKS if kwargs and c in kwargs),
-        ]
-        self._clock, limit = horizon, next((t for t in told if t is not None), None)
-        if limit is None:
-            self.close()
-            raise UsageError(f"{task} does not tell how long an episode is; say horizon=, in steps")
-        self.horizon = limit
-        self._length, self._return = np.zeros(num_envs, np.float32), np.zeros(num_envs, np.float32)
+        self.masked = self.layout.masked
+        self.statistic_names = self.layout.statistics
+        self._own_horizon = chosen.horizon
+        self.horizon = self._find_horizon(task, arguments)
+        self._length = np.zeros(num_envs, np.float32)
+        self._return = np.zeros(num_envs, np.float32)
+        self._observation_mask = self.observation_mask.expand(num_envs, self.n_agents, -1)
         self._declare_specs()
+
+    def _find_horizon(self, task: Any, arguments: Mapping[str, Any]) -> int:
+        """The option `horizon`, the environment's own time limit, or that among its arguments."""
+        limits = [self._own_horizon, self.layout.horizon]
+        limits += [arguments[name] for name in TIME_LIMITS if name in arguments]
+        for limit in limits:
+            if limit is not None:
+                return limit
+        self.close()
+        raise UsageError(f"{task} does not tell how long an episode is; say horizon=, in steps")
+
+    def _declare_specs(self) -> None:
+        copies = self.batch_size[0]
+        self.observation_spec = specs.observation_spec(
+            self.layout, copies, self.device, dying=self.dying
+        )
+        self.action_spec = specs.action_spec(self.layout, copies, self.device)
+        self.reward_spec = specs.reward_spec(self.layout, copies, self.device)
+        self.done_spec = specs.done_spec(copies, self.device)
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """Their names in PettingZoo."""
-        return tuple(a.name for a in self.layout.agents)
+        """The agents' names in PettingZoo."""
+        return self.layout.names
 
     @property
     def observation_mask(self) -> Tensor:
-        """bool `[N, Do]`: False where the observation is padding."""
-        return _first([a.size for a in self.layout.agents], self.observation_dim).to(self.device)
-
-    def _declare_specs(self) -> None:
-        b, n, a, dev = self.batch_size[0], self.n_agents, self.n_actions, self.device
-        self._observation_mask = self.observation_mask.expand(b, n, -1)
-        agents = Composite(
-            observation=Unbounded((b, n, self.observation_dim), device=dev),
-            observation_mask=Binary(
-                self.observation_dim, (b, n, self.observation_dim), device=dev, dtype=torch.bool
-            ),
-            state=Unbounded((b, n, self.state_dim), device=dev),
-            shape=(b, n),
-            device=dev,
-        )
-        exists = None
-        if self.masked:
-            agents["action_mask"] = Binary(a, (b, n, a), device=dev, dtype=torch.bool)
-            exists = (
-                _first([agent.actions for agent in self.layout.agents], a).to(dev).expand(b, n, a)
-            )
-        if self.dying:
-            agents["mask"] = Binary(n, (b, n), device=dev, dtype=torch.bool)
-        names = ("return", "length", *self.statistic_names)
-        episode = Composite(
-            {k: Unbounded((b, 1), device=dev) for k in names}, shape=(b,), device=dev
-        )
-        g = self.layout.global_state
-        whole = {"global_state": Unbounded((b, g), device=dev)} if g else {}
-        self.observation_spec = Composite(
-            agents=agents, episode=episode, **whole, shape=(b,), device=dev
-        )
-        action = Categorical(a, (b, n), device=dev, dtype=torch.int64, mask=exists)
-        self.action_spec = Composite(
-            agents=Composite(action=action, shape=(b, n)), shape=(b,), device=dev
-        )
-        reward = Unbounded((b, n, 1), device=dev)
-        self.reward_spec = Composite(
-            agents=Composite(reward=reward, shape=(b, n)), shape=(b,), device=dev
-        )
-        flag = {k: Binary(1, (b, 1), device=dev, dtype=torch.bool) for k in FLAGS}
-        self.done_spec = Composite(flag, shape=(b,), device=dev)
+        """False where an observation is padding, bool `[N, Do]`."""
+        return specs.observation_mask(self.layout).to(self.device)
 
     # ------------------------------------------------------------------ TorchRL
     def _reset(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
         mask = None if tensordict is None else tensordict.get("_reset", None)
-        which = (
-            np.arange(self.batch_size[0])
-            if mask is None
-            else mask.reshape(-1).cpu().numpy().nonzero()[0]
-        )
-        arrays = self.copies.reset(
-            {int(k): int(self._seed + APART * k) if self._fresh[k] else None for k in which}
-        )
-        self._fresh[which], self._length[which], self._return[which] = False, 0, 0
-        out = self._look(arrays)
-        false = torch.zeros(*self.batch_size, 1, dtype=torch.bool, device=self.device)
-        return out.update({k: false.clone() for k in FLAGS})
+        rows = np.arange(self.batch_size[0])
+        if mask is not None:
+            rows = mask.reshape(-1).cpu().numpy().nonzero()[0]
+        seeds = {int(k): self._seed_of(int(k)) for k in rows}
+        arrays = self.copies.reset(seeds)
+        self._unseeded[rows] = False
+        self._length[rows] = 0
+        self._return[rows] = 0
+        out = self._tensordict(arrays)
+        for name in specs.FLAGS:
+            out.set(name, torch.zeros(*self.batch_size, 1, dtype=torch.bool, device=self.device))
+        return out
+
+    def _seed_of(self, copy: int) -> int | None:
+        """The seed of a copy at its first reset, None after that."""
+        return int(self._seed + SEED_STRIDE * copy) if self._unseeded[copy] else None
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         action = tensordict.get(("agents", "action")).cpu().numpy()
         if self.masked:
-            self._require_existing(action)
+            require_existing_actions(action, self.layout)
         arrays = self.copies.step(action)
         self._length += 1
         self._return += arrays["reward"].sum(-1)
-        out = self._look(arrays)
-        out.set(("agents", "reward"), self._tensor(arrays["reward"]).unsqueeze(-1))
-        terminated, truncated = arrays["terminated"], arrays["truncated"]
-        if self._clock is not None:
-            truncated = (truncated | (self._length >= self._clock)) & ~terminated
-        for name, flag in zip(FLAGS, (terminated | truncated, terminated, truncated), strict=True):
-            out.set(name, self._tensor(flag).unsqueeze(-1))
+        out = self._tensordict(arrays)
+        out.set(("agents", "reward"), self.to_tensor(arrays["reward"]).unsqueeze(-1))
+        terminated = arrays["terminated"]
+        truncated = arrays["truncated"]
+        if self._own_horizon is not None:
+            truncated = (truncated | (self._length >= self._own_horizon)) & ~terminated
+        flags = {"done": terminated | truncated, "terminated": terminated, "truncated": truncated}
+        for name, flag in flags.items():
+            out.set(name, self.to_tensor(flag).unsqueeze(-1))
         return out
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None:
             self._seed = seed
-            self._fresh[:] = True
+            self._unseeded[:] = True
 
     def close(self, *, raise_if_closed: bool = True) -> None:
         """Close all copies and end the workers."""
@@ -214,97 +165,59 @@ class PettingZoo(EnvBase):
             self.copies.close()
         super().close(raise_if_closed=raise_if_closed)
 
-    # ------------------------------------------------------------------ from arrays to tensors
-    def _look(self, arrays: Arrays) -> TensorDict:
-        self._require_finite(arrays)
-        b, dev = self.batch_size, self.device
-        observation = self._tensor(arrays["observation"])
+    # ------------------------------------------------------------------ tensors
+    def _tensordict(self, arrays: Arrays) -> TensorDict:
+        """Checked arrays as a tensordict `[B]`, without rewards and flags."""
+        require_finite(arrays, self.layout, self._length)
+        require_possible_actions(arrays, self.layout, self._length)
+        observation = self.to_tensor(arrays["observation"])
         agents = {
             "observation": observation,
             "observation_mask": self._observation_mask,
-            "state": self._tensor(arrays["state"]) if "state" in arrays else observation,
+            "state": self.to_tensor(arrays["state"]) if "state" in arrays else observation,
         }
         if self.masked:
-            agents["action_mask"] = self._tensor(arrays["action_mask"])
+            agents["action_mask"] = self.to_tensor(arrays["action_mask"])
         if self.dying:
-            agents["mask"] = self._tensor(arrays["alive"])
+            agents["mask"] = self.to_tensor(arrays["alive"])
         episode = {
-            k: self._tensor(v.copy()).unsqueeze(-1) for k, v in self._episode(arrays).items()
+            name: self.to_tensor(value.copy()).unsqueeze(-1)
+            for name, value in self._statistics(arrays).items()
         }
-        whole = {k: self._tensor(arrays[k]) for k in ("global_state",) if k in arrays}
-        return TensorDict(
-            {
-                "agents": TensorDict(agents, [*b, self.n_agents], device=dev),
-                "episode": TensorDict(episode, b, device=dev),
-                **whole,
-            },
-            b,
-            device=dev,
-        )
+        b = self.batch_size
+        content: dict[str, Any] = {
+            "agents": TensorDict(agents, [*b, self.n_agents], device=self.device),
+            "episode": TensorDict(episode, b, device=self.device),
+        }
+        if "global_state" in arrays:
+            content["global_state"] = self.to_tensor(arrays["global_state"])
+        return TensorDict(content, b, device=self.device)
 
-    def _episode(self, arrays: Arrays) -> Arrays:
-        names = self.statistic_names
-        more = dict(zip(names, arrays["statistics"].T, strict=True)) if names else {}
-        return {"return": self._return, "length": self._length, **more}
+    def _statistics(self, arrays: Arrays) -> Arrays:
+        """Return, length and the environment's statistics of every episode so far, `[B]` each."""
+        statistics = {"return": self._return, "length": self._length}
+        if self.statistic_names:
+            columns = arrays["statistics"].T
+            statistics |= dict(zip(self.statistic_names, columns, strict=True))
+        return statistics
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
+    def to_tensor(self, array: np.ndarray) -> Tensor:
+        """An array as a tensor on the environment's device."""
         return torch.from_numpy(array).to(self.device)
 
-    # ------------------------------------------------------------------ what cannot be
-    def _require_finite(self, arrays: Arrays) -> None:
-        for name in ("observation", "state", "reward"):
-            if name in arrays and not np.isfinite(arrays[name]).all():
-                copy, agent, *_ = np.argwhere(~np.isfinite(arrays[name]))[0]
-                raise UsageError(
-                    f"the {name} of {self.agents[agent]} in copy {copy} is NaN or infinite after "
-                    f"{int(self._length[copy])} steps of an episode"
-                )
-        if not self.masked:
-            return
-        able = arrays["action_mask"].any(-1) | (arrays["terminated"] | arrays["truncated"])[:, None]
-        if not able.all():
-            copy, agent = np.argwhere(~able)[0]
-            raise UsageError(
-                f"the action mask of {self.agents[agent]} in copy {copy} allows nothing after "
-                f"{int(self._length[copy])} steps of an episode"
-            )
-
-    def _require_existing(self, action: np.ndarray) -> None:
-        sizes = np.array([a.actions for a in self.layout.agents])
-        if not (action < sizes).all():
-            copy, agent = np.argwhere(action >= sizes)[0]
-            raise UsageError(
-                f"action {action[copy, agent]} of {self.agents[agent]}, which has {sizes[agent]}: the policy must read "
-                "('agents', 'action_mask')"
-            )
+    _tensor = to_tensor
 
 
-def _copies(
-    make: Callable[[], Any], num_envs: int, workers: int, timeout: float, **options: Any
+def _make_copies(
+    make: Callable[[], Any], num_envs: int, seed: int, options: PettingZooOptions
 ) -> Copies | WorkerCopies:
-    if not workers:
-        return Copies(make, num_envs, **options)
-    return WorkerCopies(make, num_envs, workers=min(workers, num_envs), timeout=timeout, **options)
-
-
-def _first(counts: list[int], size: int) -> Tensor:
-    """bool `[N, size]`: True in the first `counts[i]` places of row i."""
-    return torch.arange(size) < torch.tensor(counts).unsqueeze(1)
-
-
-def main(task: str = "mpe2.simple_spread_v3") -> None:
-    from ilvf.envs.check import check_env
-
-    print(__doc__)
-    env = PettingZoo(task, num_envs=32, seed=0)
-    print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
-    for a in env.layout.agents:
-        print(
-            f"  {a.name:<16} observes {a.size:3d} numbers, {a.actions:2d} actions{', masked' * bool(a.mask_in)}"
-        )
-    started = time.perf_counter()
-    rollout = env.rollout(100, break_when_any_done=False)
-    seconds = time.perf_counter() - started
-    done = rollout["next", "done"]
-    print(f"\n{int(done.sum())} random episodes, mean return of the team", end=" ")
-    print(f"{rollout['next', 'episode', 'return'][done].mean():.1f}; {3200 / seconds:.0f} steps/s")
+    """All copies in this process, or spread over workers."""
+    common: dict[str, Any] = {
+        "seed": seed,
+        "dying": options.dying,
+        "global_state": options.global_state,
+    }
+    if options.workers == 0:
+        return Copies(make, num_envs, **common)
+    workers = min(options.workers, num_envs)
+    return WorkerCopies(make, num_envs, workers=workers, timeout=options.timeout, **common)

@@ -2,13 +2,20 @@
 
     env = as_pettingzoo("encircle", n_agents=10)
     observations, infos = env.reset(seed=0)
-    observations, rewards, terminations, truncations, infos = env.step({a: 0 for a in env.agents})
+    actions = {agent: 0 for agent in env.agents}
+    observations, rewards, terminations, truncations, infos = env.step(actions)
 
-Agents are `agent_0`, `agent_1`, ...  **Observation**: a Box without the padding; where actions can be impossible, a
-Dict of `observation` and `action_mask`.  **infos**: each agent's own `state`, which critics of this library see, and at
-the end of an episode its statistics under `episode`.  **`state()`**: all agents' states side by side.
+**Agents** are `agent_0`, `agent_1`, ...
 
-Run `python -m ilvf.envs.pettingzoo.export [NAME]` to see one pass PettingZoo's own tests.
+**Observation**: a Box without padding. If some actions can be impossible, it is a Dict of
+`observation` and `action_mask`.
+
+**Infos**: each agent's own `state`, the input of this library's critics, and at the end of an
+episode its statistics under `episode`.
+
+**`state()`**: the states of all agents side by side.
+
+Run `python -m ilvf.envs.pettingzoo.export [NAME]` to run PettingZoo's own tests on one.
 """
 
 import sys
@@ -23,9 +30,10 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from ilvf.envs.base import BatchedEnv
-from ilvf.errors import require
+from ilvf.errors import require, run_recipe
 
-Dicts = tuple[
+# What `step` returns: observations, rewards, terminations, truncations, infos.
+StepResult = tuple[
     dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
 ]
 
@@ -33,29 +41,33 @@ Dicts = tuple[
 def as_pettingzoo(
     env: str | BatchedEnv, *, render_mode: str | None = None, **kwargs: Any
 ) -> "AsPettingZoo":
-    """A scenario, by its name and arguments or as a batch of one, as a PettingZoo parallel environment.
+    """An environment of this library as a PettingZoo parallel environment.
 
-    render_mode: None, or `rgb_array` for a scenario that has pictures. After `env.eval()` a batch of one pays what
-    scores count, where that differs from what training does.
+    Args:
+        env: its name, or a batch of one. After `env.eval()` a batch of one has the rewards of
+            evaluations, where these differ from those of training.
+        render_mode: None, or `rgb_array` for an environment that can be drawn.
+        **kwargs: options of the environment, with a name.
     """
     if isinstance(env, str):
         from ilvf.envs import make_env
 
-        env = make_env(env, num_envs=1, **kwargs)  # type: ignore[assignment]
-        kwargs = {}
+        made: Any = make_env(env, num_envs=1, **kwargs)
+    else:
+        require(
+            not kwargs,
+            f"{', '.join(kwargs)}: arguments go with a name, and not with a ready environment",
+        )
+        made = env
     require(
-        isinstance(env, BatchedEnv),
-        f"{type(env).__name__} is no scenario of this library; give its name, or one",
+        isinstance(made, BatchedEnv),
+        f"{type(made).__name__} is no scenario of this library; give its name, or one",
     )
-    require(
-        not kwargs,
-        f"{', '.join(kwargs)}: arguments go with a name, and not with a ready environment",
-    )
-    return AsPettingZoo(env, render_mode)  # type: ignore[arg-type]
+    return AsPettingZoo(made, render_mode)
 
 
 class AsPettingZoo(ParallelEnv):
-    """See the module's docstring.
+    """A PettingZoo parallel environment that steps a batch of one.
 
     Args:
         env: a batch of one.
@@ -67,22 +79,26 @@ class AsPettingZoo(ParallelEnv):
             env.batch_size[0] == 1,
             f"num_envs={env.batch_size[0]}: a PettingZoo environment is one; make several",
         )
-        drawn = ("rgb_array",) if hasattr(env, "draw") else ()
+        modes = ["rgb_array"] if hasattr(env, "draw") else []
         require(
-            render_mode is None or render_mode in drawn,
-            f"render_mode={render_mode!r} is not known here; choose one of {', '.join(['None', *drawn])}",
+            render_mode is None or render_mode in modes,
+            f"render_mode={render_mode!r} is not known here; "
+            f"choose one of {', '.join(['None', *modes])}",
         )
-        self.env, self.render_mode, self.horizon = env, render_mode, env.horizon
+        self.env = env
+        self.render_mode = render_mode
+        self.horizon = env.horizon
         self.metadata = {
             "name": type(env).__name__.lower(),
-            "render_modes": list(drawn),
+            "render_modes": modes,
             "is_parallelizable": True,
         }
         self.possible_agents = [f"agent_{i}" for i in range(env.n_agents)]
         self.agents: list[str] = []
-        self._seen = env.observation_mask.cpu().numpy()  # [N, Do]
-        sees = dict(zip(self.possible_agents, self._seen.sum(-1).tolist(), strict=True))
-        self.observation_spaces = {a: self._space(size) for a, size in sees.items()}
+        self._observed = env.observation_mask.cpu().numpy()  # [N, Do]
+        self.observation_spaces = {}
+        for i, agent in enumerate(self.possible_agents):
+            self.observation_spaces[agent] = self._space(int(self._observed[i].sum()))
         self.action_spaces = {a: spaces.Discrete(env.n_actions) for a in self.possible_agents}
         self.state_space = _box(env.n_agents * env.state_dim)
 
@@ -94,67 +110,74 @@ class AsPettingZoo(ParallelEnv):
         )
 
     def observation_space(self, agent: str) -> spaces.Space:
+        """The observation space of an agent."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space:
+        """The action space of an agent."""
         return self.action_spaces[agent]
 
     # ------------------------------------------------------------------ episodes
     def reset(
         self, seed: int | None = None, options: dict | None = None
     ) -> tuple[dict[str, Any], dict[str, dict]]:
+        """Start an episode; return observations and infos by agent."""
         if seed is not None:
             self.env.set_seed(seed)
         self.agents = list(self.possible_agents)
-        return self._look(self.env._reset())
+        return self._by_agent(self.env._reset())
 
-    def step(self, actions: Mapping[str, int]) -> Dicts:
+    def step(self, actions: Mapping[str, int]) -> StepResult:
+        """One step with an action of every agent; all agents end together."""
         require(bool(self.agents), "the episode is over; reset() begins the next one")
-        td = self.env._step(TensorDict({"agents": {"action": self._chosen(actions)}}, [1]))
-        observations, infos = self._look(td)
-        rewards, names = td["agents", "reward"].flatten().tolist(), self.agents
-        done, terminated, truncated = (bool(td[k]) for k in ("done", "terminated", "truncated"))
-        if done:
-            episode = {k: float(v) for k, v in td["episode"].items()}
-            infos = {a: info | {"episode": dict(episode)} for a, info in infos.items()}
+        action = {"agents": {"action": self._action_tensor(actions)}}
+        td = self.env._step(TensorDict(action, [1]))
+        names = self.agents
+        observations, infos = self._by_agent(td)
+        rewards = dict(zip(names, td["agents", "reward"].flatten().tolist(), strict=True))
+        terminations = dict.fromkeys(names, bool(td["terminated"]))
+        truncations = dict.fromkeys(names, bool(td["truncated"]))
+        if bool(td["done"]):
+            episode = {name: float(value) for name, value in td["episode"].items()}
+            for info in infos.values():
+                info["episode"] = dict(episode)
             self.agents = []
-        flags = (dict.fromkeys(names, terminated), dict.fromkeys(names, truncated))
-        return observations, dict(zip(names, rewards, strict=True)), *flags, infos
+        return observations, rewards, terminations, truncations, infos
 
-    def _chosen(self, actions: Mapping[str, int]) -> Tensor:
-        missing = [a for a in self.agents if a not in actions]
+    def _action_tensor(self, actions: Mapping[str, int]) -> Tensor:
+        """The actions of all agents, `[1, N]`."""
+        missing = [agent for agent in self.agents if agent not in actions]
         require(not missing, f"step needs an action of every agent; {', '.join(missing)} has none")
-        chosen = [int(actions[a]) for a in self.agents]
-        wrong = [
-            (a, c)
-            for a, c in zip(self.agents, chosen, strict=True)
-            if not 0 <= c < self.env.n_actions
-        ]
-        require(not wrong, f"(agent, action) {wrong}: actions are 0 to {self.env.n_actions - 1}")
-        return torch.tensor([chosen], device=self.env.device)
+        chosen = {agent: int(actions[agent]) for agent in self.agents}
+        n = self.env.n_actions
+        wrong = [(agent, a) for agent, a in chosen.items() if not 0 <= a < n]
+        require(not wrong, f"(agent, action) {wrong}: actions are 0 to {n - 1}")
+        return torch.tensor([list(chosen.values())], device=self.env.device)
 
-    def _look(self, td: TensorDictBase) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    def _by_agent(self, td: TensorDictBase) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Observations and infos by agent, from the tensordict of a batch of one."""
         group = td["agents"]
-        observation, state = (group[k][0].cpu().numpy() for k in ("observation", "state"))
-        self._state = state.astype(np.float32)
-        seen = {a: observation[i, self._seen[i]] for i, a in enumerate(self.possible_agents)}
+        observation = group["observation"][0].cpu().numpy()
+        self._state = group["state"][0].cpu().numpy().astype(np.float32)
+        allowed = None
         if self.env.masked:
             allowed = group["action_mask"][0].cpu().numpy().astype(np.int8)
-            seen = {
-                a: {"observation": seen[a], "action_mask": allowed[i]}
-                for i, a in enumerate(self.possible_agents)
-            }
-        return seen, {
-            a: {"state": self._state[i].copy()} for i, a in enumerate(self.possible_agents)
-        }
+        observations: dict[str, Any] = {}
+        infos: dict[str, dict[str, Any]] = {}
+        for i, agent in enumerate(self.possible_agents):
+            seen = observation[i, self._observed[i]]
+            if allowed is not None:
+                seen = {"observation": seen, "action_mask": allowed[i]}
+            observations[agent] = seen
+            infos[agent] = {"state": self._state[i].copy()}
+        return observations, infos
 
     def state(self) -> np.ndarray:
-        """All agents' states side by side, `[N·D]`."""
+        """The states of all agents side by side, `[N·D]`."""
         return self._state.flatten()
 
-    # ------------------------------------------------------------------ pictures
     def render(self) -> np.ndarray | None:
-        """The present state, `[height, width, 3]` uint8."""
+        """A picture of the present state, `[height, width, 3]` uint8; None without a render mode."""
         if self.render_mode is None:
             return None
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -164,6 +187,7 @@ class AsPettingZoo(ParallelEnv):
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
     def close(self) -> None:
+        """Close the environment."""
         self.env.close()
 
 
@@ -172,6 +196,7 @@ def _box(size: int) -> spaces.Box:
 
 
 def main(name: str = "encircle") -> None:
+    """Print the spaces of an environment and run PettingZoo's tests on it."""
     from pettingzoo.test import parallel_api_test, parallel_seed_test
 
     print(__doc__)
@@ -183,4 +208,4 @@ def main(name: str = "encircle") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_recipe(lambda: main(*sys.argv[1:]))

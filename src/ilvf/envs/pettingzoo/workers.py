@@ -1,21 +1,17 @@
-"""The copies of a PettingZoo environment in child processes: whatever happens to one ends in a sentence, and in time.
+"""Copies of a PettingZoo environment in child processes.
 
-One message a step and worker, by pipe; all workers get their actions before the first is awaited, and who waits sleeps.
+One message per step and worker goes through a pipe. All workers get their actions before the first
+answer is awaited. Whatever happens to a worker (it raises, hangs, exits or is killed) becomes a
+`UsageError` with one sentence.
 """
 
-import contextlib
 import itertools
 import multiprocessing
-import multiprocessing.connection
 import multiprocessing.util
-import os
 import pickle
-import random
 import signal
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -23,19 +19,20 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ilvf.envs.pettingzoo.copies import APART, Arrays, Copies
+from ilvf.envs.pettingzoo.arrays import Arrays
+from ilvf.envs.pettingzoo.child import serve
 from ilvf.errors import UsageError, require
 
-CONTEXT = multiprocessing.get_context(
-    "spawn"
-)  # a fork would inherit torch's threads, and its siblings' pipes
-GRACE = 5.0  # [s] for environments to close
-ADVICE = "a run goes on from its last checkpoint by resume=last, with new episodes"
+# A forked process would inherit torch's threads and the other workers' pipes.
+CONTEXT = multiprocessing.get_context("spawn")
+CLOSING_TIME = 5.0  # [s] that environments have to close before their process is killed
+STARTING = "while starting"
+RESUME_ADVICE = "a run goes on from its last checkpoint by resume=last, with new episodes"
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A child process with its copies `first` to `last - 1`, and our end of its pipe."""
+    """A child process with the copies `first` to `last - 1`, and the parent's end of its pipe."""
 
     number: int
     first: int
@@ -43,139 +40,171 @@ class Worker:
     process: SpawnProcess
     pipe: Connection
 
+    @property
+    def name(self) -> str:
+        """The worker in messages."""
+        return f"worker {self.number} (copies {self.first} to {self.last - 1})"
+
 
 class WorkerCopies:
-    """`Copies` spread over `workers` processes; the same methods.
+    """`Copies` spread over child processes, with the same methods.
 
     Args:
         make: makes one environment; it is pickled.
-        timeout: seconds that a worker may take for an answer, its start included.
+        number: K, copies in all.
+        workers: child processes, at most K.
+        timeout: seconds that a worker may take for an answer, and for its start.
         **options: of `Copies`.
+
+    Raises:
+        UsageError: a worker has failed; it names the worker and the step. All workers are ended.
     """
 
     def __init__(
         self, make: Callable[[], Any], number: int, *, workers: int, timeout: float, **options: Any
     ):
-        self.timeout, self.steps, self.doing = timeout, 0, "while starting"
+        self.timeout = timeout
+        self.steps = 0
+        self.activity = STARTING  # for messages
         self.workers: list[Worker] = []
-        self._end = multiprocessing.util.Finalize(
-            self, _end, (self.workers,), exitpriority=100
-        )  # before mp's own joins
+        # With a priority, so that it runs before multiprocessing joins the processes itself.
+        self._finalizer = multiprocessing.util.Finalize(
+            self, _end_workers, (self.workers,), exitpriority=100
+        )
         bounds = [number * w // workers for w in range(workers + 1)]
         try:
             for first, last in itertools.pairwise(bounds):
                 self.workers.append(_start(len(self.workers), first, last, make, options))
-            answers = self._receive(self.workers)
+            layouts = self._receive(self.workers)
         except BaseException:
             self.close()
             raise
-        self.layout = answers[0]
+        self.layout = layouts[0]
         self._latest: list[Arrays] = [{}] * workers
 
     def reset(self, seeds: Mapping[int, int | None]) -> Arrays:
-        self.doing = f"in a reset after step {self.steps}"
-        parts = [
-            {k - w.first: s for k, s in seeds.items() if w.first <= k < w.last}
-            for w in self.workers
-        ]
-        return self._ask(
-            {w.number: ("reset", part) for w, part in zip(self.workers, parts, strict=True) if part}
-        )
+        """See `Copies.reset`."""
+        self.activity = f"in a reset after step {self.steps}"
+        messages = {}
+        for worker in self.workers:
+            part = {
+                k - worker.first: seed
+                for k, seed in seeds.items()
+                if worker.first <= k < worker.last
+            }
+            if part:
+                messages[worker.number] = ("reset", part)
+        return self._ask(messages)
 
     def step(self, action: np.ndarray) -> Arrays:
+        """See `Copies.step`."""
         self.steps += 1
-        self.doing = f"in step {self.steps}"
+        self.activity = f"in step {self.steps}"
         return self._ask({w.number: ("step", action[w.first : w.last]) for w in self.workers})
 
     def close(self) -> None:
         """End all processes; those that do not close their environments in time are killed."""
-        self._end()
+        self._finalizer()
 
     # ------------------------------------------------------------------ messages
     def _ask(self, messages: Mapping[int, Any]) -> Arrays:
+        """Send messages to some workers; return the latest arrays of all copies."""
         require(bool(self.workers), "the workers of this environment have ended; make it anew")
         for number, message in messages.items():
             try:
                 self.workers[number].pipe.send(message)
             except OSError:
-                self._died(self.workers[number])
-        for number, answer in zip(
-            messages, self._receive([self.workers[n] for n in messages]), strict=True
-        ):
-            self._latest[number] = answer
-        return {k: np.concatenate([a[k] for a in self._latest]) for k in self._latest[0]}
+                self._raise_death(self.workers[number])
+        asked = [self.workers[number] for number in messages]
+        for worker, answer in zip(asked, self._receive(asked), strict=True):
+            self._latest[worker.number] = answer
+        names = self._latest[0]
+        return {name: np.concatenate([part[name] for part in self._latest]) for name in names}
 
     def _receive(self, workers: Sequence[Worker]) -> list[Any]:
-        deadline, answers = time.monotonic() + self.timeout, []
+        """The answers of these workers."""
+        deadline = time.monotonic() + self.timeout
+        answers = []
         for worker in workers:
             try:
                 if not worker.pipe.poll(max(0.0, deadline - time.monotonic())):
-                    self._hang([w for w in workers if w is worker or not w.pipe.poll(0)])
+                    self._raise_timeout(worker, workers)
                 kind, answer = worker.pipe.recv()
             except (EOFError, OSError):
-                self._died(worker)
-            if kind != "done":
+                self._raise_death(worker)
+            if kind == "refused":
                 self.close()
-                raise UsageError(
-                    answer
-                    if kind == "refused"
-                    else f"{self._name(worker)} failed {self.doing}: {answer}"
-                )
+                raise UsageError(answer)
+            if kind == "failed":
+                self.close()
+                raise UsageError(f"{worker.name} failed {self.activity}: {answer}")
             answers.append(answer)
         return answers
 
-    def _name(self, worker: Worker) -> str:
-        return f"worker {worker.number} (copies {worker.first} to {worker.last - 1})"
-
-    def _hang(self, late: Sequence[Worker]) -> NoReturn:
-        for worker in late:
-            worker.process.kill()
-        names = " and ".join(self._name(w) for w in late)
+    def _raise_timeout(self, worker: Worker, workers: Sequence[Worker]) -> NoReturn:
+        """Kill `worker` and all others without an answer, and say which they were."""
+        late = [w for w in workers if w is worker or not w.pipe.poll(0)]
+        for w in late:
+            w.process.kill()
+        names = " and ".join(w.name for w in late)
         self.close()
         raise UsageError(
-            f"{names} gave no answer within timeout={self.timeout:g} s {self.doing}; {ADVICE}"
+            f"{names} gave no answer within timeout={self.timeout:g} s {self.activity}; "
+            f"{RESUME_ADVICE}"
         )
 
-    def _died(self, worker: Worker) -> NoReturn:
-        name = self._name(worker)
-        worker.process.join(GRACE)
+    def _raise_death(self, worker: Worker) -> NoReturn:
+        """Say how a worker's process has ended."""
+        worker.process.join(CLOSING_TIME)
         code = worker.process.exitcode
-        how = f"ended with exit code {code}"
-        if code is None or code < 0:
-            how = "gave up" if code is None else f"was killed by {signal.Signals(-code).name}"
+        how = _ending(code)
         hint = ""
         if code == -signal.SIGKILL:
             hint = " (the system does that when memory runs out)"
-        elif self.doing == "while starting":
+        elif self.activity == STARTING:
             hint = " (a script that starts workers needs: if __name__ == '__main__')"
         self.close()
-        raise UsageError(f"{name} {how} {self.doing}{hint}; {ADVICE}")
+        raise UsageError(f"{worker.name} {how} {self.activity}{hint}; {RESUME_ADVICE}")
+
+
+def _ending(exitcode: int | None) -> str:
+    """How a process has ended, in words; None is a process that closed its pipe and goes on."""
+    if exitcode is None:
+        return "gave up"
+    if exitcode < 0:
+        return f"was killed by {signal.Signals(-exitcode).name}"
+    return f"ended with exit code {exitcode}"
 
 
 def _start(
     number: int, first: int, last: int, make: Callable[[], Any], options: Mapping[str, Any]
 ) -> Worker:
-    ours, theirs = CONTEXT.Pipe()
+    """Start a worker; its first answer is the layout."""
+    parent_end, child_end = CONTEXT.Pipe()
     process = CONTEXT.Process(
-        target=_serve, args=(theirs, make, first, last, options), daemon=True, name=f"env-{number}"
+        target=serve,
+        args=(child_end, make, first, last, options),
+        daemon=True,
+        name=f"env-{number}",
     )
     try:
         process.start()
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        ours.close()
+        parent_end.close()
         raise UsageError(
-            f"the environment cannot be sent to a worker ({error}); name it, package.module:function, or give a "
-            "function at the top of a module"
+            f"the environment cannot be sent to a worker ({error}); name it, "
+            "package.module:function, or give a function at the top of a module"
         ) from error
     finally:
-        theirs.close()
-    return Worker(number, first, last, process, ours)
+        child_end.close()
+    return Worker(number, first, last, process, parent_end)
 
 
-def _end(workers: list[Worker]) -> None:
+def _end_workers(workers: list[Worker]) -> None:
+    """Close all pipes, which asks the workers to end; kill those that do not end in time."""
     for worker in workers:
-        worker.pipe.close()  # what they are waiting for
-    deadline = time.monotonic() + GRACE
+        worker.pipe.close()
+    deadline = time.monotonic() + CLOSING_TIME
     for worker in workers:
         worker.process.join(max(0.0, deadline - time.monotonic()))
         if worker.process.is_alive():
@@ -183,56 +212,3 @@ def _end(workers: list[Worker]) -> None:
             worker.process.join()
         worker.process.close()
     workers.clear()
-
-
-# ---------------------------------------------------------------------- in the child
-def _serve(
-    pipe: Connection, make: Callable[[], Any], first: int, last: int, options: dict[str, Any]
-) -> None:
-    """Answer until the pipe ends: ("done", arrays), ("refused", a sentence) or ("failed", what went wrong)."""
-    _live_and_die_with_the_parent()
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # environments that use torch share the cores with their siblings
-    seed = options.pop("seed", 0) + APART * first
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    with contextlib.ExitStack() as stack:
-        try:
-            copies = Copies(make, last - first, seed=seed, first=first, **options)
-            stack.callback(copies.close)
-            pipe.send(("done", copies.layout))
-            for name, argument in _messages(pipe):
-                pipe.send(("done", getattr(copies, name)(argument)))
-        except UsageError as error:
-            pipe.send(("refused", str(error)))
-        except Exception as error:  # whatever an environment can raise
-            traceback.print_exc()
-            reason = str(error).strip().splitlines() or [""]
-            pipe.send(("failed", f"{type(error).__name__}: {reason[0]:.200}"))
-
-
-def _messages(pipe: Connection) -> Iterator[tuple[str, Any]]:
-    while True:
-        try:
-            message = pipe.recv()
-        except (EOFError, OSError):
-            return
-        yield message
-
-
-def _live_and_die_with_the_parent() -> None:
-    """Ctrl-C, and a SIGTERM to all, are the parent's business: it finishes the iteration. Its death is ours.
-
-    Handlers and not SIG_IGN, which simulators started here would inherit.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        assert parent is not None
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

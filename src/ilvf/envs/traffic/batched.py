@@ -1,14 +1,16 @@
-"""Traffic signals as a TorchRL environment: B road networks, each simulated in a process of its own, side by side.
+"""Traffic signals as a TorchRL environment: B copies of a road network, simulated at the same time.
 
     make_env("large_grid", num_envs=2)
     make_env("monaco", net_file="most.net.xml")
     make_env("sumo", net_file="town.net.xml", routes="town.rou.xml", per="lane")
 
-All B simulators get their actions before the first is awaited, so they run at the same time on as many cores as there
-are; `workers` adds only processes for what is done with their answers. One needs about 50 MB, and an hour of the grid
-about 20 s of one core.
+Every copy has its simulator in a process of its own. All B simulators get their actions before the
+first answer is awaited, so they use as many cores as there are. `workers` adds processes only for
+the work on their answers. A simulator needs about 50 MB, and about 20 s of one core for an hour of
+the grid.
 
-The rules of `env.rules` on the grid, an hour, means over the same two episodes (greedy jams the roads in one of them):
+The rules of `env.rules` on the grid, one hour, means over the same two episodes (`greedy` jams the
+roads in one of them):
 
 | | return | queue | travel_time [s] | throughput | backlog |
 |---|---|---|---|---|---|
@@ -21,15 +23,14 @@ Run `python -m ilvf.envs.traffic.batched [STEPS]` to see the grid under its thre
 """
 
 import functools
-import inspect
 import os
-import shlex
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -38,203 +39,244 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
+from ilvf.envs.options import (
+    CopyOptions,
+    LargeGridOptions,
+    MonacoOptions,
+    ReadingOptions,
+    SignalOptions,
+    SumoOptions,
+)
 from ilvf.envs.pettingzoo.copies import Copies
 from ilvf.envs.pettingzoo.env import PettingZoo
-from ilvf.envs.traffic.env import SumoTrafficEnv
-from ilvf.envs.traffic.network.network import Network, read_network
+from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure
+from ilvf.envs.traffic.draw import draw_episode
+from ilvf.envs.traffic.env import Files, SumoTrafficEnv
+from ilvf.envs.traffic.network.network import Network, Scenario
+from ilvf.envs.traffic.network.read import read_network
+from ilvf.envs.traffic.scenarios.large_grid import large_grid
+from ilvf.envs.traffic.scenarios.monaco import monaco
 from ilvf.envs.traffic.senses import Senses
+from ilvf.envs.traffic.settings import checked_options
+from ilvf.envs.traffic.simulator.arguments import as_list, existing_files, split_words
 from ilvf.envs.traffic.simulator.child import get_ready
-from ilvf.errors import UsageError, require
+from ilvf.envs.traffic.simulator.simulation import require_sumo
+from ilvf.errors import UsageError, require, run_recipe
+from ilvf.options import select
 
-SENSES = ("per", "reward", "reward_cap", "reward_backlog", "reward_scale")
-MEMORY = 50e6  # [bytes] of a simulator's own, on full roads
-PER_CORE = 4  # simulators that nobody needs to be warned of
-READING = ("table", "add_protected", "max_edges", "max_distance", "cover")
+MEMORY = 50e6  # [bytes] of one simulator on full roads
+PER_CORE = 4  # simulators per core above which a warning is given
+
+
+@dataclass
+class TrafficOptions(CopyOptions, SignalOptions):
+    """Options of `Traffic`."""
+
+
+O = TypeVar("O", LargeGridOptions, MonacoOptions, SumoOptions)
 
 
 class Traffic(PettingZoo):
-    """`num_envs` copies of a road network; see `SumoTrafficEnv` for observations, rewards and rules.
+    """`num_envs` copies of `SumoTrafficEnv`. The docstring of `ilvf.envs.traffic` has the rules.
 
     Args:
         network: the roads.
-        routes, **options: of `SumoTrafficEnv`.
-        workers: child processes that the copies are spread over, each with its simulators; 0 keeps them here.
-        timeout, attempts: of every copy.
-        num_envs, seed, device: as everywhere.
+        routes, additional, detectors: as in `SumoTrafficEnv`.
+        num_envs: B.
+        seed: of the first copy; None draws one from torch's generator.
+        device: where tensors are.
+        **options: fields of `SignalOptions` and `CopyOptions` in `ilvf.envs.options`.
     """
 
     def __init__(
         self,
         network: Network,
-        routes: Sequence[Path],
+        routes: Files,
         *,
-        workers: int = 0,
-        timeout: float = 60.0,
-        attempts: int = 3,
+        additional: Files = (),
+        detectors: bool = False,
         num_envs: int = 1,
         seed: int | None = None,
         device: torch.device | str = "cpu",
         **options: Any,
     ):
-        known = list(inspect.signature(SumoTrafficEnv).parameters)
-        unknown = ", ".join(options.keys() - known)
-        require(
-            not unknown,
-            f"{unknown}: a traffic environment has no such option, only {', '.join(known[2:])}",
-        )
-        self.network = network
-        chosen = {k: v for k, v in options.items() if k in SENSES}
-        self.senses = Senses(network, detectors=options.get("detectors", False), **chosen)
-        self.control_interval = options.get("control_interval", 5.0)
-        self._neighbors = options.get("observe_neighbors", True)
-        kwargs = {
-            "network": network,
-            "routes": routes,
-            "timeout": timeout,
-            "attempts": attempts,
-            **options,
-        }
-        if doubts := crowded(num_envs, os.cpu_count() or 1, psutil.virtual_memory().available):
-            warnings.warn(doubts, stacklevel=3)
-        require(attempts >= 1, f"attempts={attempts} must be at least 1")
-        require(timeout > 0, f"timeout={timeout} must be positive")
-        copies = -(-num_envs // max(workers, 1))
-        patience = (
-            2 * attempts * timeout * copies
-        )  # of us with a worker, which has to lose patience first
+        settings = checked_options(TrafficOptions, options, "a traffic environment")
+        warning = crowded(num_envs, os.cpu_count() or 1, psutil.virtual_memory().available)
+        if warning:
+            warnings.warn(warning, stacklevel=3)
+        copies_per_worker = -(-num_envs // max(settings.workers, 1))
+        # The worker must notice a hung simulator before this process gives the worker up.
+        patience = 2 * settings.attempts * settings.timeout * copies_per_worker
         super().__init__(
             SumoTrafficEnv,
-            kwargs,
-            workers=workers,
+            {
+                "network": network,
+                "routes": routes,
+                "additional": additional,
+                "detectors": detectors,
+                **select(settings, SignalOptions),
+            },
+            workers=settings.workers,
             timeout=patience,
             num_envs=num_envs,
             seed=seed,
             device=device,
         )
+        self.network = network
+        self.senses = Senses(network, settings, detectors=detectors)
+        self.control_interval = settings.control_interval
+        self.observe_neighbors = settings.observe_neighbors
 
     @property
     def neighbours(self) -> Tensor:
-        """bool `[N, N]`: which signals are near which, by road."""
+        """bool `[N, N]`: pairs of signals that are near each other, by road."""
         return torch.from_numpy(self.network.neighbours).to(self.device)
 
     @property
     def observation_graph(self) -> Tensor:
-        """Whose state s_j is in the observation. (Who moves whom is not known: vehicles pass several signals.)"""
+        """bool `[N, N]`: state s_j is in the observation of i.
+
+        The transition graph is unknown, because a vehicle passes several signals.
+        """
         eye = torch.eye(self.n_agents, dtype=torch.bool, device=self.device)
-        return self.neighbours | eye if self._neighbors else eye
+        return self.neighbours | eye if self.observe_neighbors else eye
 
     @property
     def rules(self) -> Mapping[str, Callable[[], TensorDictModuleBase]]:
-        from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure
-
+        """Untrained controllers: name → a function that makes one."""
         rules = {"fixed_cycle": FixedCycle, "greedy": Greedy, "max_pressure": MaxPressure}
-        return {name: functools.partial(self._rule, rule) for name, rule in rules.items()}
+        return {name: functools.partial(self._make_rule, rule) for name, rule in rules.items()}
 
-    def _rule(self, rule: Callable[[Senses], TensorDictModuleBase]) -> TensorDictModuleBase:
+    def _make_rule(self, rule: Callable[[Senses], TensorDictModuleBase]) -> TensorDictModuleBase:
         return rule(self.senses).to(self.device)
 
     def queues(self) -> Tensor:
-        """Halting vehicles on each lane of `network.lanes`, or on its detector, now, `[B, M]`."""
+        """Halting vehicles now on each lane of `network.lanes`, or on its detector, `[B, M]`."""
         if not isinstance(self.copies, Copies):
             raise UsageError(
-                "the queues of copies in workers cannot be read; make the environment with workers=0"
+                "the queues of copies in workers cannot be read; "
+                "make the environment with workers=0"
             )
-        return self._tensor(
-            np.stack([copy.queues() for copy in self.copies.envs], dtype=np.float32)
-        )
+        queues = [copy.queues() for copy in self.copies.envs]
+        return torch.from_numpy(np.stack(queues, dtype=np.float32)).to(self.device)
 
     def draw(self, rollout: TensorDictBase, index: int = 0) -> Any:
-        """A matplotlib figure of the first episode of environment `index` of a rollout `[B, T]`: queue and speed."""
-        from ilvf.envs.traffic.draw import draw_episode
-
+        """The first episode of environment `index` of a rollout `[B, T]`, as a figure."""
         return draw_episode(rollout[index], self.control_interval)
 
 
 def crowded(num_envs: int, cores: int, free: float) -> str:
-    """A sentence about more simulators than a machine with `free` [bytes] of memory should have, or nothing."""
+    """A warning if there are too many simulators for a machine; "" otherwise.
+
+    Args:
+        num_envs: number of simulators.
+        cores: of the machine.
+        free: free memory [bytes].
+    """
     need = num_envs * MEMORY
     if num_envs <= PER_CORE * cores and need <= free:
         return ""
     return (
-        f"{num_envs} simulators at once need about {need / 1e9:.1f} GB of memory, of which {free / 1e9:.1f} GB are "
-        f"free, and share {cores} cores; there are fewer with preset=traffic, or by algorithm.num_envs= and "
-        "algorithm.eval_episodes="
+        f"{num_envs} simulators at once need about {need / 1e9:.1f} GB of memory, of which "
+        f"{free / 1e9:.1f} GB are free, and share {cores} cores; there are fewer with "
+        "preset=traffic, or by algorithm.num_envs= and algorithm.eval_episodes="
     )
 
 
-def make_traffic(name: str, **options: Any) -> Traffic:
-    """`large_grid` and `monaco` as published, `sumo` from any files; the rest of `options` is `Traffic`'s.
-
-    net_file: of `monaco` and `sumo`; table, add_protected, max_edges, max_distance, cover: of `read_network`.
-    """
-    if options.get("simulator", "libsumo") == "libsumo" and not options.get("workers"):
-        get_ready("libsumo")  # it imports SUMO while we read
-    reading = {k: options.pop(k) for k in READING if k in options}
-    given = {k: v for k, v in (_files(name, options) | options).items() if v is not None}
-    for k in ("options", "routes", "additional"):
-        given[k] = [given[k]] if isinstance(given.get(k), str | Path) else given.get(k, ())
-        words = isinstance(given[k], list | tuple) and all(
-            isinstance(word, str | Path) for word in given[k]
-        )
-        require(words, f"{k}={given[k]!r} must be text, or a list of it")
-    for k in ("net_file", "table"):
-        found = (given | reading).get(k)
-        require(
-            found is None or isinstance(found, str | Path),
-            f"{k}={found!r} must be the path of a file",
-        )
-    given["options"] = [word for line in given["options"] for word in _words(str(line))]
-    return Traffic(read_network(given.pop("net_file"), **reading), **given)
+# ---------------------------------------------------------------------- by name
+def large_grid_signals(
+    *,
+    num_envs: int = 1,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> Traffic:
+    """The 5 x 5 grid of Chu et al. (2019); `options` are fields of `LargeGridOptions`."""
+    settings = prepare(LargeGridOptions, options, "env=large_grid")
+    return signals_of(large_grid(), settings, num_envs, seed, device)
 
 
-def _words(line: str) -> list[str]:
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"options={line!r} cannot be read: {error}") from None
+def monaco_signals(
+    *,
+    num_envs: int = 1,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> Traffic:
+    """Monaco, after Chu et al. (2019); `options` are fields of `MonacoOptions`."""
+    settings = prepare(MonacoOptions, options, "env=monaco")
+    return signals_of(monaco(settings.net_file), settings, num_envs, seed, device)
 
 
-def _files(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """net_file, routes, additional, detectors, and the published reward's cap; takes `net_file` out of the options."""
-    if name == "sumo":
-        lacking = [k for k in ("net_file", "routes") if options.get(k) is None]
-        require(not lacking, f"env=sumo needs {' and '.join(f'env.{k}=FILE' for k in lacking)}")
-        return {}
-    if name == "large_grid":
-        from ilvf.envs.traffic.scenarios.large_grid import large_grid
+def sumo_signals(
+    *,
+    num_envs: int = 1,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> Traffic:
+    """Any SUMO network; `options` are fields of `SumoOptions`."""
+    settings = prepare(SumoOptions, options, "env=sumo")
+    missing = [name for name in ("net_file", "routes") if getattr(settings, name) is None]
+    require(not missing, f"env=sumo needs {' and '.join(f'env.{k}=FILE' for k in missing)}")
+    scenario = Scenario(
+        Path(str(settings.net_file)),
+        tuple(existing_files("routes", settings.routes)),
+        tuple(existing_files("additional", settings.additional)),
+        detectors=settings.detectors,
+    )
+    return signals_of(scenario, settings, num_envs, seed, device)
 
-        scenario, published = large_grid(), {}
-    else:
-        from ilvf.envs.traffic.scenarios.monaco import monaco
 
-        scenario, published = monaco(options.pop("net_file", None)), {"reward_cap": 10.0}
-    return {
-        "net_file": scenario.net_file,
-        "routes": scenario.route_files,
-        "additional": scenario.additional_files,
-        "detectors": scenario.detectors,
-        **published,
-    }
+def prepare(cls: type[O], options: Mapping[str, Any], of: str) -> O:
+    """Checked options of an environment, `of`. SUMO is imported meanwhile, in another process."""
+    require_sumo(of)
+    settings = checked_options(cls, options, of)
+    if settings.simulator == "libsumo" and settings.workers == 0:
+        get_ready("libsumo")
+    return settings
+
+
+def signals_of(
+    scenario: Scenario,
+    settings: LargeGridOptions | MonacoOptions | SumoOptions,
+    num_envs: int,
+    seed: int | None,
+    device: torch.device | str,
+) -> Traffic:
+    """`num_envs` copies of a scenario."""
+    words = []
+    for line in as_list("options", settings.options):
+        words += split_words(str(line))
+    return Traffic(
+        read_network(scenario.net_file, **select(settings, ReadingOptions)),
+        scenario.route_files,
+        additional=scenario.additional_files,
+        detectors=scenario.detectors,
+        num_envs=num_envs,
+        seed=seed,
+        device=device,
+        **{**select(settings, TrafficOptions), "options": words},
+    )
 
 
 def main() -> None:
+    """Play the large grid by its three rules and print the statistics."""
     steps = sys.argv[1] if len(sys.argv) > 1 else "720"
     require(
         steps.isdecimal() and int(steps) > 0,
         f"python -m ilvf.envs.traffic.batched STEPS: {steps} is no number of steps",
     )
     print(__doc__)
-    env = make_traffic("large_grid", seed=0)
+    env = large_grid_signals(seed=0)
     for rule, make in env.rules.items():
         started = time.perf_counter()
         rollout = env.rollout(int(steps), make(), break_when_any_done=False)
         last = rollout["next", "episode"][0, -1]
-        numbers = ", ".join(f"{k} {float(v):.1f}" for k, v in last.items())
+        numbers = ", ".join(f"{name} {float(value):.1f}" for name, value in last.items())
         print(f"{rule}: {numbers}; {time.perf_counter() - started:.0f} s")
     env.close()
 
 
 if __name__ == "__main__":
-    from ilvf.errors import run_recipe
-
     run_recipe(main)

@@ -1,6 +1,7 @@
-"""Controllers of traffic signals that nobody trained: what a learner should beat.
+"""Untrained controllers of traffic signals: baselines for a learner.
 
-N signals, A phases of the signal with most, D numbers in the longest wave; what a signal does not have is 0.
+N signals, A phases of the signal with most phases, D entries of the longest wave. Entries and
+phases that a signal does not have are 0.
 """
 
 import torch
@@ -13,17 +14,18 @@ from ilvf.envs.traffic.senses import Senses, entries
 from ilvf.envs.traffic.simulator.sumo_process import GREEN
 from ilvf.errors import require
 
-HOLD = 5  # steps that a fixed cycle shows a phase
+HOLD = 5  # steps for which a fixed cycle shows a phase
 
 
 class FixedCycle(TensorDictModuleBase):
-    """Every signal goes through its phases in turn, leaving out those that serve no link that the ones before do not.
+    """Every signal shows its phases in turn, see `cycle`.
 
     Reads the step from `("episode", "length")` `[*B, 1]`.
 
     Args:
         senses: of the environment.
         hold: steps that a phase lasts.
+        group: key of the agents.
     """
 
     plans: Tensor
@@ -33,37 +35,46 @@ class FixedCycle(TensorDictModuleBase):
         super().__init__()
         require(hold >= 1, f"hold={hold} must be at least 1 step")
         self.hold = hold
-        self.in_keys, self.out_keys = [("episode", "length")], [(group, "action")]
+        self.in_keys = [("episode", "length")]
+        self.out_keys = [(group, "action")]
         plans = [cycle(signal) for signal in senses.network.signals]
-        longest = max(map(len, plans))
-        self.register_buffer(
-            "plans", torch.tensor([p + [0] * (longest - len(p)) for p in plans])
-        )  # [N, longest]
-        self.register_buffer("lengths", torch.tensor([len(p) for p in plans]))
+        longest = max(len(plan) for plan in plans)
+        padded = [plan + [0] * (longest - len(plan)) for plan in plans]
+        self.register_buffer("plans", torch.tensor(padded))  # [N, longest]
+        self.register_buffer("lengths", torch.tensor([len(plan) for plan in plans]))  # [N]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         step = tensordict.get(self.in_keys[0]).long()  # [*B, 1]
         turn = (step // self.hold) % self.lengths  # [*B, N]
         plans = self.plans.expand(*turn.shape, -1)
-        return tensordict.set(self.out_keys[0], plans.gather(-1, turn.unsqueeze(-1)).squeeze(-1))
+        action = plans.gather(-1, turn.unsqueeze(-1)).squeeze(-1)
+        return tensordict.set(self.out_keys[0], action)
 
 
 def cycle(signal: Signal) -> list[int]:
-    """The phases that are needed to serve every link, in order; the first of a signal that serves none."""
-    plan, served = list[int](), set[int]()
-    for a, phase in enumerate(signal.phases):
-        new = {link for link, k in enumerate(signal.link_indices) if phase[k] in GREEN} - served
-        if new:
-            plan.append(a)
-            served |= new
+    """The phases of a fixed cycle, in order: those that serve a link no earlier phase serves.
+
+    Without such a phase it is phase 0 alone.
+    """
+    plan: list[int] = []
+    served: set[int] = set()
+    for action, phase in enumerate(signal.phases):
+        green = {link for link, k in enumerate(signal.link_indices) if phase[k] in GREEN}
+        if green - served:
+            plan.append(action)
+            served |= green
     return plan or [0]
 
 
 class Greedy(TensorDictModuleBase):
-    """Every signal shows the phase that lets most of the waiting vehicles go, the first of equal ones.
+    """Every signal shows the phase that serves most waiting vehicles; of equal ones the first.
 
-    Where they want to go is not seen: they count as spread evenly over the ways that their lane has.
-    Reads the waves `(group, "state")` `[*B, N, D]`.
+    The vehicles' routes are unknown, so those of a lane are spread evenly over its links. Reads the
+    waves `(group, "state")` `[*B, N, D]`.
+
+    Args:
+        senses: of the environment.
+        group: key of the agents.
     """
 
     serves: Tensor
@@ -72,51 +83,61 @@ class Greedy(TensorDictModuleBase):
 
     def __init__(self, senses: Senses, *, group: str = "agents"):
         super().__init__()
-        self.in_keys, self.out_keys = [(group, "state")], [(group, "action")]
+        self.in_keys = [(group, "state")]
+        self.out_keys = [(group, "action")]
         signals = senses.network.signals
-        shape = (len(signals), max(len(s.phases) for s in signals), max(senses.sizes))
-        serves, vehicles = torch.zeros(shape), torch.zeros(shape[0], shape[2])
+        phases = torch.tensor([len(signal.phases) for signal in signals])
+        n, a, d = len(signals), int(phases.max()), max(senses.sizes)
+        serves = torch.zeros(n, a, d)
+        vehicles = torch.zeros(n, d)
         for i, signal in enumerate(signals):
-            own = entries(signal, senses.per)
-            vehicles[i, : len(own)] = torch.tensor([senses.capacity_of(lane) for lane in own])
-            for a, phase in enumerate(signal.phases):
-                serves[i, a, : len(own)] = torch.tensor(shares(signal, phase, senses.per))
-        self.register_buffer("serves", serves)
-        self.register_buffer("vehicles", vehicles)  # at which waves are 1
-        count = torch.tensor([len(s.phases) for s in signals])
-        self.register_buffer("exists", torch.arange(shape[1]) < count.unsqueeze(-1))  # [N, A]
+            lanes = entries(signal, senses.per)
+            capacity = [senses.capacity_of(lane) for lane in lanes]
+            vehicles[i, : len(lanes)] = torch.tensor(capacity)
+            for k, phase in enumerate(signal.phases):
+                serves[i, k, : len(lanes)] = torch.tensor(shares(signal, phase, senses.per))
+        self.register_buffer("serves", serves)  # share of an entry's vehicles that a phase serves
+        self.register_buffer("vehicles", vehicles)  # at which a wave is 1
+        self.register_buffer("exists", torch.arange(a) < phases.unsqueeze(-1))  # [N, A]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        waiting = self.demand(tensordict.get(self.in_keys[0]) * self.vehicles)  # [*B, N, D]
-        score = torch.einsum("nad,...nd->...na", self.serves, waiting)
-        return tensordict.set(
-            self.out_keys[0], score.masked_fill(~self.exists, -torch.inf).argmax(-1)
-        )
+        demand = self.demand(tensordict.get(self.in_keys[0]) * self.vehicles)  # [*B, N, D]
+        score = torch.einsum("nad,...nd->...na", self.serves, demand)
+        action = score.masked_fill(~self.exists, -torch.inf).argmax(-1)
+        return tensordict.set(self.out_keys[0], action)
 
     def demand(self, vehicles: Tensor) -> Tensor:
-        """What calls for green, from the vehicles on every link's or lane's approach, `[*B, N, D]` each."""
+        """The weight of every entry in a phase's score, `[*B, N, D]`.
+
+        Args:
+            vehicles: vehicles on every entry's lane, `[*B, N, D]`.
+        """
         return vehicles
 
 
 def shares(signal: Signal, phase: str, per: str) -> list[float]:
-    """For every number of the wave the part of its lane's vehicles that a phase lets go."""
+    """For every entry of a wave the share of its lane's vehicles that a phase serves."""
     lanes = signal.link_lanes
-    part = [
+    by_link = [
         (phase[k] in GREEN) / lanes.count(lane)
         for k, lane in zip(signal.link_indices, lanes, strict=True)
     ]
     if per == "link":
-        return part
-    return [
-        sum(p for p, origin in zip(part, lanes, strict=True) if origin == lane)
-        for lane in signal.lanes
-    ]
+        return by_link
+    by_lane = dict.fromkeys(signal.lanes, 0.0)
+    for share, lane in zip(by_link, lanes, strict=True):
+        by_lane[lane] += share
+    return list(by_lane.values())
 
 
 class MaxPressure(Greedy):
-    """As `Greedy`, but vehicles on the lanes that an approach leads to count against it (Varaiya 2013).
+    """As `Greedy`, minus the vehicles on the lanes that an approach leads to (Varaiya 2013).
 
-    Only what signals see is known: those lanes are empty unless they approach another signal.
+    Only observed vehicles count: a lane that approaches no signal counts as empty.
+
+    Args:
+        senses: of the environment.
+        group: key of the agents.
     """
 
     leads_to: Tensor
@@ -124,42 +145,38 @@ class MaxPressure(Greedy):
 
     def __init__(self, senses: Senses, *, group: str = "agents"):
         super().__init__(senses, group=group)
-        signals, size = senses.network.signals, self.vehicles.shape[1]
-        place: dict[str, int] = {}  # of a lane's number among all signals'
+        signals = senses.network.signals
+        n, d = self.vehicles.shape
+        entry_of: dict[str, int] = {}  # lane → its first entry among those of all signals
         for i, signal in enumerate(signals):
-            for e, lane in enumerate(entries(signal, senses.per)):
-                place.setdefault(lane, i * size + e)
-        nothing = len(signals) * size
+            for k, lane in enumerate(entries(signal, senses.per)):
+                entry_of.setdefault(lane, i * d + k)
+        empty = n * d  # a lane that approaches no signal
         targets = [
-            [_targets(s, e, senses.per) for e in range(n)]
-            for s, n in zip(signals, senses.sizes, strict=True)
+            [targets_of(signal, k, senses.per) for k in range(size)]
+            for signal, size in zip(signals, senses.sizes, strict=True)
         ]
-        most = max(len(t) for row in targets for t in row)
-        leads_to = torch.full((len(signals), size, most), nothing)
-        ways = torch.ones(len(signals), size)
+        most = max(len(lanes) for row in targets for lanes in row)
+        leads_to = torch.full((n, d, most), empty)
+        ways = torch.ones(n, d)
         for i, row in enumerate(targets):
-            for e, lanes in enumerate(row):
-                leads_to[i, e, : len(lanes)] = torch.tensor(
-                    [place.get(lane, nothing) for lane in lanes]
-                )
-                ways[i, e] = len(lanes)
-        self.register_buffer(
-            "leads_to", leads_to
-        )  # [N, D, most], into all signals' numbers and a zero behind them
-        self.register_buffer("ways", ways)
+            for k, lanes in enumerate(row):
+                after = [entry_of.get(lane, empty) for lane in lanes]
+                leads_to[i, k, : len(lanes)] = torch.tensor(after)
+                ways[i, k] = len(lanes)
+        self.register_buffer("leads_to", leads_to)  # [N, D, most], entries of all signals
+        self.register_buffer("ways", ways)  # [N, D], number of lanes that it leads to
 
     def demand(self, vehicles: Tensor) -> Tensor:
-        everywhere = torch.nn.functional.pad(vehicles.flatten(-2), (0, 1))
-        return vehicles - everywhere[..., self.leads_to].sum(-1) / self.ways
+        """Vehicles on an entry's lane − mean of those on the lanes that it leads to."""
+        all_signals = torch.nn.functional.pad(vehicles.flatten(-2), (0, 1))  # the last is `empty`
+        return vehicles - all_signals[..., self.leads_to].sum(-1) / self.ways
 
 
-def _targets(signal: Signal, entry: int, per: str) -> list[str]:
-    """The lanes that a wave's number `entry` leads to."""
+def targets_of(signal: Signal, entry: int, per: str) -> list[str]:
+    """The lanes that an entry of a wave leads to."""
     if per == "link":
         return [signal.link_targets[entry]]
     lane = signal.lanes[entry]
-    return [
-        target
-        for origin, target in zip(signal.link_lanes, signal.link_targets, strict=True)
-        if origin == lane
-    ]
+    pairs = zip(signal.link_lanes, signal.link_targets, strict=True)
+    return [target for origin, target in pairs if origin == lane]

@@ -1,18 +1,17 @@
-"""What signals see and are paid, from counts of vehicles; the tables are in `env.py`."""
+"""What signals observe and pay for, computed from counts of vehicles; `env.py` has the tables."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from ilvf.envs.options import SignalOptions
 from ilvf.envs.traffic.network.network import Network, Signal
-from ilvf.envs.traffic.simulator.simulation import Query, Reading
-from ilvf.errors import require, require_choice
+from ilvf.envs.traffic.simulator.simulation import Reading
+from ilvf.envs.traffic.simulator.sumo_process import Query
 
-WAVE_VEHICLES, WAVE_LIMIT = 5.0, 2.0  # of detectors
-SPACE = 7.5  # [m] of road that a standing vehicle takes, its gap included
-
-PER = ("link", "lane")
-REWARDS = ("queue", "wait", "pressure")
+DETECTOR_VEHICLES = 5.0  # vehicles on a detector at which a wave is 1
+DETECTOR_LIMIT = 2.0  # largest wave of a detector
+SPACE = 7.5  # [m] of road per standing vehicle, its gap included
 
 
 def entries(signal: Signal, per: str) -> tuple[str, ...]:
@@ -21,49 +20,58 @@ def entries(signal: Signal, per: str) -> tuple[str, ...]:
 
 
 class Senses:
-    """Waves and rewards of all signals, side by side: E = all signals' links, or lanes.
+    """Waves and rewards of all signals.
+
+    M approach lanes, E entries: the links, or lanes, of all signals one after the other.
 
     Args:
         network: the roads.
-        detectors, per, reward, reward_cap, reward_backlog, reward_scale: as in `SumoTrafficEnv`.
+        options: `per`, `reward`, `reward_cap`, `reward_backlog` and `reward_scale` are used.
+        detectors: counts are those of lane-area detectors instead of lanes.
+
+    Attributes:
+        sizes: number of entries of each signal.
+        lanes: the M approach lanes.
+        capacity: vehicles at which the wave of each approach lane is 1, `[M]`.
+        queries: what to read from SUMO; the first two are the vehicles for the wave and the
+            halting vehicles, the last one what else the reward needs.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        *,
-        detectors: bool,
-        per: str = "link",
-        reward: str = "queue",
-        reward_cap: float | None = None,
-        reward_backlog: bool = False,
-        reward_scale: float = 1.0,
-    ):
-        require_choice("per", per, PER)
-        require_choice("reward", reward, REWARDS)
-        require(
-            reward_cap is None or reward_cap > 0,
-            f"reward_cap={reward_cap} must be positive, or null for none",
-        )
-        require(np.isfinite(reward_scale), f"reward_scale={reward_scale} must be a number")
-        require(
-            reward == "queue" or not reward_backlog,
-            f"reward_backlog=true is for reward=queue, not {reward}",
-        )
-        self.network, self.detectors, self.per = network, detectors, per
-        self.reward, self.reward_cap, self.reward_scale = reward, reward_cap, reward_scale
-        self.reward_backlog = reward_backlog
-        own = [entries(s, per) for s in network.signals]
-        self.sizes = [len(e) for e in own]
-        self.lanes = tuple(dict.fromkeys(lane for e in own for lane in e))  # [M] approach lanes
-        place = {lane: m for m, lane in enumerate(self.lanes)}
-        self._lane = np.array([place[lane] for e in own for lane in e], dtype=np.intp)  # [E]
-        self._owner = np.repeat(np.arange(len(own)), self.sizes)  # [E]
-        self._own = np.split(np.arange(len(self._lane)), np.cumsum(self.sizes)[:-1])
-        self.capacity = self._capacities()
-        self.queries: list[Query] = self._queries()
+    def __init__(self, network: Network, options: SignalOptions, *, detectors: bool):
+        self.network = network
+        self.options = options
+        self.detectors = detectors
+        self.per = options.per
+        per_signal = [entries(signal, options.per) for signal in network.signals]
+        self.sizes = [len(lanes) for lanes in per_signal]
+        self.lanes = tuple(dict.fromkeys(lane for lanes in per_signal for lane in lanes))
+        index = {lane: m for m, lane in enumerate(self.lanes)}
+        self._lane = np.array([index[lane] for lanes in per_signal for lane in lanes], np.intp)
+        self._signal = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        self._own_entries = np.split(np.arange(len(self._lane)), np.cumsum(self.sizes)[:-1])
+        if detectors:
+            self._counted = self.lanes
+            self.capacity = np.full(len(self.lanes), DETECTOR_VEHICLES)
+        else:
+            self.capacity = self._cover_lanes()
+        self.queries = self._queries()
 
-    # ------------------------------------------------------------------ what to ask for
+    # ------------------------------------------------------------------ what to read
+    def _cover_lanes(self) -> np.ndarray:
+        """Choose the lanes that are counted for each approach lane: itself and its extension.
+
+        Returns:
+            Vehicles that fit on them, `[M]`.
+        """
+        network = self.network
+        covered = [(lane, *network.extensions.get(lane, ())) for lane in self.lanes]
+        self._counted = tuple(dict.fromkeys(lane for lanes in covered for lane in lanes))
+        index = {lane: k for k, lane in enumerate(self._counted)}
+        self._covered = np.array([index[lane] for lanes in covered for lane in lanes], np.intp)
+        self._starts = np.cumsum([0, *(len(lanes) for lanes in covered[:-1])])
+        lengths = network.lane_lengths
+        return np.array([sum(lengths[lane] for lane in lanes) / SPACE for lanes in covered])
+
     def _queries(self) -> list[Query]:
         """Vehicles for the wave, halting vehicles, and what else the reward needs."""
         domain = "lanearea" if self.detectors else "lane"
@@ -71,90 +79,86 @@ class Senses:
             (domain, "getLastStepVehicleNumber", self._counted),
             (domain, "getLastStepHaltingNumber", self.lanes),
         ]
-        if self.reward_backlog:
+        if self.options.reward_backlog:
             edges = [self._edges(signal) for signal in self.network.signals]
-            self._entered = np.repeat(np.arange(len(edges)), [len(e) for e in edges])
-            queries.append(("edge", "getPendingVehicles", tuple(edge for e in edges for edge in e)))
-        if self.reward == "wait":
+            self._edge_signal = np.repeat(np.arange(len(edges)), [len(e) for e in edges])
+            all_edges = tuple(edge for of_signal in edges for edge in of_signal)
+            queries.append(("edge", "getPendingVehicles", all_edges))
+        if self.options.reward == "wait":
             queries.append(("lane", "getWaitingTime", self.lanes))
-        if self.reward == "pressure":
-            leaving, density = self._movements()
-            self._density = density
-            queries.append(("lane", "getLastStepVehicleNumber", leaving))
+        if self.options.reward == "pressure":
+            lanes, self._density = self._density_weights()
+            queries.append(("lane", "getLastStepVehicleNumber", lanes))
         return queries
 
     def _edges(self, signal: Signal) -> list[str]:
-        """What leads to a signal, as far as its lanes are counted."""
-        lanes = (
-            lane for own in signal.lanes for lane in (own, *self.network.extensions.get(own, ()))
-        )
-        return [*dict.fromkeys(lane.rpartition("_")[0] for lane in lanes)]
+        """The edges of a signal's approach lanes and their extensions."""
+        edges = []
+        for approach in signal.lanes:
+            for lane in (approach, *self.network.extensions.get(approach, ())):
+                edges.append(lane.rpartition("_")[0])  # lane ids are EDGE_INDEX
+        return list(dict.fromkeys(edges))
 
-    def _capacities(self) -> np.ndarray:
-        """Vehicles at which the wave of a lane is 1, `[M]`; also says which lanes are counted for it."""
-        if self.detectors:
-            self._counted = self.lanes
-            return np.full(len(self.lanes), WAVE_VEHICLES)
-        covered = [(lane, *self.network.extensions.get(lane, ())) for lane in self.lanes]
-        self._counted = tuple(dict.fromkeys(lane for c in covered for lane in c))
-        place = {lane: k for k, lane in enumerate(self._counted)}
-        self._covers = np.array([place[lane] for c in covered for lane in c], dtype=np.intp)
-        self._starts = np.cumsum([0, *(len(c) for c in covered[:-1])])
-        return np.array(
-            [sum(self.network.lane_lengths[lane] for lane in c) / SPACE for c in covered]
-        )
-
-    def _movements(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """(lanes, weights `[N, lanes]`) with which vehicles add up to each signal's density in − density out."""
-        moves = [
-            (signal.link_lanes, signal.link_targets)
-            if self.per == "link"
-            else (signal.lanes, tuple(dict.fromkeys(signal.link_targets)))
-            for signal in self.network.signals
-        ]
-        lanes = tuple(dict.fromkeys(lane for pair in moves for side in pair for lane in side))
-        place = {lane: k for k, lane in enumerate(lanes)}
+    def _density_weights(self) -> tuple[tuple[str, ...], np.ndarray]:
+        """Lanes, and weights `[N, lanes]`; weights @ vehicles is density in − density out."""
+        moves = [self._move(signal) for signal in self.network.signals]
+        lanes = tuple(dict.fromkeys(lane for move in moves for side in move for lane in side))
+        index = {lane: k for k, lane in enumerate(lanes)}
         weights = np.zeros((len(moves), len(lanes)))
-        for i, (coming, going) in enumerate(moves):
-            for sign, side in ((1, coming), (-1, going)):
+        for i, (incoming, outgoing) in enumerate(moves):
+            for sign, side in ((1, incoming), (-1, outgoing)):
                 for lane in side:
-                    weights[i, place[lane]] += sign * SPACE / self.network.lane_lengths[lane]
+                    weights[i, index[lane]] += sign * SPACE / self.network.lane_lengths[lane]
         return lanes, weights
+
+    def _move(self, signal: Signal) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The lanes that count as incoming and as outgoing of a signal."""
+        if self.per == "link":
+            return signal.link_lanes, signal.link_targets
+        return signal.lanes, tuple(dict.fromkeys(signal.link_targets))
 
     def capacity_of(self, lane: str) -> float:
         """Vehicles at which the wave of an approach lane is 1."""
         return float(self.capacity[self.lanes.index(lane)])
 
-    # ------------------------------------------------------------------ from counts to numbers
+    # ------------------------------------------------------------------ waves
     def waves(self, reading: Reading) -> np.ndarray:
-        """`[E]` float32."""
+        """The wave of every entry, float32 `[E]`."""
         vehicles = reading.counts[0]
         if self.detectors:
-            wave = np.minimum(vehicles / self.capacity, WAVE_LIMIT)
+            wave = np.minimum(vehicles / self.capacity, DETECTOR_LIMIT)
         else:
-            wave = np.add.reduceat(vehicles[self._covers], self._starts) / self.capacity
+            wave = np.add.reduceat(vehicles[self._covered], self._starts) / self.capacity
         return wave[self._lane].astype(np.float32)
 
-    def seen(self, neighbours: np.ndarray | None) -> Sequence[np.ndarray]:
-        """Where in `[E]` each signal's observation is: its own numbers, then its neighbours'."""
-        if neighbours is None:
-            return self._own
-        return [
-            np.concatenate([own, *(self._own[j] for j in row.nonzero()[0])])
-            for own, row in zip(self._own, neighbours, strict=True)
-        ]
+    def observed_entries(self, neighbours: np.ndarray | None) -> Sequence[np.ndarray]:
+        """For each signal the entries that it observes: its own, then those of its neighbours.
 
+        Args:
+            neighbours: bool `[N, N]`; None for own entries alone.
+        """
+        if neighbours is None:
+            return self._own_entries
+        found = []
+        for own, row in zip(self._own_entries, neighbours, strict=True):
+            others = [self._own_entries[j] for j in row.nonzero()[0]]
+            found.append(np.concatenate([own, *others]))
+        return found
+
+    # ------------------------------------------------------------------ rewards
     def rewards(self, reading: Reading) -> np.ndarray:
-        """r_i, `[N]`."""
-        if self.reward == "pressure":
-            return -self.reward_scale * abs(self._density @ reading.counts[2])
-        lanes = reading.counts[2 if self.reward == "wait" else 1]  # [M]
-        if self.reward_cap is not None and self.reward == "queue":
-            lanes = np.minimum(lanes, self.reward_cap)
-        paid = np.bincount(self._owner, lanes[self._lane], minlength=len(self.sizes))
-        if self.reward_backlog:
-            paid += np.bincount(self._entered, reading.counts[2], minlength=len(self.sizes))
-        return -self.reward_scale * paid
+        """The reward r_i of every signal, `[N]`."""
+        options = self.options
+        if options.reward == "pressure":
+            return -options.reward_scale * abs(self._density @ reading.counts[2])
+        by_lane = reading.counts[2 if options.reward == "wait" else 1]  # [M]
+        if options.reward_cap is not None and options.reward == "queue":
+            by_lane = np.minimum(by_lane, options.reward_cap)
+        paid = np.bincount(self._signal, by_lane[self._lane], minlength=len(self.sizes))
+        if options.reward_backlog:
+            waiting = reading.counts[2]
+            paid += np.bincount(self._edge_signal, waiting, minlength=len(self.sizes))
+        return -options.reward_scale * paid
 
     def queue(self, reading: Reading) -> float:
         """Halting vehicles per approach lane."""

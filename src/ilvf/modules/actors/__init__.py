@@ -1,1 +1,1 @@
-"""Actors: what turns observations into actions."""
+"""Actors: from observations to actions."""

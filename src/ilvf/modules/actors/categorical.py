@@ -1,7 +1,8 @@
-"""The actors of a team: N categorical policies as one module."""
+"""`CategoricalActor`: N categorical policies as one module, and the base of other actors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Self
 
 import torch
 from tensordict import TensorDictBase
@@ -10,41 +11,23 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.envs.utils import ExplorationType, exploration_type
 
-from ilvf.modules.agent_nets import AgentMLP, normaliser
-from ilvf.modules.attention import gumbel_like
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.gumbel import gumbel_argmax
+from ilvf.modules.options import ActorOptions, MLPOptions
+from ilvf.options import configure, select
 
 
-def told_greedy() -> bool:
-    """Does TorchRL's exploration type ask for the most likely actions?"""
-    return exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
-
-
-def choose(
-    td: TensorDictBase, log_probs: Tensor, keys: Sequence[NestedKey], *, greedy: bool = False
-) -> TensorDictBase:
-    """Write one action per agent, `[*B, N]`, and its log-probability under `keys`, from log-probs `[*B, N, A]`.
-
-    Drawn by the Gumbel-max trick, or the most likely one.
-    """
-    action = (log_probs if greedy else log_probs + gumbel_like(log_probs)).argmax(-1)
-    td.set(keys[0], action)
-    return td.set(keys[1], log_probs.gather(-1, action.unsqueeze(-1)).squeeze(-1))
-
-
-class CategoricalActor(TensorDictModuleBase):
-    """π_i(a_i | o_i) = softmax f_i(LN(o_i)) for all agents, as few operations a step as it takes.
-
-    Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")` `[*B, N, A]`; writes
-    `(group, "action")` `[*B, N]` and `(group, "action_log_prob")` `[*B, N]`. Samples by default, takes the most likely
-    action under `ExplorationType.DETERMINISTIC` or `MODE`.
+class NetworkActor(TensorDictModuleBase):
+    """Base of actors that have one network per agent,  f_i(LN(o_i)), with one output per action.
 
     Args:
         n_agents, observation_dim, n_actions: N, Do, A.
-        hidden, depth: hidden layers; `gain`: scale of the last layer's orthogonal initialisation.
-        hidden_norm: LayerNorm after every hidden layer (official MAPPO).
-        input_norm: `layer` or `none`, see `normaliser`.
-        share: one network for all agents, whose identity enters as a bias.
-        masked: agents differ in their actions, or some actions are not always possible.
+        masked: read the possible actions from `(group, "action_mask")`, bool `[*B, N, A]`.
+        group: name of the group of agents.
+        **options: see `ActorOptions`.
+
+    Attributes:
+        arguments: the constructor's arguments, which checkpoints save.
     """
 
     def __init__(
@@ -53,57 +36,126 @@ class CategoricalActor(TensorDictModuleBase):
         observation_dim: int,
         n_actions: int,
         *,
-        hidden: int = 64,
-        depth: int = 2,
-        gain: float = 0.01,
-        activation: str = "relu",
-        hidden_norm: bool = False,
-        input_norm: str = "layer",
-        share: bool = False,
         masked: bool = False,
         group: str = "agents",
+        **options: Any,
     ):
         super().__init__()
-        sizes = dict(n_agents=n_agents, observation_dim=observation_dim, n_actions=n_actions)
-        options: dict[str, Any] = dict(
-            hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share
-        )
+        network = configure(ActorOptions, options, type(self).__name__)
         self.arguments: dict[str, Any] = {
-            **sizes,
-            **options,
-            "gain": gain,
+            "n_agents": n_agents,
+            "observation_dim": observation_dim,
+            "n_actions": n_actions,
+            **asdict(network),
             "masked": masked,
             "group": group,
         }
-        self.arguments["input_norm"], self.normalise = input_norm, normaliser(input_norm)
-        self.group, self.masked = group, masked
-        self.in_keys = [(group, "observation")] + ([(group, "action_mask")] if masked else [])
-        self.out_keys = [(group, "action"), (group, "action_log_prob")]
-        self.net = AgentMLP(n_agents, observation_dim, n_actions, head_gain=gain, **options)
+        self.group = group
+        self.masked = masked
+        self.in_keys = input_keys(group, masked)
+        self.normalize = input_normalizer(network.input_norm)
+        self.net = AgentMLP(
+            n_agents,
+            observation_dim,
+            n_actions,
+            head_gain=network.gain,
+            **select(network, MLPOptions),
+        )
 
     @classmethod
-    def rebuild(
-        cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]
-    ) -> "CategoricalActor":
-        """The actor that had these `arguments` and this `state_dict()`."""
+    def rebuild(cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Self:
+        """The actor, in evaluation mode, that had these `arguments` and this `state_dict()`."""
         actor = cls(**arguments)
         actor.load_state_dict(state)
         return actor.eval()
 
+    def outputs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The networks' outputs for every action.
+
+        Args:
+            observation: `[*B, N, Do]`.
+            mask: bool `[*B, N, A]`; impossible actions (False) get the lowest finite number.
+
+        Returns:
+            `[*B, N, A]`.
+        """
+        rows = self.normalize(observation.flatten(0, -3)).transpose(0, 1)
+        outputs = self.net(rows).transpose(0, 1).unflatten(0, observation.shape[:-2])
+        return mask_outputs(outputs, mask)
+
+
+class CategoricalActor(NetworkActor):
+    """Categorical policies of all agents:  π_i(a | o_i) = softmax f_i(LN(o_i)).
+
+    Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")`
+    `[*B, N, A]`. Writes `(group, "action")` `[*B, N]` and `(group, "action_log_prob")` `[*B, N]`.
+    Samples, or takes the most likely actions in a `deterministic_mode`. Arguments: see
+    `NetworkActor`.
+    """
+
+    def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
+        super().__init__(n_agents, observation_dim, n_actions, **options)
+        self.out_keys = [(self.group, "action"), (self.group, "action_log_prob")]
+
     def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """log π_i(a | o_i) of every action, `[*B, N, A]`; impossible actions get the lowest finite number."""
-        flat = self.normalise(observation.flatten(0, -3)).transpose(0, 1)
-        logits = self.net(flat).transpose(0, 1).unflatten(0, observation.shape[:-2])
-        if mask is not None:
-            logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
-        return logits.log_softmax(-1)
+        """log π_i(a | o_i) of every action, `[*B, N, A]`, with the arguments of `outputs`."""
+        return self.outputs(observation, mask).log_softmax(-1)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        logp = self.log_probs(*(tensordict.get(k) for k in self.in_keys))
-        return choose(tensordict, logp, self.out_keys, greedy=told_greedy())
+        log_probs = self._log_probs_of(tensordict)
+        return choose(tensordict, log_probs, self.out_keys, greedy=deterministic_mode())
 
     def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
-        """(log-probability of the recorded action, entropy), `[*B, N]` each."""
-        logp = self.log_probs(*(tensordict.get(k) for k in self.in_keys))
-        chosen = logp.gather(-1, tensordict.get(self.out_keys[0]).unsqueeze(-1)).squeeze(-1)
-        return chosen, -(logp.exp() * logp).sum(-1)
+        """Log-probability of the recorded actions, and entropy, `[*B, N]` each."""
+        log_probs = self._log_probs_of(tensordict)
+        chosen = select_action(log_probs, tensordict.get(self.out_keys[0]))
+        entropy = -(log_probs.exp() * log_probs).sum(-1)
+        return chosen, entropy
+
+    def _log_probs_of(self, tensordict: TensorDictBase) -> Tensor:
+        return self.log_probs(*(tensordict.get(key) for key in self.in_keys))
+
+
+# ---------------------------------------------------------------------- shared by all actors
+def deterministic_mode() -> bool:
+    """Whether TorchRL's exploration type asks for the most likely actions."""
+    return exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
+
+
+told_greedy = deterministic_mode  # former name
+
+
+def input_keys(group: str, masked: bool) -> list[NestedKey]:
+    """The keys that an actor reads."""
+    keys: list[NestedKey] = [(group, "observation")]
+    if masked:
+        keys.append((group, "action_mask"))
+    return keys
+
+
+def mask_outputs(outputs: Tensor, mask: Tensor | None) -> Tensor:
+    """`outputs` `[*B, N, A]` with the lowest finite number for impossible actions (mask False)."""
+    if mask is None:
+        return outputs
+    return outputs.masked_fill(~mask, torch.finfo(outputs.dtype).min)
+
+
+def select_action(outputs: Tensor, action: Tensor) -> Tensor:
+    """The entries of `outputs` `[*B, N, A]` at the actions `[*B, N]`: `[*B, N]`."""
+    return outputs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+
+def choose(
+    td: TensorDictBase, log_probs: Tensor, keys: Sequence[NestedKey], *, greedy: bool = False
+) -> TensorDictBase:
+    """Write one action per agent and its log-probability, `[*B, N]` each.
+
+    Args:
+        td: where to write.
+        log_probs: of every action, `[*B, N, A]`.
+        keys: of the action and of its log-probability.
+        greedy: take the most likely action instead of sampling.
+    """
+    action = log_probs.argmax(-1) if greedy else gumbel_argmax(log_probs)
+    td.set(keys[0], action)
+    return td.set(keys[1], select_action(log_probs, action))

@@ -1,6 +1,5 @@
-"""Acting by values: N action-value networks, ε-greedy while they learn."""
+"""`GreedyActor`: N action-value networks with ε-greedy actions, and random actions for warm-up."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,114 +7,84 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.modules.actors.categorical import told_greedy
-from ilvf.modules.agent_nets import AgentMLP, normaliser
+from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 
 
-class GreedyActor(TensorDictModuleBase):
-    """a_i = argmax_a Q_i(o_i, a), with probability ε a uniformly random possible action instead, for all agents.
+class GreedyActor(NetworkActor):
+    """The best action by the agent's own values, or with probability ε a random possible action.
 
-        Q_i(o_i, ·) = f_i(LN(o_i))
+        Q_i(o_i, ·) = f_i(LN(o_i)),    a_i = argmax_a Q_i(o_i, a)
 
-    Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")` `[*B, N, A]`; writes
-    `(group, "action")` `[*B, N]`. ε is `epsilon`, a buffer that algorithms set; under `ExplorationType.DETERMINISTIC`
-    or `MODE` it is 0.
+    Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")`
+    `[*B, N, A]`. Writes `(group, "action")` `[*B, N]`. Arguments: see `NetworkActor`. A small
+    `gain` lets the values start at 0, so that the first targets do not bootstrap from the maximum
+    of random numbers.
 
-    Args:
-        n_agents, observation_dim, n_actions: N, Do, A.
-        hidden, depth: hidden layers; `gain`: scale of the last layer's orthogonal initialisation: small, so that values
-            begin at 0 and not at the bootstrapped maximum of noise.
-        hidden_norm: LayerNorm after every hidden layer.
-        input_norm: `layer` or `none`, see `normaliser`.
-        share: one network for all agents, whose identity enters as a bias.
-        masked: agents differ in their actions, or some actions are not always possible.
+    Attributes:
+        epsilon: ε, a buffer that algorithms set; 0 is used in a `deterministic_mode`.
     """
 
     epsilon: Tensor
 
-    def __init__(
-        self,
-        n_agents: int,
-        observation_dim: int,
-        n_actions: int,
-        *,
-        hidden: int = 64,
-        depth: int = 2,
-        gain: float = 0.01,
-        activation: str = "relu",
-        hidden_norm: bool = False,
-        input_norm: str = "layer",
-        share: bool = False,
-        masked: bool = False,
-        group: str = "agents",
-    ):
-        super().__init__()
-        sizes = dict(n_agents=n_agents, observation_dim=observation_dim, n_actions=n_actions)
-        options: dict[str, Any] = dict(
-            hidden=hidden, depth=depth, activation=activation, hidden_norm=hidden_norm, share=share
-        )
-        self.arguments: dict[str, Any] = {
-            **sizes,
-            **options,
-            "gain": gain,
-            "masked": masked,
-            "group": group,
-        }
-        self.arguments["input_norm"], self.normalise = input_norm, normaliser(input_norm)
-        self.group, self.masked = group, masked
-        self.in_keys = [(group, "observation")] + ([(group, "action_mask")] if masked else [])
-        self.out_keys = [(group, "action")]
-        self.net = AgentMLP(n_agents, observation_dim, n_actions, head_gain=gain, **options)
+    def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
+        super().__init__(n_agents, observation_dim, n_actions, **options)
+        self.out_keys = [(self.group, "action")]
         self.register_buffer("epsilon", torch.zeros(()))
 
-    @classmethod
-    def rebuild(cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> "GreedyActor":
-        """The actor that had these `arguments` and this `state_dict()`."""
-        actor = cls(**arguments)
-        actor.load_state_dict(state)
-        return actor.eval()
-
     def values(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Q_i(o_i, a) of every action, `[*B, N, A]`; impossible actions get the lowest finite number."""
-        flat = self.normalise(observation.flatten(0, -3)).transpose(0, 1)
-        values = self.net(flat).transpose(0, 1).unflatten(0, observation.shape[:-2])
-        return values if mask is None else values.masked_fill(~mask, torch.finfo(values.dtype).min)
+        """Q_i(o_i, a) of every action, `[*B, N, A]`, with the arguments of `outputs`."""
+        return self.outputs(observation, mask)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        inputs = [tensordict.get(k) for k in self.in_keys]
-        values = self.values(*inputs)
+        observation, *mask = (tensordict.get(key) for key in self.in_keys)
+        values = self.values(observation, *mask)
         action = values.argmax(-1)
-        if not told_greedy():
-            other = random_action(values, *inputs[1:])
-            action = torch.where(
-                torch.rand(action.shape, device=action.device) < self.epsilon, other, action
-            )
+        if not deterministic_mode():
+            random = random_action(values, *mask)
+            explore = torch.rand(action.shape, device=action.device) < self.epsilon
+            action = torch.where(explore, random, action)
         return tensordict.set(self.out_keys[0], action)
 
 
 class RandomFirst(TensorDictModuleBase):
-    """`actor`, or, while `random` is set, uniformly random possible actions: what fills a buffer before learning."""
+    """The actor, or uniformly random possible actions, which fill a replay buffer before learning.
+
+    Args:
+        actor: a `NetworkActor`.
+
+    Attributes:
+        random: whether to take random actions; False at first.
+    """
 
     def __init__(self, actor: TensorDictModuleBase):
         super().__init__()
-        self.actor, self.random = actor, False
-        self.in_keys, self.out_keys = actor.in_keys, actor.out_keys[:1]
+        self.actor = actor
+        self.random = False
+        self.in_keys = actor.in_keys
+        self.out_keys = actor.out_keys[:1]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         if not self.random:
             return self.actor(tensordict)
-        observation, *mask = (tensordict.get(k) for k in self.in_keys)
+        observation, *mask = (tensordict.get(key) for key in self.in_keys)
         values = observation.new_empty(*observation.shape[:-1], self.actor.arguments["n_actions"])
         return tensordict.set(self.out_keys[0], random_action(values, *mask))
 
 
 def random_action(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """A uniformly random possible action `[*B, N]`, for values `[*B, N, A]` of which only the shape matters."""
+    """Uniformly random possible actions, `[*B, N]`.
+
+    Args:
+        values: `[*B, N, A]`; only the shape and the device are used.
+        mask: bool `[*B, N, A]`, False for impossible actions.
+    """
     if mask is None:
         return torch.randint(values.shape[-1], values.shape[:-1], device=values.device)
     return torch.rand(values.shape, device=values.device).masked_fill(~mask, -1).argmax(-1)
 
 
 def linear_schedule(frames: int, start: float, end: float, over: int) -> float:
-    """From `start` at 0 frames in a straight line to `end` at `over` frames, and `end` from then on."""
-    return end if frames >= over else start + (end - start) * frames / over
+    """Linear decay from `start` at frame 0 to `end` at frame `over`, then constant."""
+    if frames >= over:
+        return end
+    return start + (end - start) * frames / over

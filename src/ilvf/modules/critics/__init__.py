@@ -1,1 +1,1 @@
-"""Critics: what turns states into values, one file each."""
+"""Critics: from states, and actions, to values."""

@@ -1,84 +1,84 @@
-"""The critic of ILVF-P (no inferring): attention over actions (paper, App. B.3)."""
+"""`ActionInfluenceCritic`: attention over actions, for ILVF-P (no inferring) (App. B.3)."""
 
 from typing import Any
 
-from tensordict.nn import TensorDictModule
-from torch import Tensor, nn
+from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normaliser
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.critics.state import StateCritic, agents_last, require_state
-from ilvf.modules.first_layers import joint_action
+from ilvf.modules.critics.base import Critic, agents_last, joint_action
+from ilvf.modules.critics.state import StateCritic
+from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
+from ilvf.options import configure, select
 
 
-class ActionInfluenceCritic(nn.Module):
-    """ILVF-P (no inferring): attention over ACTIONS instead of states (App. B.3, eq. 19-21).
+class ActionInfluenceCritic(Critic):
+    """V and Q of every agent, with an attention over ACTIONS instead of states (eq. 19-21).
 
+        h_i       = f_h_i(LN(s))                         w^g_ij = sigmoid((h_ij + g_ij) / τ)
         V_i(s)    = f_V_i(LN(s))
-        Q_i(s, a) = f_Q_i(LN(s), Σ_j w^g_ij a_j),     w^g_ij = sigmoid((h_ij + g_ij)/τ),   h_i = f_h_i(LN(s))
+        Q_i(s, a) = f_Q_i(LN(s), Σ_j w^g_ij a_j)         a_j one-hot, padded to the widest agent
 
-    a_j one-hot, padded to the widest agent. Shapes and options are those of `InfluenceCritic`.
+    Args:
+        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A.
+        q_depth: hidden layers of Q.
+        **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
 
+    attention_keys = ("influence_weight", "attention_logits")
+
     def __init__(
-        self,
-        n_agents: int,
-        state_dim: int,
-        n_actions: int,
-        *,
-        hidden: int = 64,
-        depth: int = 2,
-        q_depth: int = 1,
-        tau: float = 1.0,
-        initial: str = "random",
-        activation: str = "relu",
-        hidden_norm: bool = False,
-        input_norm: str = "layer",
-        share: bool = False,
+        self, n_agents: int, state_dim: int, n_actions: int, *, q_depth: int = 1, **options: Any
     ):
-        super().__init__()
-        self.sizes, self.n_actions = (n_agents, state_dim), n_actions
-        trunk: dict[str, Any] = dict(hidden=hidden, activation=activation, share=share)
-        self.normalise = normaliser(input_norm)
+        super().__init__(n_agents, state_dim)
+        network = configure(AttentionOptions, options, "ActionInfluenceCritic")
+        hidden = network.hidden
+        share = network.share
+        layers = select(network, MLPOptions)
+        self.n_actions = n_actions
+        self.normalize = input_normalizer(network.input_norm)
         self.attention = GumbelAttention(
-            n_agents, state_dim, tau=tau, initial=initial, input_norm=input_norm, **trunk
-        )
-        self.state_critic = StateCritic(
             n_agents,
             state_dim,
-            depth=depth,
-            hidden_norm=hidden_norm,
-            input_norm=input_norm,
-            **trunk,
+            hidden=hidden,
+            activation=network.activation,
+            share=share,
+            input_norm=network.input_norm,
+            tau=network.tau,
+            initial=network.initial,
         )
+        self.state_critic = StateCritic(n_agents, state_dim, **select(network, NetworkOptions))
         self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, n_actions, hidden, share=share, bias=False)
         self.action_value = AgentMLP(
-            n_agents, hidden, 1, depth=q_depth, hidden_norm=hidden_norm, first=False, **trunk
+            n_agents, hidden, 1, first=False, **{**layers, "depth": q_depth}
         )
 
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """state `[*B, N, D]` → V `[*B, N, 1]`, influence weight wᵀ `[*B, N, N]` (row = acting agent), logits h."""
-        require_state(state, *self.sizes)
-        h = self.attention(state.flatten(0, -3))
-        pairs = state.shape[:-1] + h.shape[-1:]
-        weight = self.attention.weight(h).transpose(-1, -2)
-        return self.state_critic(state), weight.reshape(pairs), h.reshape(pairs)
+        """V, influence weights wᵀ and logits h of a state.
+
+        Args:
+            state: `[*B, N, D]`.
+
+        Returns:
+            V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
+        """
+        h = self.attention(self.rows(state))
+        w = self.attention.weight(h)
+        pairs = (*state.shape[:-1], self.sizes[0])
+        return self.state_critic(state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """V(s) and Q(s, a), `[*B, N, 1]` each; fresh noise at each call."""
-        require_state(state, *self.sizes)
-        flat, acted = state.flatten(0, -3), joint_action(action, state, self.n_actions)
-        weight = self.attention.sample(self.attention(flat))
-        mixed = weight @ acted.unflatten(-1, (-1, self.n_actions))  # [B, N, A]
-        first = self.of_sum.add_to(
-            self.of_state(self.normalise(flat.flatten(1))), mixed.transpose(0, 1)
-        )
-        return self.state_critic(state), agents_last(self.action_value.after_first(first), state)
+        """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
 
-    def value_module(
-        self, group: str = "agents", value_key: str = "state_value", state_key: str = "state"
-    ) -> TensorDictModule:
-        """`(group, state_key)` → `(group, value_key)`, `(group, "influence_weight")`, `(group, "attention_logits")`."""
-        out = [(group, value_key), (group, "influence_weight"), (group, "attention_logits")]
-        return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=out)
+        Args:
+            state: `[*B, N, D]`.
+            action: see `joint_action`.
+        """
+        rows = self.rows(state)
+        joint = joint_action(action, state, self.n_actions)
+        weight = self.attention.sample(self.attention(rows))
+        mixed = weight @ joint.unflatten(-1, (-1, self.n_actions))  # Σ_j w^g_ij a_j  [B, N, A]
+        y = self.of_state(self.normalize(rows.flatten(1)))
+        y = self.of_sum.add_to(y, mixed.transpose(0, 1))
+        return self.state_critic(state), agents_last(self.action_value.after_first(y), state)

@@ -1,48 +1,40 @@
-"""Critics of IPPO and of the classical MAPPO: one agent's own observation, or one value for the team."""
+"""`CentralCritic`: the critic of the classical MAPPO, one value for the whole team."""
 
 from typing import Any
 
 from tensordict.nn import TensorDictModule
-from torch import Tensor, nn
+from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentMLP, normaliser
-from ilvf.modules.critics.state import require_state
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.critics.base import Critic
+from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.options import configure, select
 
 
-class CentralCritic(nn.Module):
-    """V(s) = f_V(LN(s)): ONE value, of the summed reward: the classical MAPPO (Yu et al., 2022).
+class CentralCritic(Critic):
+    """ONE value of the joint state, for the summed reward:  V(s) = f_V(LN(s)).
+
+    The critic of the classical MAPPO (Yu et al., 2022).
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        hidden, depth, activation, hidden_norm: see `AgentMLP`; `input_norm`: see `normaliser`.
+        **options: see `NetworkOptions`; `share` has no effect on one network.
     """
 
-    def __init__(
-        self,
-        n_agents: int,
-        state_dim: int,
-        *,
-        hidden: int = 64,
-        depth: int = 2,
-        input_norm: str = "layer",
-        **options: Any,
-    ):
-        super().__init__()
-        self.normalise = normaliser(input_norm)
-        self.sizes = (n_agents, state_dim)
-        self.value = AgentMLP(1, n_agents * state_dim, 1, hidden=hidden, depth=depth, **options)
+    def __init__(self, n_agents: int, state_dim: int, **options: Any):
+        super().__init__(n_agents, state_dim)
+        network = configure(NetworkOptions, options, "CentralCritic")
+        self.normalize = input_normalizer(network.input_norm)
+        self.value = AgentMLP(1, n_agents * state_dim, 1, **select(network, MLPOptions))
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[*B, N, D]` → V `[*B, 1, 1]`."""
-        require_state(state, *self.sizes)
-        flat = self.normalise(state.flatten(0, -3).flatten(1))
-        return self.value(flat.unsqueeze(0))[0].unsqueeze(-1).unflatten(0, state.shape[:-2])
-
-    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
-        return self(state), None
+        joint = self.normalize(self.rows(state).flatten(1))  # [B, N·D]
+        value = self.value(joint.unsqueeze(0))[0]  # [B, 1]
+        return value.unsqueeze(-1).unflatten(0, state.shape[:-2])
 
     def value_module(
         self, group: str = "agents", value_key: str = "state_value", state_key: str = "state"
     ) -> TensorDictModule:
-        """`(group, state_key)` → `value_key`, at the root: it is the team's."""
+        """Reads `(group, state_key)`; writes `value_key` at the root, for the whole team."""
         return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=[value_key])

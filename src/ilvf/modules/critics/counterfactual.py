@@ -1,68 +1,64 @@
-"""COMA's critic: what every action of one agent would have been worth, the others' actions as they were."""
+"""`CounterfactualCritic`: the critic of COMA, the value of every action of one agent."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, normaliser
-from ilvf.modules.critics.state import agents_last, require_state
-from ilvf.modules.first_layers import joint_action
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
+from ilvf.modules.critics.base import agents_last, joint_action, require_state
+from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.options import configure, select
 
 
 class CounterfactualCritic(nn.Module):
-    """COMA's critic (Foerster et al., 2018): Q of the team for every action of one agent, the others' actions given.
+    """The team's value of every action of one agent, given the actions of the others.
 
         Q_i(s, ·, a_−i) = f_i(LN(s), a_−i)   →   [A]
 
+    The critic of COMA (Foerster et al., 2018).
+
     Args:
         n_agents, state_dim, n_actions: N, D, A.
-        hidden, depth, hidden_norm, share: see `AgentMLP`; `input_norm`: see `normaliser`.
+        **options: see `NetworkOptions`.
     """
 
-    def __init__(
-        self,
-        n_agents: int,
-        state_dim: int,
-        n_actions: int,
-        *,
-        hidden: int = 64,
-        depth: int = 2,
-        hidden_norm: bool = False,
-        input_norm: str = "layer",
-        share: bool = False,
-    ):
+    others: Tensor  # [N, 1, N·A]: 0 at an agent's own action, 1 at the others'
+
+    def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
         super().__init__()
-        self.normalise = normaliser(input_norm)
-        self.sizes, self.n_actions = (n_agents, state_dim), n_actions
-        width = n_agents * state_dim
-        self.of_state = AgentLinear(n_agents, width, hidden, share=share)
+        network = configure(NetworkOptions, options, "CounterfactualCritic")
+        hidden = network.hidden
+        share = network.share
+        self.sizes = (n_agents, state_dim)
+        self.n_actions = n_actions
+        self.normalize = input_normalizer(network.input_norm)
+        self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
         self.of_others = AgentLinear(
             n_agents, n_agents * n_actions, hidden, share=share, bias=False
         )
-        trunk: dict[str, Any] = dict(
-            hidden=hidden, depth=depth, hidden_norm=hidden_norm, share=share, first=False
-        )
-        self.rest = AgentMLP(n_agents, hidden, n_actions, **trunk)
-        mask = 1 - torch.eye(n_agents).repeat_interleave(
-            n_actions, 1
-        )  # [N, N·A]: zero where an action is one's own
-        self.register_buffer("others", mask.unsqueeze(1), persistent=False)
-
-    others: Tensor
+        layers = select(network, MLPOptions)
+        self.rest = AgentMLP(n_agents, hidden, n_actions, first=False, **layers)
+        others = 1 - torch.eye(n_agents).repeat_interleave(n_actions, 1)
+        self.register_buffer("others", others.unsqueeze(1), persistent=False)
 
     def all_actions(self, state: Tensor, action: Tensor) -> Tensor:
-        """state `[*B, N, D]`, action `[*B, N]` → Q_i(s, b, a_−i) of every b, `[*B, N, A]`."""
+        """Q_i(s, b, a_−i) of every action b, `[*B, N, A]`.
+
+        Args:
+            state: `[*B, N, D]`.
+            action: indices `[*B, N]`.
+        """
         require_state(state, *self.sizes)
-        flat, acted = state.flatten(0, -3), joint_action(action, state, self.n_actions)
-        first = self.of_others.add_to(
-            self.of_state(self.normalise(flat.flatten(1))), acted * self.others
-        )
-        return agents_last(self.rest.after_first(first), state)
+        joint_state = self.normalize(state.flatten(0, -3).flatten(1))
+        others_actions = joint_action(action, state, self.n_actions) * self.others
+        y = self.of_others.add_to(self.of_state(joint_state), others_actions)
+        return agents_last(self.rest.after_first(y), state)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Q_i(s, a) `[*B, N, 1]`."""
         return self.all_actions(state, action).gather(-1, action.unsqueeze(-1))
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
+        """Q_i(s, a) `[*B, N, 1]`, which takes the place of V in the losses."""
         return self(state, action), None

@@ -1,38 +1,44 @@
-"""Critics: one value per agent, from the joint state (paper, Sec. 4.3.1, eq. 7).
+"""`InfluenceCritic`: V and Q of every agent through a Gumbel attention (Sec. 4.3.1, eq. 7-8).
 
-A critic is a module with two methods. `forward(state)` gives V and, where it has attention, its weights;
-`predict(state, action)` gives what the loss regresses: V, and Q where there is one. `value_module()` wraps the first
-for TensorDicts.
+The critic comes first, then the two variants of its first layers, which apply the weights.
+
+Axes: `B` rows (environments × steps), `N` agents, `D` state width, `A` actions, `H` hidden units.
 """
 
 from typing import Any
 
-from tensordict.nn import TensorDictModule
+import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentMLP
+from ilvf.modules.agent_nets import EPS, AgentLinear, AgentMLP, input_normalizer
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.critics.state import agents_last, require_state
-from ilvf.modules.first_layers import OwnFirst, SharedFirst, joint_action
+from ilvf.modules.critics.base import Critic, agents_last, joint_action
+from ilvf.modules.options import AttentionOptions, MLPOptions
+from ilvf.options import configure, select
+
+CHUNK = 2**24  # numbers in a temporary tensor of weighted states
 
 
-class InfluenceCritic(nn.Module):
-    """V and Q of every agent, through a Gumbel attention that learns whose states matter to whom (eq. 7-8).
+class InfluenceCritic(Critic):
+    """V and Q of every agent, with an attention that learns whose state matters to whose value.
 
-        V_i(s)    = f_V_i(concat_j w_ij s_j)            noise-free weights: accurate
-        Q_i(s, a) = f_Q_i(Σ_j w^g_ij s_j, a)            noisy weights and a sum: makes the weights mean something
+        h_i       = f_h_i(s)
+        V_i(s)    = f_V_i(concat_j w_ij s_j)          w_ij   = sigmoid(h_ij / τ)
+        Q_i(s, a) = f_Q_i(Σ_j w^g_ij s_j, a)          w^g_ij = sigmoid((h_ij + g_ij) / τ)
+
+    V reads all states, concatenated and without noise, to be accurate. Q reads their weighted sum,
+    with Gumbel noise g: its loss is the auxiliary loss that trains the attention to select the
+    states that matter.
 
     Args:
-        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A of the joint action: the number of choices,
-            or of the components of a continuous action.
-        hidden: units of every layer.
-        depth, q_depth: hidden layers of V and of Q (f_h has one).
-        tau, initial: of the attention, see `GumbelAttention`.
-        hidden_norm: LayerNorm after every hidden layer of V and Q (official MAPPO).
-        input_norm: `layer` or `none`, see `normaliser`.
-        share: one network for all agents, whose identity enters as a bias.
-        shared_first: first layers shared by all critics, see `SharedFirst`: for large teams.
+        n_agents, state_dim: N and D of `("agents", "state")`.
+        n_actions: A, the number of choices, or of the components of a continuous action.
+        q_depth: hidden layers of Q.
+        shared_first: use `SharedFirst` instead of `OwnFirst`, for large teams.
+        **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
+
+    attention_keys = ("influence_weight", "attention_logits")
 
     def __init__(
         self,
@@ -40,73 +46,213 @@ class InfluenceCritic(nn.Module):
         state_dim: int,
         n_actions: int,
         *,
-        hidden: int = 64,
-        depth: int = 2,
         q_depth: int = 1,
-        tau: float = 1.0,
-        initial: str = "random",
-        activation: str = "relu",
-        hidden_norm: bool = False,
-        input_norm: str = "layer",
-        share: bool = False,
         shared_first: bool = False,
+        **options: Any,
     ):
-        super().__init__()
-        self.sizes, self.n_actions = (n_agents, state_dim), n_actions
+        super().__init__(n_agents, state_dim)
+        network = configure(AttentionOptions, options, "InfluenceCritic")
+        hidden = network.hidden
+        share = network.share
+        layers = select(network, MLPOptions)
+        self.n_actions = n_actions
         first = SharedFirst if shared_first else OwnFirst
         self.first = first(
-            n_agents, state_dim, n_actions, hidden, share=share, input_norm=input_norm
+            n_agents, state_dim, n_actions, hidden, share=share, input_norm=network.input_norm
         )
         self.attention = GumbelAttention(
             n_agents,
             state_dim,
-            hidden=hidden,
-            tau=tau,
-            initial=initial,
-            activation=activation,
-            share=share,
             own_first=False,
+            hidden=hidden,
+            activation=network.activation,
+            share=share,
+            tau=network.tau,
+            initial=network.initial,
         )
-        trunk: dict[str, Any] = dict(
-            hidden=hidden, activation=activation, hidden_norm=hidden_norm, share=share, first=False
+        self.value = AgentMLP(n_agents, hidden, 1, first=False, **layers)
+        self.action_value = AgentMLP(
+            n_agents, hidden, 1, first=False, **{**layers, "depth": q_depth}
         )
-        self.value = AgentMLP(n_agents, hidden, 1, depth=depth, **trunk)
-        self.action_value = AgentMLP(n_agents, hidden, 1, depth=q_depth, **trunk)
 
-    def logits(self, state: Tensor) -> Tensor:
-        """h `[B, N, N]` of the prepared state `[B, N, D]`."""
-        return self.attention.logits.after_first(self.first.logits(state)).transpose(0, 1)
+    def logits(self, prepared: Tensor) -> Tensor:
+        """h `[B, N, N]`, row = critic, of the prepared state `[B, N, D]`."""
+        return self.attention.logits.after_first(self.first.logits(prepared)).transpose(0, 1)
 
     def forward(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """state `[*B, N, D]` → V `[*B, N, 1]`, influence weight wᵀ `[*B, N, N]` (row = acting agent), logits h."""
-        require_state(state, *self.sizes)
-        flat = self.first.prepare(state.flatten(0, -3))
-        h = self.logits(flat)
+        """V, influence weights wᵀ and logits h of a state.
+
+        Args:
+            state: `[*B, N, D]`.
+
+        Returns:
+            V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
+        """
+        prepared = self.first.prepare(self.rows(state))
+        h = self.logits(prepared)
         w = self.attention.weight(h)
-        value = agents_last(self.value.after_first(self.first.value(flat, w)), state)
-        pairs = state.shape[:-1] + h.shape[-1:]
-        return value, w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
+        value = self.value.after_first(self.first.value(prepared, w))
+        pairs = (*state.shape[:-1], self.sizes[0])
+        return agents_last(value, state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """V(s) and Q(s, a), `[*B, N, 1]` each, over one evaluation of the attention; fresh noise at each call."""
-        require_state(state, *self.sizes)
-        flat, joint = (
-            self.first.prepare(state.flatten(0, -3)),
-            joint_action(action, state, self.n_actions),
-        )
-        h = self.logits(flat)
-        value = self.value.after_first(self.first.value(flat, self.attention.weight(h)))
-        q = self.action_value.after_first(
-            self.first.action_value(flat, self.attention.sample(h), joint)
-        )
-        return agents_last(value, state), agents_last(q, state)
+        """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
 
-    def value_module(
-        self, group: str = "agents", value_key: str = "state_value", state_key: str = "state"
-    ) -> TensorDictModule:
-        """`(group, state_key)` → `(group, value_key)`, `(group, "influence_weight")`, `(group, "attention_logits")`.
-
-        An environment without `state` is read by `state_key="observation"`.
+        Args:
+            state: `[*B, N, D]`.
+            action: see `joint_action`.
         """
-        out = [(group, value_key), (group, "influence_weight"), (group, "attention_logits")]
-        return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=out)
+        prepared = self.first.prepare(self.rows(state))
+        joint = joint_action(action, state, self.n_actions)
+        h = self.logits(prepared)
+        y = self.first.value(prepared, self.attention.weight(h))
+        value = self.value.after_first(y)
+        y = self.first.action_value(prepared, self.attention.sample(h), joint)
+        action_value = self.action_value.after_first(y)
+        return agents_last(value, state), agents_last(action_value, state)
+
+
+class OwnFirst(nn.Module):
+    """First layers of f_h, V and Q, with own matrices for every critic, as in the paper.
+
+        f_h: C_i LN(s)        V: A_i LN(concat_j w_ij s_j)        Q: B_i LN(Σ_j w^g_ij s_j) + E_i a
+
+    O(N²·D·H) multiplications per state. The joint action a is not normalized. With
+    `input_norm="none"` there is no LN.
+
+    The methods return pre-activations: `[N, B, H]`, or `[B, H]` when all critics have the same.
+    They read `prepare(state)` of the state `[B, N, D]`, weights `[B, N, N]` (row = critic), and
+    the joint action `[B, N·A]`.
+    """
+
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        n_actions: int,
+        hidden: int,
+        *,
+        share: bool,
+        input_norm: str,
+    ):
+        super().__init__()
+        self.input_norm = input_norm
+        self.normalize = input_normalizer(input_norm)
+        joint = n_agents * state_dim
+        self.of_logits = AgentLinear(n_agents, joint, hidden, share=share)
+        self.of_value = AgentLinear(n_agents, joint, hidden, share=share)
+        self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)
+        self.of_action = AgentLinear(n_agents, n_agents * n_actions, hidden, share=share)
+
+    def prepare(self, state: Tensor) -> Tensor:
+        """The state that the other methods read: unchanged."""
+        return state
+
+    def logits(self, state: Tensor) -> Tensor:
+        return self.of_logits(self.normalize(state.flatten(1)))
+
+    def value(self, state: Tensor, weight: Tensor) -> Tensor:
+        n_agents, state_dim = state.shape[-2:]
+        rows = max(1, CHUNK // (n_agents**2 * state_dim))  # bounds the memory of large teams
+        pieces = [
+            self._value(s, w) for s, w in zip(state.split(rows), weight.split(rows), strict=True)
+        ]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+
+    def _value(self, state: Tensor, weight: Tensor) -> Tensor:
+        matrix: Tensor = self.of_value.weight
+        if self.input_norm == "layer":
+            x = scaled_concat(state, weight)
+            matrix = centered(matrix)
+        else:
+            x = weighted_concat(state, weight)
+        return self.of_value.apply_to(x.transpose(0, 1), matrix)
+
+    def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
+        mixed = self.normalize(weight @ state).transpose(0, 1)
+        return self.of_sum.add_to(self.of_action(action), mixed)
+
+
+class SharedFirst(nn.Module):
+    """First layers of f_h, V and Q, shared by all critics: cheaper for large teams.
+
+        f_h: Σ_j C_j s'_j       V: Σ_j w_ij A_j s'_j       Q: Σ_j w^g_ij B_j s'_j + Σ_j E_j a_j
+
+    with s'_j = LN(s_j). A_j, C_j and E_j have a bias, which belongs to its source agent j and is
+    weighted with it. A_j s'_j is computed once for all critics, so that the cost per state is
+    O(N·D·H + N²·H). It equals the product of the weighted concatenation with the stacked A_j. It
+    differs from `OwnFirst`: all critics have the same A_j, LayerNorm comes before the weighting,
+    and Q sums the B_j s'_j instead of the states.
+
+    The methods are those of `OwnFirst`.
+    """
+
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        n_actions: int,
+        hidden: int,
+        *,
+        share: bool,
+        input_norm: str,
+    ):
+        super().__init__()
+        self.normalize = input_normalizer(input_norm)
+        self.of_logits = AgentLinear(n_agents, state_dim, hidden, share=share)
+        self.of_value = AgentLinear(n_agents, state_dim, hidden, share=share)
+        self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)
+        self.of_action = AgentLinear(n_agents, n_actions, hidden, share=share)
+
+    def prepare(self, state: Tensor) -> Tensor:
+        """The state that the other methods read: s'."""
+        return self.normalize(state)
+
+    def logits(self, state: Tensor) -> Tensor:
+        return self.of_logits.total(state.flatten(1))
+
+    def value(self, state: Tensor, weight: Tensor) -> Tensor:
+        by_source = swap_first_axes(self.of_value(swap_first_axes(state)))  # A_j s'_j  [B, N, H]
+        return swap_first_axes(weight @ by_source)
+
+    def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
+        by_source = swap_first_axes(self.of_sum(swap_first_axes(state)))  # B_j s'_j  [B, N, H]
+        acted = self.of_action.total(action)
+        return swap_first_axes(weight @ by_source + acted.unsqueeze(1))
+
+
+def scaled_concat(state: Tensor, weight: Tensor) -> Tensor:
+    """x_i / std(x_i) with x_i = concat_j w_ij s_j: LayerNorm without its subtraction of the mean.
+
+    `centered` does the subtraction in the next layer's weights. Mean and variance of x_i follow
+    from the sums over the features of s_j and s_j², in O(N²) per state instead of O(N²·D), and
+    the scale multiplies w instead of x.
+
+    Args:
+        state: `[B, N, D]`.
+        weight: `[B, N, N]`, row = critic.
+
+    Returns:
+        `[B, N, D·N]`, feature by feature: consecutive numbers over j are faster to compute.
+    """
+    by_feature = state.transpose(-1, -2).contiguous()  # [B, D, N]
+    width = by_feature.shape[-2] * by_feature.shape[-1]
+    mean = (weight @ by_feature.sum(-2).unsqueeze(-1)) / width  # [B, N, 1]
+    square = (weight.square() @ by_feature.square().sum(-2).unsqueeze(-1)) / width
+    scale = (square - mean.square()).clamp_min(0).add(EPS).rsqrt()
+    return ((weight * scale).unsqueeze(-2) * by_feature.unsqueeze(-3)).flatten(-2)
+
+
+def weighted_concat(state: Tensor, weight: Tensor) -> Tensor:
+    """x_i = concat_j w_ij s_j, in the order of `scaled_concat`: `[B, N, D·N]`."""
+    return (weight.unsqueeze(-2) * state.transpose(-1, -2).unsqueeze(-3)).flatten(-2)
+
+
+def centered(weight: Tensor) -> Tensor:
+    """W `[N, F, H]` with zero column means:  (x − mean(x)) W = x · centered(W)."""
+    return weight - weight.mean(1, keepdim=True)
+
+
+def swap_first_axes(x: Tensor) -> Tensor:
+    """`[N, B, ·]` ↔ `[B, N, ·]`, copied, as later operations are faster on contiguous memory."""
+    return x.transpose(0, 1).contiguous()

@@ -1,42 +1,40 @@
-"""The critics of MADDPG: every agent's value of the joint action."""
+"""`JointCritic`: the critics of MADDPG, every agent's value of the joint action."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentMLP, normaliser
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.options import ActorOptions, MLPOptions
+from ilvf.options import configure, select
 
 
 class JointCritic(nn.Module):
-    """Q_i(s, a) = f_i(LN(s), a): every agent's value of the joint action in the joint state, for all agents at once.
+    """Every agent's value of the joint action in the joint state:  Q_i(s, a) = f_i(LN(s), a).
 
     Args:
         n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A.
-        gain: scale of the last layer's orthogonal initialisation: small, or the actors follow the first noise.
-        input_norm: `layer` or `none`, see `normaliser`.
-        **options: `hidden`, `depth`, `activation`, `hidden_norm`, `share` of `AgentMLP`.
+        **options: see `ActorOptions`. A small `gain` lets the values start near 0, so that the
+            actors do not follow the random initial critics.
     """
 
-    def __init__(
-        self,
-        n_agents: int,
-        state_dim: int,
-        n_actions: int,
-        *,
-        gain: float = 0.01,
-        input_norm: str = "layer",
-        **options: Any,
-    ):
+    def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
         super().__init__()
-        self.normalise = normaliser(input_norm)
-        self.net = AgentMLP(
-            n_agents, n_agents * (state_dim + n_actions), 1, head_gain=gain, **options
-        )
+        network = configure(ActorOptions, options, "JointCritic")
+        width = n_agents * (state_dim + n_actions)
+        layers = select(network, MLPOptions)
+        self.normalize = input_normalizer(network.input_norm)
+        self.net = AgentMLP(n_agents, width, 1, head_gain=network.gain, **layers)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """state `[B, N, D]`, joint action `[B, N·A]`, or one for each critic `[N, B, N·A]` → Q `[B, N, 1]`."""
-        flat = self.normalise(state.flatten(1))
-        return self.net(
-            torch.cat([flat.expand(*action.shape[:-1], -1), action.to(flat.dtype)], -1)
-        ).transpose(0, 1)
+        """Q `[B, N, 1]`.
+
+        Args:
+            state: `[B, N, D]`.
+            action: joint action `[B, N·A]`, or one for each critic `[N, B, N·A]`.
+        """
+        joint = self.normalize(state.flatten(1))
+        joint = joint.expand(*action.shape[:-1], -1)
+        inputs = torch.cat([joint, action.to(joint.dtype)], -1)
+        return self.net(inputs).transpose(0, 1)

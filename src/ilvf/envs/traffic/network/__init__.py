@@ -1,1 +1,1 @@
-"""Road networks: signals, lanes, neighbours, maps."""
+"""Road networks: signals, phases, neighbours, distances and maps, read from SUMO's net files."""

@@ -1,6 +1,6 @@
-"""How signals hang together: neighbours, distances, and the lanes upstream of a short approach.
+"""Relations between signals by road: neighbours, distances, lanes upstream of a short approach.
 
-`net` is what `sumolib` reads; only what cars may drive counts.
+`net` is sumolib's network. Only connections and lanes that cars may use count.
 """
 
 import math
@@ -13,19 +13,23 @@ import numpy as np
 from ilvf.envs.traffic.network.lights import Light
 
 VEHICLE = "passenger"
-SLACK = 1e-6  # [m] for sums of rounded lengths
+SLACK = 1e-6  # [m], for sums of rounded lengths
 
 
 def drivable(connection: Any) -> bool:
+    """Whether a car may use a connection and both of its lanes."""
     lanes = (connection.getFromLane(), connection.getToLane())
     return connection.allows(VEHICLE) and all(lane.allows(VEHICLE) for lane in lanes)
 
 
 def successors(edge: Any) -> dict[Any, None]:
     """The edges that a car can turn into, in the order of the file."""
-    return dict.fromkeys(
-        c.getTo() for group in edge.getOutgoing().values() for c in group if drivable(c)
-    )
+    found = {}
+    for connections in edge.getOutgoing().values():
+        for connection in connections:
+            if drivable(connection):
+                found[connection.getTo()] = None
+    return found
 
 
 def exits(light: Light) -> dict[Any, None]:
@@ -33,89 +37,120 @@ def exits(light: Light) -> dict[Any, None]:
     return dict.fromkeys(c.getTo() for c in light.connections if drivable(c))
 
 
+# ---------------------------------------------------------------------- neighbours
 def neighbours(lights: Mapping[str, Light], max_edges: int, max_distance: float) -> np.ndarray:
-    """Who can be reached from whom, in one direction or the other, without passing a third signal.
+    """Pairs of signals of which one can be reached from the other without passing a third.
 
-    From each signal along edges until one ends at a signal of `lights` [N]: at most `max_edges`, of at most
-    `max_distance` [m] together, the last one included → bool [N, N].
+    From each signal the search follows edges until one ends at a signal.
+
+    Args:
+        lights: the N signals.
+        max_edges: longest path in edges, the last one included.
+        max_distance: longest path [m], the last edge included.
+
+    Returns:
+        bool `[N, N]`, symmetric.
     """
-    place = {signal: i for i, signal in enumerate(lights)}
-    ends = {c.getFrom(): place[light.id] for light in lights.values() for c in light.connections}
+    index = {signal: i for i, signal in enumerate(lights)}
+    ends = {c.getFrom(): index[light.id] for light in lights.values() for c in light.connections}
     found = np.zeros((len(lights), len(lights)), dtype=bool)
     for i, light in enumerate(lights.values()):
-        reached = _walk(exits(light), ends, max_edges, max_distance)
-        found[i, [j for j in reached if j != i]] = True
+        for j in reachable_signals(exits(light), ends, max_edges, max_distance):
+            if j != i:
+                found[i, j] = True
     return found | found.T
 
 
-def _walk(
+def reachable_signals(
     start: Iterable[Any], ends: Mapping[Any, int], max_edges: int, max_distance: float
 ) -> set[int]:
+    """Indices of the signals at which paths that begin with the edges `start` end.
+
+    A breadth-first search over edges: an edge is searched again only over a shorter path.
+
+    Args:
+        start: first edges of the paths.
+        ends: edge that leads to a signal → index of the signal.
+        max_edges: longest path in edges.
+        max_distance: longest path [m].
+    """
     frontier = {edge: edge.getLength() for edge in start}
-    reached, best = set(), dict[Any, float]()
+    shortest: dict[Any, float] = {}
+    reached = set()
     for _ in range(max_edges):
-        following = dict[Any, float]()
+        following: dict[Any, float] = {}
         for edge, length in frontier.items():
-            if length > max_distance + SLACK or length >= best.get(edge, math.inf):
+            if length > max_distance + SLACK or length >= shortest.get(edge, math.inf):
                 continue
-            best[edge] = length
+            shortest[edge] = length
             if edge in ends:
                 reached.add(ends[edge])
                 continue
             for after in successors(edge):
-                following[after] = min(length + after.getLength(), following.get(after, math.inf))
+                longer = length + after.getLength()
+                following[after] = min(longer, following.get(after, math.inf))
         frontier = following
     return reached
 
 
+# ---------------------------------------------------------------------- distances
 def distances(net: Any, lights: Mapping[str, Light]) -> np.ndarray:
-    """Metres along the roads between signals, in the shorter direction, from the middle of one junction to the next's.
+    """Distance [m] along the roads between signals, from junction centre to junction centre.
 
-    float [N, N], inf where no road leads. On a grid of straight two-way roads that is the Manhattan distance.
+    Of the two directions the shorter one counts. On a grid of straight two-way roads this is the
+    Manhattan distance.
+
+    Returns:
+        float `[N, N]`, inf where no road leads.
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import dijkstra
 
     edges = {edge: k for k, edge in enumerate(net.getEdges(withInternal=False))}
-    n, size = len(lights), len(edges) + len(lights)  # a node each for edges, then signals
-    steps = {(k, edges[f]): _centre_length(f) for e, k in edges.items() for f in successors(e)}
+    size = len(edges) + len(lights)  # one node per edge, then one per signal
+    lengths = {}
+    for edge, k in edges.items():
+        for after in successors(edge):
+            lengths[k, edges[after]] = centre_length(after)
     for i, light in enumerate(lights.values()):
-        steps |= {(len(edges) + i, edges[f]): _centre_length(f) for f in exits(light)}
-    rows, columns = zip(*steps, strict=True) if steps else ((), ())
-    graph = csr_matrix((list(steps.values()), (rows, columns)), shape=(size, size))
-    along = dijkstra(graph, indices=range(len(edges), size))
-    found = np.zeros((n, n))
+        for after in exits(light):
+            lengths[len(edges) + i, edges[after]] = centre_length(after)
+    rows = [start for start, _ in lengths]
+    columns = [end for _, end in lengths]
+    graph = csr_matrix((list(lengths.values()), (rows, columns)), shape=(size, size))
+    to_edges = dijkstra(graph, indices=range(len(edges), size))
+    found = np.zeros((len(lights), len(lights)))
     for j, light in enumerate(lights.values()):
         approaches = sorted({edges[c.getFrom()] for c in light.connections})
-        found[:, j] = along[:, approaches].min(1)
+        found[:, j] = to_edges[:, approaches].min(1)
     np.fill_diagonal(found, 0.0)
     return np.minimum(found, found.T)
 
 
-def _centre_length(edge: Any) -> float:
-    ends = edge.getFromNode().getCoord(), edge.getToNode().getCoord()
-    points = [ends[0], *(point[:2] for point in edge.getRawShape()[1:-1]), ends[1]]
-    return sum(math.dist(a, b) for a, b in pairwise(points))
+def centre_length(edge: Any) -> float:
+    """Length [m] of an edge from junction centre to junction centre, along its shape."""
+    start = edge.getFromNode().getCoord()
+    end = edge.getToNode().getCoord()
+    between = [point[:2] for point in edge.getRawShape()[1:-1]]
+    return sum(math.dist(a, b) for a, b in pairwise([start, *between, end]))
 
 
+# ---------------------------------------------------------------------- extensions
 def extension(lane: Any, cover: float) -> tuple[Any, ...]:
-    """The lanes before a lane that is shorter than `cover` [m], nearest first.
+    """The upstream lanes of a lane that is shorter than `cover` [m], nearest first.
 
-    Backwards along every way that no traffic light controls, each until it is `cover` long, the lane included.
+    The search goes back over every connection that no traffic light controls. Each path ends when
+    it is `cover` long, the lane itself included.
     """
-    found = dict[Any, None]()
+    found: dict[Any, None] = {}
     queue = [(lane, lane.getLength())]
-    for last, covered in queue:
+    for last, covered in queue:  # the queue grows while it is searched
         if covered >= cover:
             continue
         for connection in last.getIncomingConnections():
             before = connection.getFromLane()
-            if (
-                connection.getTLSID()
-                or not drivable(connection)
-                or before is lane
-                or before in found
-            ):
+            known = before is lane or before in found
+            if known or connection.getTLSID() or not drivable(connection):
                 continue
             found[before] = None
             queue.append((before, covered + before.getLength()))

@@ -1,8 +1,9 @@
-"""Monaco: 28 signals of a real city centre, each with its own links and phases, under a peak of traffic.
+"""Monaco: 28 signals of a real city centre, each with its own links and phases, and a traffic peak.
 
-The network is a cut of the Monaco SUMO Traffic scenario (MoST) by Chu et al. (2019). MoST is under the GPL, so the file
-is not a part of this library; the traffic is written from its numbers. Phases and neighbours are derived from the file;
-those that were chosen by hand for publications are a table's matter, see `read_network(table=...)`.
+The network is a cut of the Monaco SUMO Traffic scenario (MoST) by Chu et al. (2019). MoST is under
+the GPL, so this library does not contain the file; it writes the traffic from the published
+numbers. Phases and neighbours are derived from the file. Those that publications chose by hand can
+be given as a table, see `read_network(table=...)`.
 
     python -m ilvf.envs.traffic.scenarios.monaco --download --sha256 SUM
     python -m ilvf.envs.traffic.scenarios.monaco --net most.net.xml
@@ -12,41 +13,32 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ilvf.envs.traffic.network.maps import show
-from ilvf.envs.traffic.network.network import Scenario, read_file, read_network
+from ilvf.envs.traffic.network.network import Scenario
+from ilvf.envs.traffic.network.read import read_file, read_network
+from ilvf.envs.traffic.network.summary import show
 from ilvf.envs.traffic.scenarios.download import download
-from ilvf.envs.traffic.scenarios.large_grid import element
+from ilvf.envs.traffic.scenarios.markup import element, flow
 from ilvf.envs.traffic.simulator.sumo_tools import cache_folder, generated
 from ilvf.errors import require, run_recipe
 
-URL = (  # one commit's file: what is there cannot change
-    "https://raw.githubusercontent.com/cts198859/deeprl_network/bf517afdf895786668396c41dac9cb53941ce04c"
-    "/envs/real_net_data/in/most.net.xml"
+URL = (  # of one commit, so the content cannot change
+    "https://raw.githubusercontent.com/cts198859/deeprl_network/"
+    "bf517afdf895786668396c41dac9cb53941ce04c/envs/real_net_data/in/most.net.xml"
 )
-SHA256: str | None = None  # nobody has vouched for one yet: `--sha256`
-WHERE = (
+SHA256: str | None = None  # no verified hash is known, so --download needs --sha256
+HOW_TO_GET_IT = (
     "get it by python -m ilvf.envs.traffic.scenarios.monaco --download, or most.net.xml from "
     "https://github.com/cts198859/deeprl_network, folder envs/real_net_data/in"
 )
+LISTED = 6  # missing edges that an error message lists
 
 INTERVAL = 300  # [s] of constant demand
-RATE = 325  # vehicles an hour of an active flow
+RATE = 325  # [vehicles/h] of an active flow
 VEHICLE = {"id": "type1", "length": 5, "accel": 5, "decel": 10, "speedDev": 0.1}
-EARLY = (
-    1,
-    2,
-    4,
-    4,
-    4,
-    4,
-    2,
-    1,
-    0,
-    0,
-    0,
-)  # how many flows of a group are active, the first ones, interval by interval
+# Number of active flows of a group in successive intervals, counted from its first flow.
+EARLY = (1, 2, 4, 4, 4, 4, 2, 1, 0, 0, 0)
 LATE = (0, 0, 0, 1, 2, 4, 4, 4, 4, 2, 1)
-GROUPS = (  # active, (from, to, via)
+GROUPS = (  # active flows, (from, to, via) of each flow
     (
         EARLY,
         (
@@ -87,47 +79,47 @@ GROUPS = (  # active, (from, to, via)
 ROUTES = "monaco.rou.xml"
 
 
+# ---------------------------------------------------------------------- traffic
 def demand() -> str:
-    """Flows over given edges, f{interval}_{k}."""
+    """Flows over given edges."""
     flows = []
     for interval in range(len(EARLY)):
         active = [way for count, ways in GROUPS for way in ways[: count[interval]]]
-        for k, (start, end, via) in enumerate(active):
-            when = {
-                "begin": INTERVAL * interval,
-                "end": INTERVAL * (interval + 1),
-                "vehsPerHour": RATE,
-            }
-            way = {"from_": start, "to": end, "via": via, "departPos": "random_free"}
-            flows.append(element("flow", id=f"f{interval}_{k}", type=VEHICLE["id"], **way, **when))
+        for number, (start, end, via) in enumerate(active):
+            way = {"from_": start, "to": end, "via": via}
+            flows.append(flow(interval, number, INTERVAL, RATE, type=VEHICLE["id"], **way))
     return element("routes", element("vType", **VEHICLE), *flows)
 
 
 def edges() -> list[str]:
-    """Every edge that the demand names, in order."""
-    ways = (way for _, group in GROUPS for way in group)
-    return [*dict.fromkeys(name for start, end, via in ways for name in (start, *via.split(), end))]
+    """Every edge that the demand names, in order of first appearance."""
+    names = []
+    for _, ways in GROUPS:
+        for start, end, via in ways:
+            names += [start, *via.split(), end]
+    return list(dict.fromkeys(names))
 
 
+# ---------------------------------------------------------------------- the scenario
 def default_net() -> Path:
-    """Where `--download` puts the network."""
+    """The file that `--download` writes."""
     return cache_folder() / "monaco" / "most.net.xml"
 
 
 def monaco(net_file: str | Path | None = None, folder: str | Path | None = None) -> Scenario:
-    """The scenario on a network file that you have (that of `--download` if none is named).
+    """The scenario on a network file that the user has.
 
-    Its traffic is written into `folder` (the user's cache: `ILVF_CACHE` or `~/.cache/ilvf`).
+    Args:
+        net_file: the network; None for the one of `--download`.
+        folder: where to write the traffic; None for the user's cache, `ILVF_CACHE` or
+            `~/.cache/ilvf`.
+
+    Raises:
+        UsageError: there is no such file, or it lacks an edge that the traffic uses.
     """
     path = Path(net_file) if net_file is not None else default_net()
-    require(path.is_file(), f"there is no Monaco network {path}: {WHERE}")
-    net = read_file(path)
-    missing = [edge for edge in edges() if not net.hasEdge(edge)]
-    few = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
-    require(
-        not missing,
-        f"{path} is not the Monaco network: it has no edge {few}, over which its traffic goes; {WHERE}",
-    )
+    require(path.is_file(), f"there is no Monaco network {path}: {HOW_TO_GET_IT}")
+    require_edges(path)
     text = demand()
 
     def build(place: Path) -> None:
@@ -137,16 +129,29 @@ def monaco(net_file: str | Path | None = None, folder: str | Path | None = None)
     return Scenario(path, (routes,), (), detectors=False)
 
 
+def require_edges(path: Path) -> None:
+    """Raise unless a network has all edges that the traffic uses."""
+    net = read_file(path)
+    missing = [edge for edge in edges() if not net.hasEdge(edge)]
+    more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+    require(
+        not missing,
+        f"{path} is not the Monaco network: it has no edge {', '.join(missing[:LISTED])}{more}, "
+        f"which its traffic uses; {HOW_TO_GET_IT}",
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command with `arguments`, or with those of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m ilvf.envs.traffic.scenarios.monaco", description="the scenario of Monaco"
     )
     parser.add_argument(
         "--net", type=Path, default=default_net(), help="its network (default: %(default)s)"
     )
-    parser.add_argument("--download", action="store_true", help="fetch that file first")
+    parser.add_argument("--download", action="store_true", help="download that file first")
     parser.add_argument("--url", default=URL, help="where from (default: %(default)s)")
-    parser.add_argument("--sha256", default=SHA256, help="what the downloaded file must have")
+    parser.add_argument("--sha256", default=SHA256, help="the hash of the downloaded file")
     parser.add_argument(
         "--table",
         type=Path,

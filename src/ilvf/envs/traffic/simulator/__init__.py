@@ -1,1 +1,1 @@
-"""SUMO in a process of its own."""
+"""SUMO in child processes, and SUMO's tools."""

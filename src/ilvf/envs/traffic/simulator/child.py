@@ -1,8 +1,9 @@
-"""The processes below this one: a template that has imported SUMO, and a child of it for every simulation.
+"""Processes below this one: a template that has imported SUMO, and one child per simulation.
 
-The import takes a third of a second, and a process holds one simulation. So the first simulation starts a template,
-which forks itself for every child and stays for the next ones. It ends with the process that it belongs to; a fork of
-that process starts its own. If it is killed, its children go on, and the next one gets a new template.
+A process holds one simulation, and importing SUMO takes a third of a second. The first simulation
+therefore starts a template process, which forks itself for this and all later simulations. The
+template ends with the process that started it. A fork of that process starts a template of its own.
+If a template is killed, its children go on, and the next simulation starts a new template.
 """
 
 import atexit
@@ -19,63 +20,75 @@ from pathlib import Path
 from typing import Any
 
 GRACE = 5.0  # [s] for SUMO to write its files and end
-VAGUE = (  # errors of which the log knows more
+PROGRAM = Path(__file__).with_name("template.py")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+TRACI_SWITCHES = ("LIBSUMO_AS_TRACI", "LIBTRACI_AS_TRACI")  # they make traci another module
+VAGUE_ERRORS = (  # the log of SUMO says more
     "Process Error",
     "Could not parse",
     "TraCI server already finished",
     "Could not connect",
     "Connection closed by SUMO",
 )
-PROGRAM = Path(__file__).with_name("sumo_process.py")
 
 
+# ---------------------------------------------------------------------- the template
 class Template:
-    """A process that forks when we ask: `fork_children` in `sumo_process.py`. It ends when `control` does."""
+    """A process that forks on request, see `fork_children` in `template.py`.
+
+    It ends when the socket `control` is closed.
+
+    Args:
+        module: what it imports: `libsumo` or `traci`.
+    """
 
     def __init__(self, module: str):
         self.control, theirs = socket.socketpair()
-        python = [sys.executable, "-P", "-Wignore"]  # -P: no modules from the folder of the program
+        options = ["-P", "-Wignore"]  # -P: do not import modules from the program's folder
         with theirs:
             self.process = subprocess.Popen(
-                [*python, str(PROGRAM), str(theirs.fileno()), module],
-                env=_environment(module),
+                [sys.executable, *options, str(PROGRAM), str(theirs.fileno()), module],
+                env=template_environment(module),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is our business
+                start_new_session=True,  # Ctrl-C reaches only this process
             )
 
     def fork(self, files: Sequence[int]) -> None:
-        """Ask for a child with these files: its pipe, the pipe for what the template knows of it, its log."""
-        with contextlib.suppress(OSError):  # it is dead, so that the child's pipes end
+        """Request a child with three files: its pipe, the pipe for its status, its log."""
+        with contextlib.suppress(OSError):  # the template is dead; the child's pipes will end
             socket.send_fds(self.control, [b"+"], files)
 
     def end(self) -> None:
+        """End the process. In a fork of its parent this has no effect on it."""
         self.control.close()
-        self.process.kill()  # unless it is somebody else's, in a fork
+        self.process.kill()
         self.process.wait()
 
 
-def _environment(module: str) -> dict[str, str]:
-    single = dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-    )  # see `serve`
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("LIBSUMO_AS_TRACI", "LIBTRACI_AS_TRACI")
-    } | single
+def template_environment(module: str) -> dict[str, str]:
+    """Environment variables of a template: one thread, and the requested module."""
+    environment = dict(os.environ)
+    for name in TRACI_SWITCHES:
+        environment.pop(name, None)
+    for name in THREADS:  # a second thread makes SUMO slower, see `serve`
+        environment[name] = "1"
     if module == "libsumo":
-        environment["LIBSUMO_AS_TRACI"] = (
-            "quiet"  # else it comments on other packages; it makes traci be libsumo
-        )
+        # Without it, libsumo prints comments on other packages. It would turn traci into libsumo.
+        environment["LIBSUMO_AS_TRACI"] = "quiet"
     return environment
 
 
-templates: dict[str, Template] = {}  # by what they have imported, `libsumo` or `traci`
+templates: dict[str, Template] = {}  # by the module that they have imported
 
 
 def get_ready(module: str) -> Template:
-    """The template, started unless there is one; in a fork, where it is somebody else's child, it counts as ended."""
+    """The template of a module; started unless it runs.
+
+    In a fork of this process the template is not a child, so it counts as ended and is replaced.
+    """
     if module in templates and templates[module].process.poll() is not None:
         templates.pop(module).end()
     if module not in templates:
@@ -84,85 +97,100 @@ def get_ready(module: str) -> Template:
 
 
 @atexit.register
-def _end_templates() -> None:
+def end_templates() -> None:
+    """End all templates."""
     while templates:
-        templates.popitem()[1].end()
+        _, template = templates.popitem()
+        template.end()
 
 
+# ---------------------------------------------------------------------- a child
 class Child:
-    """The process of one simulation, our end of its pipe, and what it prints, in a file without a name."""
+    """The process of one simulation.
+
+    Attributes:
+        pipe: our end of the pipe to it.
+        log: what it prints, in a file without a name.
+    """
 
     def __init__(self, module: str) -> None:
-        self.owner, self.log = os.getpid(), tempfile.TemporaryFile()
+        self.owner = os.getpid()
+        self.log = tempfile.TemporaryFile()
         self.pipe, pipe = Pipe()
-        self._news, news = Pipe(duplex=False)  # its id, and its exit code when it has ended
-        self._heard: list[int | None] = []  # None if the template has died before
-        with pipe, news:
+        self._status, status = Pipe(duplex=False)
+        self._received: list[int | None] = []  # see `_status_message`
+        with pipe, status:
             self.template = get_ready(module)
-            self.template.fork([pipe.fileno(), news.fileno(), self.log.fileno()])
+            self.template.fork([pipe.fileno(), status.fileno(), self.log.fileno()])
 
     @property
     def pid(self) -> int | None:
-        """None if it was never forked."""
-        return self._hear(0)
+        """Its process id; None if it was never forked."""
+        return self._status_message(0)
 
-    def _hear(self, which: int) -> int | None:
-        """The template's first or second message, if it comes in time."""
-        while len(self._heard) <= which and self._news.poll(GRACE):
+    def _status_message(self, index: int) -> int | None:
+        """The template's message 0, the child's id, or 1, its exit code.
+
+        Returns:
+            None if the message does not come within `GRACE` seconds or the template has died.
+        """
+        while len(self._received) <= index and self._status.poll(GRACE):
             try:
-                self._heard.append(self._news.recv())
-            except (
-                EOFError,
-                OSError,
-            ):  # the child holds this pipe, too: neither it nor the template lives
-                self._heard.append(None)
+                self._received.append(self._status.recv())
+            except (EOFError, OSError):
+                # The child holds this pipe too, so neither it nor the template lives.
+                self._received.append(None)
                 self.template.end()
-        return self._heard[which] if which < len(self._heard) else None
+        return self._received[index] if index < len(self._received) else None
 
     def _has_ended(self) -> bool:
-        """Or will in time."""
-        self._hear(1)
-        return len(self._heard) > 1
+        """Whether it ends within `GRACE` seconds."""
+        self._status_message(1)
+        return len(self._received) > 1
 
     def send(self, message: Any) -> None:
-        with contextlib.suppress(OSError):  # it is dead, which `read` will find
+        """Send a message; if the process is dead, reading the answer will tell."""
+        with contextlib.suppress(OSError):
             self.pipe.send(message)
 
-    def fate(self) -> str:
-        """What happened to a process whose pipe has ended."""
+    # ------------------------------------------------------------------ its end
+    def describe_end(self) -> str:
+        """What happened to a process whose pipe has ended, as the end of a sentence."""
         if self.pid is None:
             return "was not started, perhaps for lack of memory"
-        code = self._hear(1)
+        code = self._status_message(1)
         if code is None:
             return "closed its pipe"
         if code < 0:
             hint = " (the system does that when memory runs out)" if code == -signal.SIGKILL else ""
             return f"was killed by {signal.Signals(-code).name}{hint}"
-        return f"ended with exit code {code}: {self._last_words() or 'it did not say why'}"
+        return f"ended with exit code {code}: {self._logged_error() or 'it did not say why'}"
 
     def explain(self, error: str) -> str:
-        """SUMO's error in one line; it often tells only its log what is wrong."""
-        known = self._last_words() if error.startswith(VAGUE) else ""
-        return " ".join((known or error).split())
+        """SUMO's error in one line. Where it is vague, the log has the cause."""
+        logged = self._logged_error() if error.startswith(VAGUE_ERRORS) else ""
+        return " ".join((logged or error).split())
 
-    def _last_words(self) -> str:
-        """Its first error, or the last line."""
+    def _logged_error(self) -> str:
+        """The first error in the log, or else its last line."""
         self.log.seek(0)
-        said = self.log.read().decode(errors="replace").strip()
-        return said.split("Error:")[1].strip() if "Error:" in said else said.rpartition("\n")[2]
+        text = self.log.read().decode(errors="replace").strip()
+        if "Error:" in text:
+            return text.split("Error:")[1].strip()
+        return text.rpartition("\n")[2]
 
     def end(self) -> None:
-        """Let it close its files, and kill it if that takes too long."""
-        if os.getpid() != self.owner:  # this is a fork, in which it is somebody else's
+        """Let it close its files, and kill it if that takes longer than `GRACE` seconds."""
+        if os.getpid() != self.owner:  # in a fork, where the process belongs to the parent
             return
-        self.pipe.close()  # what it is waiting for
+        self.pipe.close()  # it ends when its pipe does
         if not self._has_ended():
             self.kill()
-        self._news.close()
+        self._status.close()
         self.log.close()
 
     def kill(self) -> None:
-        """Kill it and what it has started; also a template that does not notice."""
+        """Kill it and the processes that it has started, and a template that does not respond."""
         if self.pid is not None:
             with contextlib.suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)

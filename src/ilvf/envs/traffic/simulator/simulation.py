@@ -1,4 +1,4 @@
-"""SUMO in a process of its own that may crash or hang: `Simulation` is what outlives it."""
+"""One SUMO simulation in a child process. The child may crash or hang; `Simulation` outlives it."""
 
 import contextlib
 import importlib.util
@@ -13,26 +13,29 @@ from typing import Any
 import numpy as np
 
 from ilvf.envs.traffic.simulator.child import Child
-from ilvf.envs.traffic.simulator.sumo_process import TOTALS
+from ilvf.envs.traffic.simulator.sumo_process import TOTALS, Query
 from ilvf.envs.traffic.simulator.sumo_tools import INSTALL
-from ilvf.errors import require, require_choice
+from ilvf.errors import require
 
-SIMULATORS = ("libsumo", "traci", "gui")
-
-Query = tuple[str, str, tuple[str, ...]]  # `lane` or `lanearea`, a function of that domain, ids
+TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
 
 class SimulatorLost(Exception):
-    """The simulator crashed, hung or gave up, the text says which. It is gone; the next `load` starts another."""
+    """The simulator crashed, hung or gave up, as the text says. The next `load` starts another."""
 
 
 class SimulatorRefuses(SimulatorLost):
-    """SUMO itself says what is wrong."""
+    """SUMO itself reported an error, which is the text."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a control step leads to: one array for every query, and the totals of `sumo_process.TOTALS`."""
+    """The result of a control step.
+
+    Attributes:
+        counts: one array for every query.
+        totals: `sumo_process.TOTALS`.
+    """
 
     counts: list[np.ndarray]
     totals: dict[str, float]
@@ -48,91 +51,94 @@ def require_sumo(what: str) -> None:
 
 
 class Simulation:
-    """One SUMO simulation in a child process. `load` and `step` ask, `read` waits for the answer.
+    """One SUMO simulation in a child process.
+
+    `load` and `step` send requests, `read` waits for the answers, so that several simulations can
+    work at the same time.
 
     Args:
         signals: id → the phases that actions choose from.
         queries: what to read after every control step.
-        options: of SUMO, all but the seed.
-        interval, yellow: [s] of a control step, and of the transition that it begins with.
+        arguments: SUMO's command line without the seed.
+        interval: length of a control step [s].
+        yellow: length of the transition at its beginning [s].
         simulator: `libsumo`, `traci` or `gui`.
-        timeout: [s] for one answer; a window may be paused, so `gui` has none.
-        tripinfo: a folder for SUMO's records of all finished trips, one file an episode.
+        timeout: time for one answer [s]. `gui` has none, because its window can be paused.
+        tripinfo: folder for SUMO's records of finished trips, one file per episode; None for none.
     """
 
     def __init__(
         self,
         signals: Mapping[str, Sequence[str]],
         queries: Sequence[Query],
-        options: Sequence[str],
+        arguments: Sequence[str],
         *,
         interval: float,
         yellow: float,
-        simulator: str = "libsumo",
-        timeout: float = 60.0,
-        tripinfo: Path | None = None,
+        simulator: str,
+        timeout: float,
+        tripinfo: Path | None,
     ):
-        require_choice("simulator", simulator, SIMULATORS)
-        require(timeout > 0, f"timeout={timeout} must be positive")
         require_sumo("a traffic simulation")
-        self._setup = dict(
-            simulator=simulator,
-            signals=dict(signals),
-            queries=list(queries),
-            interval=interval,
-            yellow=yellow,
-        )
+        self.setup = {
+            "simulator": simulator,
+            "signals": dict(signals),
+            "queries": list(queries),
+            "interval": interval,
+            "yellow": yellow,
+        }
+        self.arguments = list(arguments)
+        self.timeout = None if simulator == "gui" else timeout
+        self.tripinfo = tripinfo
         self._module = "libsumo" if simulator == "libsumo" else "traci"
-        self._ends = np.cumsum([len(ids) for *_, ids in queries])
-        self.options, self.timeout, self.tripinfo = (
-            list(options),
-            None if simulator == "gui" else timeout,
-            tripinfo,
-        )
-        self._writing: Path | None = None  # the file of trips of this episode
-        self._written: Path | None = None  # that of the last one, until it has been looked at
+        self._ends = np.cumsum([len(ids) for _, _, ids in queries])
+        self._trips: Path | None = None  # file of trips of this episode
+        self._last_trips: Path | None = None  # of the last episode, until it has been checked
         self._child: Child | None = None
+        self._unanswered = 0
         self.start()
-
-    def start(self) -> None:
-        """Start a child unless there is one; it gets ready while others do something."""
-        if self._child is None:
-            self._child, self._asked = Child(self._module), 0
-            self._end = weakref.finalize(self, self._child.end)
-            here = (
-                os.getcwd(),
-                dict(os.environ),
-            )  # as they are now, not when the template was started
-            self._child.send((here, self.timeout, self._setup))
 
     @property
     def pid(self) -> int | None:
-        """Of the child."""
+        """Process id of the child; None if there is none."""
         return self._child.pid if self._child else None
+
+    # ------------------------------------------------------------------ requests
+    def start(self) -> None:
+        """Start a child unless there is one. It gets ready while this process goes on."""
+        if self._child is None:
+            self._child = Child(self._module)
+            self._unanswered = 0
+            self._end = weakref.finalize(self, self._child.end)
+            # The template was started earlier, perhaps in another folder.
+            surroundings = (os.getcwd(), dict(os.environ))
+            self._child.send((surroundings, self.timeout, self.setup))
 
     def load(self, seed: int) -> None:
         """Begin an episode."""
-        while self._child and self._asked:  # by an episode that nobody waited for
+        while self._child and self._unanswered:  # requests that the last episode did not read
             with contextlib.suppress(SimulatorLost):
                 self.read()
         self.start()
-        options = [*self.options, "--seed", str(seed)]
+        arguments = [*self.arguments, "--seed", str(seed)]
         if self.tripinfo is not None:
-            self._written, self._writing = self._writing, self.tripinfo / f"tripinfo-{seed}.xml"
-            options += ["--tripinfo-output", str(self._writing)]
-        self._ask("load", options)
+            self._last_trips = self._trips
+            self._trips = self.tripinfo / f"tripinfo-{seed}.xml"
+            arguments += ["--tripinfo-output", str(self._trips)]
+        self._request("load", arguments)
 
     def step(self, actions: Sequence[int]) -> None:
-        """One control step with phase `actions[i]` at signal i."""
-        self._ask("step", actions)
+        """One control step, with phase `actions[i]` at signal i."""
+        self._request("step", actions)
 
-    def _ask(self, name: str, argument: Any) -> None:
+    def _request(self, name: str, argument: Any) -> None:
         if self._child is not None:
-            self._asked += 1
+            self._unanswered += 1
             self._child.send((name, argument))
 
+    # ------------------------------------------------------------------ answers
     def read(self) -> Reading:
-        """Wait for what was asked for first.
+        """Wait for the answer to the oldest request.
 
         Raises:
             SimulatorLost: there will be no answer.
@@ -144,39 +150,47 @@ class Simulation:
                 self._lose(f"SUMO gave no answer within timeout={self.timeout:g} s")
             kind, answer = self._child.pipe.recv()
         except (EOFError, OSError):
-            self._lose(f"SUMO {self._child.fate()}")
-        self._asked -= 1
+            self._lose(f"SUMO {self._child.describe_end()}")
+        self._unanswered -= 1
         if kind == "failed":
             self._lose(f"SUMO says: {self._child.explain(answer)}", SimulatorRefuses)
-        self._look_at_trips()
+        self._check_trips()
         *counts, totals = np.split(np.frombuffer(answer), self._ends)
         return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
 
     def _lose(self, reason: str, kind: type[SimulatorLost] = SimulatorLost) -> None:
+        """Kill the child and raise."""
         assert self._child is not None
         self._child.kill()
         self._end()
-        self._child = self._writing = self._written = None
+        self._child = None
+        self._trips = None
+        self._last_trips = None
         raise kind(reason)
 
     def close(self) -> None:
         """End the child, or kill it if it does not end in time."""
         if self._child is not None:
             self._end()
-            self._child, self._written, self._writing = None, self._writing, None
-            self._look_at_trips()
+            self._child = None
+            self._last_trips = self._trips
+            self._trips = None
+            self._check_trips()
 
-    def _look_at_trips(self) -> None:
-        """SUMO does not notice when it cannot write."""
-        if self._written not in (None, self._writing) and not _is_complete(self._written):
-            warnings.warn(f"{self._written} is not complete; is the disk full?", stacklevel=4)
-        self._written = None
+    def _check_trips(self) -> None:
+        """Warn if the last episode's file of trips is incomplete. SUMO does not notice it."""
+        path = self._last_trips
+        if path is not None and path != self._trips and not is_complete(path):
+            warnings.warn(f"{path} is not complete; is the disk full?", stacklevel=4)
+        self._last_trips = None
 
 
-def _is_complete(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
+    """Whether a file of trips has its last line."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 64))
-            return b"</tripinfos>" in file.read(64)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 64))
+            return TRIPS_END in file.read(64)
     except OSError:
         return False

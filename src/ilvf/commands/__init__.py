@@ -1,0 +1,1 @@
+"""What `ilvf train`, `ilvf evaluate`, ... and the recipes run, one file a command."""

@@ -1,0 +1,100 @@
+"""Audit a trained team: who moves whose return, by intervention, against the learned influence.
+
+From the same state only one agent's first action is changed; everything after it has the same
+random numbers.
+
+ilvf audit checkpoint=runs/RUN                           a run's folder: its best checkpoint
+ilvf audit checkpoint=last audit.states=128 audit.repeats=16
+ilvf audit checkpoint=PATH audit.level=0.01
+
+Writes report.md and pictures into the run's folder, below audit/, and into its MLflow run.
+Keys of env.* are those of the run that made the checkpoint.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ilvf.commands.checkpointed import CheckpointOptions, load, publish
+from ilvf.errors import require
+from ilvf.experiment.command_line import command_line
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+
+@dataclass
+class AuditOptions(Options):
+    """The experiments."""
+
+    states: int = option(64, "states, one from each of as many episodes of the policy", least=2)
+    actions: int = option(4, "joint first actions drawn in every state", least=1)
+    repeats: int = option(8, "futures of every joint action", least=1)
+    steps: int | None = option(None, "length of a return, by default an episode's", least=1)
+    gamma: float | None = option(None, "discount, by default the run's", least=0, most=1)
+    level: float = option(
+        0.05, "false discovery rate of the significant pairs; 1 - level: of the intervals"
+    )
+    batch: int = option(1024, "environments stepped at once", least=1)
+    threads: int = option(1, "threads of torch; 0 leaves the choice to it", least=0)
+
+
+SCHEMA = Schema("audit", __doc__, CheckpointOptions, {"audit": AuditOptions}, env="encircle")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Audit as the arguments say."""
+    config = command_line(SCHEMA, arguments)
+    options = config.audit
+    trained = load(config, options.threads)
+    from ilvf.analysis import audit, visited_states
+    from ilvf.experiment.build import environment_factory
+    from ilvf.reports.audit import write_report
+
+    gamma = trained.gamma if options.gamma is None else options.gamma
+    actor = trained.module.loss.actor
+    make_env = environment_factory(config, seed=config.seed)
+    source = make_env(num_envs=options.states)
+    visited = visited_states(source, actor, seed=config.seed)
+    weight, influence = learned_influence(trained.module, source, visited)
+    rows = options.states * options.actions * options.repeats
+    started = time.perf_counter()
+    found = audit(
+        make_env(num_envs=min(options.batch, rows)),
+        actor,
+        visited,
+        actions=options.actions,
+        repeats=options.repeats,
+        steps=options.steps,
+        gamma=gamma,
+        level=options.level,
+        seed=config.seed,
+    )
+    setting = {
+        "checkpoint": trained.path.name,
+        "env": dict(config.env),
+        "audit": {**options, "gamma": gamma},
+        "seconds": time.perf_counter() - started,
+    }
+    folder = trained.run / "audit"
+    publish(trained, folder, write_report(folder, found, weight, influence, source, setting))
+
+
+def learned_influence(module: Any, env: Any, states: dict[str, Any]) -> tuple[Any, Any]:
+    """(w, Ŵ) `[K, N, N]` of the critic in these states; the graph twice if it is fixed."""
+    import torch
+
+    from ilvf.credit import FixedInfluence
+
+    advantage = getattr(module, "advantage", None)
+    require(
+        hasattr(advantage, "source"),
+        f"{type(module).__name__} has no influence matrix to audit here; "
+        "ilvf.analysis.audit measures without one",
+    )
+    if isinstance(advantage.source, FixedInfluence):
+        return advantage.source.graph, advantage.source.graph
+    env.set_state({**states, "rng": env.rng.get_state()})
+    with torch.no_grad():
+        acted = module.loss.actor(env.reset())  # some weights depend on the actions too
+    return advantage.influence_in(acted)

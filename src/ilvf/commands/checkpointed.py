@@ -1,0 +1,78 @@
+"""What the commands that read a trained team have in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ilvf.errors import require
+from ilvf.experiment.config import Config
+from ilvf.options import Options, option
+
+if TYPE_CHECKING:
+    from ilvf.algorithms.base import Training
+
+
+@dataclass
+class CheckpointOptions(Options):
+    """Which trained team, and the seed of what is done with it."""
+
+    checkpoint: str | None = option(
+        None, "a checkpoint, a run's folder (its best), or last (the newest run below out)"
+    )
+    seed: int = option(
+        0, "of episodes, actions and noise; by default the run's own", least=0, below=2**32
+    )
+    out: str = option("runs", "folder in which `last` is looked for")
+
+
+class Trained(NamedTuple):
+    """A trained algorithm and where it comes from."""
+
+    path: Path
+    content: Mapping[str, Any]
+    module: "Training"
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run."""
+        from ilvf.checkpoints.files import run_folder
+
+        return run_folder(self.path)
+
+    @property
+    def gamma(self) -> float:
+        """The discount that the run was trained with."""
+        return self.module.config["algorithm"]["gamma"]
+
+
+def load(config: Config, threads: int) -> Trained:
+    """The trained algorithm that `config.checkpoint` names, on the environment `config.env`.
+
+    Args:
+        threads: threads of torch; 0 leaves the choice to it.
+    """
+    import torch
+
+    from ilvf.checkpoints.files import read_checkpoint
+    from ilvf.experiment.build import load_trained
+    from ilvf.experiment.memory import keep_memory
+
+    require(config.checkpoint is not None, "give checkpoint=PATH, a file or a run's folder")
+    keep_memory()
+    if threads:
+        torch.set_num_threads(threads)
+    path = Path(config.checkpoint)
+    content = read_checkpoint(path)
+    return Trained(path, content, load_trained(path, content, config.env))
+
+
+def publish(trained: Trained, folder: Path, metrics: Mapping[str, float]) -> None:
+    """Print the report in `folder`, and store folder and metrics with the run in MLflow."""
+    from ilvf.experiment.store import add_to_run, tracking_uri
+
+    print((folder / "report.md").read_text())
+    run_id = trained.content["ilvf"]["run"]
+    stored = add_to_run(tracking_uri(trained.run.parent), run_id, folder, metrics)
+    also = f", and in the MLflow run {run_id}" if stored else ""
+    print(f"report and pictures: {folder}{also}")

@@ -1,0 +1,114 @@
+"""Evaluate a trained team again, or a rule, and draw an episode.
+
+ilvf evaluate checkpoint=runs/RUN                        a run's folder: its best checkpoint
+ilvf evaluate checkpoint=PATH algorithm.eval_episodes=100 seed=1
+ilvf evaluate policy=random env=encircle env.n_agents=10 no checkpoint: the floor of every table
+
+Keys of env.* are those of the run that made the checkpoint.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ilvf.commands.checkpointed import CheckpointOptions
+from ilvf.errors import require
+from ilvf.experiment.command_line import command_line
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+
+@dataclass
+class EvaluateOptions(CheckpointOptions):
+    """What is evaluated."""
+
+    policy: str | None = option(
+        None, "instead of a checkpoint: random, or a rule of the environment"
+    )
+
+
+@dataclass
+class EpisodeOptions(Options):
+    """The episodes."""
+
+    eval_episodes: int = option(32, "episodes, run side by side", least=1)
+    eval_steps: int | None = option(
+        None, "the longest episode, by default the environment's horizon", least=1
+    )
+    eval_deterministic: bool = option(True, "the most likely actions; false samples")
+
+
+SCHEMA = Schema("evaluate", __doc__, EvaluateOptions, {"algorithm": EpisodeOptions}, env="encircle")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Evaluate as the arguments say."""
+    config = command_line(SCHEMA, arguments)
+    given = [key for key in ("checkpoint", "policy") if config[key] is not None]
+    require(
+        len(given) == 1,
+        "give checkpoint=PATH, a file or a run's folder, or policy=NAME, and not both",
+    )
+    import torch
+
+    from ilvf.data.evaluation import EVALUATION_SEED, evaluate
+    from ilvf.experiment.build import environment_factory
+
+    episodes = config.algorithm
+    make_env = environment_factory(config)
+    env = make_env(num_envs=episodes.eval_episodes, seed=EVALUATION_SEED + config.seed)
+    env.eval()
+    torch.manual_seed(config.seed)
+    if config.checkpoint is not None:
+        source = Path(config.checkpoint)
+        actor = trained_actor(env, source)
+    else:
+        source = Path(config.out) / f"{config.policy}-{config.env.name}"
+        actor = rule(env, config.policy)
+    metrics, rollout = evaluate(
+        env,
+        actor,
+        max_steps=episodes.eval_steps or env.horizon,
+        deterministic=episodes.eval_deterministic,
+    )
+    print(f"{episodes.eval_episodes} episodes of {config.env.name}, {source}")
+    for name, value in metrics.items():
+        print(f"  {name:<24}{value:12.4f}")
+    draw(env, rollout, source.with_name(f"{source.stem}-episode.png"))
+
+
+def trained_actor(env: Any, path: Path) -> Any:
+    """The actor of a checkpoint, which must fit the environment."""
+    from ilvf.checkpoints.files import read_checkpoint
+    from ilvf.checkpoints.policy import actor_of
+
+    actor = actor_of(read_checkpoint(path))
+    sizes = ("n_agents", "observation_dim")
+    fits = all(getattr(env, size) == actor.arguments[size] for size in sizes)
+    require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
+    return actor
+
+
+def rule(env: Any, name: str) -> Any:
+    """The random policy, or one of the environment's rules (`env.rules`)."""
+    from ilvf.modules import RandomActor
+
+    masked = ("agents", "action_mask") in env.observation_spec.keys(True)
+    rules = {"random": lambda: RandomActor(env.n_actions, masked=masked)}
+    rules |= getattr(env, "rules", {})
+    require(name in rules, f"policy={name!r} is not known here; choose one of {', '.join(rules)}")
+    return rules[name]()
+
+
+def draw(env: Any, rollout: Any, picture: Path) -> None:
+    """Draw the first episode, if the environment can."""
+    if not hasattr(env, "draw"):
+        return
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    env.draw(rollout).savefig(picture, dpi=110)
+    print(f"picture of the first episode: {picture}")
+    if hasattr(env, "animate"):
+        animation = picture.with_suffix(".gif")
+        env.animate(rollout, animation)
+        print(f"and as an animation: {animation}")

@@ -1,0 +1,150 @@
+"""How influence changes over an episode: what the critic has learned, beside what is measured.
+
+ilvf influence checkpoint=runs/RUN                       a run's folder: its best checkpoint
+ilvf influence checkpoint=last influence.moments=0.1,0.5,0.9 influence.episodes=64
+ilvf influence checkpoint=PATH influence.measure=false   in seconds, without the experiments
+
+Draws the attention w, the influence Ŵ and the measured effects at three moments (the paper's
+Figure 4), and density and triangular share of w over the episode, into the run's folder below
+influence/ and its MLflow run. Keys of env.* are those of the run that made the checkpoint.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ilvf.commands.checkpointed import CheckpointOptions, Trained, load, publish
+from ilvf.errors import UsageError, require
+from ilvf.experiment.command_line import command_line
+from ilvf.experiment.config import Config
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+
+@dataclass
+class InfluenceOptions(Options):
+    """Moments and experiments."""
+
+    moments: str = option("0.2,0.5,0.95", "parts of the episode at which matrices are drawn")
+    episodes: int = option(32, "episodes that matrices and curves are averaged over", least=2)
+    measure: bool = option(
+        True, "measure the influence at these moments by intervention, where states can be set"
+    )
+    actions: int = option(2, "joint first actions drawn in every state of the measurement", least=1)
+    repeats: int = option(4, "futures of each", least=1)
+    steps: int | None = option(None, "length of their returns, by default an episode's", least=1)
+    gamma: float | None = option(None, "their discount, by default the run's", least=0, most=1)
+    batch: int = option(1024, "environments stepped at once", least=1)
+    threads: int = option(1, "threads of torch; 0 leaves the choice to it", least=0)
+
+
+SCHEMA = Schema(
+    "influence", __doc__, CheckpointOptions, {"influence": InfluenceOptions}, env="encircle"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Report the influence over an episode as the arguments say."""
+    config = command_line(SCHEMA, arguments)
+    options = config.influence
+    moments = read_moments(options.moments)
+    trained = load(config, options.threads)
+    from ilvf.experiment.build import environment_factory
+    from ilvf.reports.influence import write_report
+
+    make_env = environment_factory(config, seed=config.seed)
+    env = make_env(num_envs=options.episodes)
+    measured_too = options.measure and hasattr(env, "get_state")
+    if options.measure and not measured_too:
+        name = type(env).__name__
+        print(f"nothing is measured by intervention: the state of {name} cannot be set")
+    episode = over_episode(trained, env, config.seed)
+    horizon = episode["horizon"]
+    at = {moment: min(int(moment * horizon), horizon - 1) for moment in moments}
+    measured = measure(trained, make_env, at, config) if measured_too else {}
+    folder = trained.run / "influence"
+    setting = {"checkpoint": trained.path.name, "env": dict(config.env)}
+    publish(trained, folder, write_report(folder, episode, at, measured, setting))
+
+
+def read_moments(text: str) -> list[float]:
+    """`0.2,0.5,0.95` as numbers in [0, 1]."""
+    try:
+        moments = [float(word) for word in text.strip("[]").split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"influence.moments={text!r} must be numbers in [0, 1], such as 0.2,0.5,0.95"
+        ) from error
+    require(
+        all(0 <= moment <= 1 for moment in moments),
+        f"influence.moments={text!r} must be in [0, 1], parts of an episode",
+    )
+    return sorted(set(moments))
+
+
+def over_episode(trained: Trained, env: Any, seed: int) -> dict[str, Any]:
+    """w and Ŵ over a rollout of the policy.
+
+    Returns:
+        `weight` and `influence` `[K, T, N, N]` (row = acting agent), `counted` bool `[K, T]`, the
+        steps of first episodes, and `horizon` T.
+
+    Raises:
+        UsageError: the algorithm learns no influence.
+    """
+    import torch
+
+    from ilvf.data.evaluation import first_episode
+
+    module = trained.module
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        rollout = env.rollout(env.horizon, module.loss.actor, break_when_any_done=False)
+    found = learned_in(module, rollout)
+    if found is None:
+        raise UsageError(
+            f"{trained.path} has no learned influence: it is fixed, "
+            f"or {type(module).__name__} has none"
+        )
+    counted = first_episode(rollout["next", "done"])[0].squeeze(-1)
+    weight, influence = found
+    return {
+        "weight": weight,
+        "influence": influence,
+        "counted": counted,
+        "horizon": env.horizon,
+    }
+
+
+def learned_in(module: Any, rollout: Any) -> Any:
+    """(w, Ŵ) of a module in the states of a rollout; None if it learns no influence."""
+    advantage = getattr(module, "advantage", None)
+    return advantage.influence_in(rollout) if hasattr(advantage, "influence_in") else None
+
+
+def measure(
+    trained: Trained, make_env: Any, at: dict[float, int], config: Config
+) -> dict[float, Any]:
+    """The audit at every moment."""
+    from ilvf.analysis import audit, states_at
+
+    options = config.influence
+    actor = trained.module.loss.actor
+    steps = list(at.values())
+    visited = states_at(make_env(num_envs=options.episodes), actor, steps, seed=config.seed)
+    rows = options.episodes * options.actions * options.repeats
+    env = make_env(num_envs=min(options.batch, rows))
+    gamma = trained.gamma if options.gamma is None else options.gamma
+    found = {}
+    for moment, step in at.items():
+        found[moment] = audit(
+            env,
+            actor,
+            visited[step],
+            actions=options.actions,
+            repeats=options.repeats,
+            steps=options.steps,
+            gamma=gamma,
+            seed=config.seed,
+        )
+    return found

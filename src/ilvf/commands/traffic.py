@@ -1,0 +1,150 @@
+"""What trained traffic signals do, beside baselines in the same episodes.
+
+ilvf traffic checkpoint=runs/RUN                         a run's folder: its best checkpoint
+ilvf traffic checkpoint=last traffic.against=fixed_cycle,max_pressure traffic.episodes=4
+ilvf traffic checkpoint=PATH env.seconds=3600            longer episodes than those of the training
+
+Draws queue and speed over the episode, maps of the network coloured by queue, and the learned
+influence as arrows on the map, into the run's folder below traffic/ and its MLflow run. Keys of
+env.* are those of the run that made the checkpoint.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ilvf.commands.checkpointed import CheckpointOptions, load, publish
+from ilvf.commands.influence import learned_in
+from ilvf.errors import require
+from ilvf.experiment.command_line import command_line
+from ilvf.experiment.config import Config
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+ENVIRONMENTS = ("large_grid", "monaco", "sumo")  # those with roads
+
+
+@dataclass
+class TrafficOptions(Options):
+    """Policies and episodes."""
+
+    against: str = option(
+        "fixed_cycle",
+        "baselines, such as fixed_cycle,max_pressure: rules of the environment, or random",
+    )
+    episodes: int = option(2, "the same for all policies, simulated side by side", least=1)
+    deterministic: bool | None = option(
+        None, "true: the most likely actions, false: sampled ones, null: as the run was evaluated"
+    )
+    arrows: int = option(
+        2, "influences on the map, the heaviest: so many times the signals", least=1
+    )
+    threads: int = option(1, "threads of torch; 0 leaves the choice to it", least=0)
+
+
+SCHEMA = Schema("traffic", __doc__, CheckpointOptions, {"traffic": TrafficOptions}, "large_grid")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Report trained signals as the arguments say."""
+    config = command_line(SCHEMA, arguments)
+    name = config.env.name
+    require(
+        config.checkpoint is None or name in ENVIRONMENTS,
+        f"{config.checkpoint} is of env={name}, which has no roads; "
+        f"need {' or '.join(ENVIRONMENTS)}",
+    )
+    config.env.workers = 0  # copies in worker processes do not report their queues
+    options = config.traffic
+    trained = load(config, options.threads)
+    from ilvf.reports.traffic import write_report
+
+    if options.deterministic is None:
+        options.deterministic = trained.module.config["algorithm"]["eval_deterministic"]
+    rollouts, env = play_all(trained.module.loss.actor, config)
+    kept = uninterrupted(rollouts)
+    rollouts = {policy: rollout[kept] for policy, rollout in rollouts.items()}
+    influence = mean_influence(trained.module, rollouts["learned"])
+    folder = trained.run / "traffic"
+    publish(trained, folder, write_report(folder, env, rollouts, influence, config))
+
+
+def play_all(actor: Any, config: Config) -> tuple[dict[str, Any], Any]:
+    """({policy: rollout `[B, T]`}, the environment, closed) in the same episodes."""
+    from ilvf.data.evaluation import EVALUATION_SEED
+    from ilvf.experiment.build import environment_factory
+
+    options = config.traffic
+    make_env = environment_factory(config)
+    env = make_env(num_envs=options.episodes, seed=EVALUATION_SEED + config.seed)
+    try:
+        policies = {"learned": actor, **baselines(env, options.against)}
+        rollouts = {}
+        for name, policy in policies.items():
+            rollouts[name] = play(env, policy, config.seed, options.deterministic)
+        return rollouts, env
+    finally:
+        env.close()
+
+
+def baselines(env: Any, names: str) -> dict[str, Any]:
+    """The policies of `traffic.against` by name."""
+    from ilvf.modules import RandomActor
+
+    known = {"random": lambda: RandomActor(env.n_actions, masked=env.masked), **env.rules}
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        require(
+            name in known,
+            f"traffic.against={names}: {name!r} is not known; choose from {', '.join(known)}",
+        )
+    return {name: known[name]() for name in wanted}
+
+
+def play(env: Any, policy: Any, seed: int, deterministic: bool) -> Any:
+    """One episode of every copy, `[B, T]`.
+
+    Adds `("next", "queues")` `[B, T, M]`, vehicles that halt after the step. There are no resets
+    on the way, so queues never belong to a following episode.
+    """
+    import torch
+    from torchrl.envs.utils import ExplorationType, set_exploration_type
+
+    from ilvf.data.evaluation import EVALUATION_SEED
+
+    env.set_seed(EVALUATION_SEED + seed)
+    torch.manual_seed(seed)
+    mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
+    td = env.reset()
+    frames = []
+    with torch.no_grad(), set_exploration_type(mode):
+        for _ in range(env.horizon):
+            frame = env.step(policy(td))
+            td = env.step_mdp(frame)
+            frame["next", "queues"] = env.queues()
+            frames.append(frame)
+    return torch.stack(frames, 1)
+
+
+def uninterrupted(rollouts: dict[str, Any]) -> Any:
+    """bool `[B]`: episodes in which no policy's simulator failed; only they can be compared."""
+    import torch
+
+    from ilvf.data.evaluation import interrupted
+
+    failed = [interrupted(rollout).any(1).flatten() for rollout in rollouts.values()]
+    broken = torch.stack(failed).any(0)
+    require(
+        not broken.all(),
+        "every episode was interrupted by a fault of the simulator; the warnings say which",
+    )
+    return ~broken
+
+
+def mean_influence(module: Any, rollout: Any) -> dict[str, Any]:
+    """Means of w and Ŵ over a rollout `[N, N]`, row = acting signal; {} if none is learned."""
+    found = learned_in(module, rollout)
+    if found is None:
+        return {}
+    weight, influence = (matrix.float().mean((0, 1)) for matrix in found)
+    return {"weight": weight, "influence": influence}

@@ -1,0 +1,194 @@
+"""Influence sources: where the influence Ŵ of `ILVFAdvantage` comes from.
+
+A source is a module that returns Ŵ `[*B, T, N, N]` for a rollout (row = acting agent, column =
+agent whose return it moves). `LearnedInfluence` reads weights that a critic writes: the Gumbel
+attention of ILVF-P, the attention over actions of its ablation, the relevance of PRD.
+`FixedInfluence` is a known graph. A source of your own subclasses `InfluenceSource`.
+"""
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from tensordict.utils import NestedKey
+from torch import Tensor, nn
+
+from ilvf.credit.discretise import Discretise, Threshold
+from ilvf.credit.functional import force_diagonal
+from ilvf.credit.signals import need
+from ilvf.errors import require, require_choice
+from ilvf.options import nearest
+
+WEIGHT_HINT = (
+    "It comes from an InfluenceCritic's value_module(), from any module that writes it, "
+    "or give influence=[N, N]"
+)
+
+
+class InfluenceSource(nn.Module):
+    """Base of all influence sources.
+
+    Attributes:
+        reads_weights: the source reads influence weights that are written into the rollout.
+    """
+
+    reads_weights = False
+
+    def prepare(self, rollout: TensorDictBase) -> None:
+        """Called with the rollout `[*B, T]` before Ŵ is asked for; writes what the source needs."""
+
+    @abstractmethod
+    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+        """Ŵ `[*B, N, N]`.
+
+        Args:
+            tensordict: a rollout `[*B, T]`, or a flat batch of one.
+            key: where influence weights are.
+            like: per-agent advantages `[*B, N, 1]`, for the shape, dtype and device of Ŵ.
+        """
+
+    def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor] | None:
+        """(w, Ŵ) `[*B, N, N]` in these states, for reports; None if nothing is learned."""
+        return None
+
+
+class FixedInfluence(InfluenceSource):
+    """The same graph in every state: ones is MAPPO, the identity IPPO-C, a known graph the oracle.
+
+    Args:
+        graph: Ŵ `[N, N]`, finite. Graphs of what enters an agent's reward, such as
+            `env.reward_graph`, are its transpose.
+    """
+
+    graph: Tensor
+
+    def __init__(self, graph: Tensor):
+        super().__init__()
+        require_graph(graph)
+        self.register_buffer("graph", graph, persistent=False)  # belongs to the configuration
+
+    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+        """The graph, expanded without a copy."""
+        n = like.shape[-2]
+        found = self.graph.shape[0]
+        require(found == n, f"influence is for {found} agents, the advantage has {n}")
+        return self.graph.to(like).expand(*like.shape[:-1], n)
+
+
+class LearnedInfluence(InfluenceSource):
+    """Ŵ from influence weights w in [0, 1] that a critic has written (paper, Sec. 4.3.2).
+
+        Ŵ = discretise(w), Ŵ_ii = 1
+
+    Args:
+        discretise: `Threshold`, `Bernoulli` or `Soft`; None is `Threshold(0.5)`.
+        orientation: `influence` reads rows of w as acting agents; `attention` transposes, which is
+            the literal reading of eq. 10 (App. B.3 says why it is not the default).
+        diagonal: force Ŵ_ii = 1; False is the paper's literal text.
+        generator: of the sampling; None uses torch's global generator.
+        writer: module that writes the weights into a rollout, where the critic of
+            `ILVFAdvantage` does not; `RelevanceCritic.relevance_module()` makes PRD.
+    """
+
+    reads_weights = True
+
+    def __init__(
+        self,
+        discretise: Discretise | None = None,
+        *,
+        orientation: str = "influence",
+        diagonal: bool = True,
+        generator: torch.Generator | None = None,
+        writer: TensorDictModuleBase | None = None,
+    ):
+        super().__init__()
+        require_choice("orientation", orientation, ("influence", "attention"))
+        require(
+            discretise is None or (callable(discretise) and not isinstance(discretise, type)),
+            "discretise must be a part such as Bernoulli() or Threshold(0.5), "
+            f"found {discretise!r:.60}",
+        )
+        self.discretise: Discretise = discretise or Threshold()
+        self.orientation = orientation
+        self.diagonal = diagonal
+        self.generator = generator
+        self.__dict__["writer"] = writer  # not a submodule: the loss owns the networks
+
+    writer: TensorDictModuleBase | None
+
+    @torch.no_grad()
+    def prepare(self, rollout: TensorDictBase) -> None:
+        """Run `writer`, if there is one."""
+        if self.writer is not None:
+            self.writer(rollout)
+
+    @torch.no_grad()
+    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+        weight = need(tensordict, key, WEIGHT_HINT)
+        require_pairs(weight, key, like)
+        low, high = weight.aminmax()
+        require(
+            bool((low >= 0) & (high <= 1)),
+            f"{key} is in [{low:.3g}, {high:.3g}], need [0, 1]: weights, not logits",
+        )
+        return self.draw(weight).to(like.dtype)
+
+    def draw(self, weight: Tensor) -> Tensor:
+        """Ŵ from weights `[*B, N, N]`: oriented, discretised, with its diagonal."""
+        influence = self.discretise(self.oriented(weight), self.generator)
+        return force_diagonal(influence) if self.diagonal else influence
+
+    def oriented(self, weight: Tensor) -> Tensor:
+        """w with acting agents as rows."""
+        return weight.transpose(-1, -2) if self.orientation == "attention" else weight
+
+    @torch.no_grad()
+    def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor]:
+        weight = need(states, key, WEIGHT_HINT)
+        return self.oriented(weight), self.draw(weight)
+
+
+def as_source(
+    influence: Tensor | InfluenceSource | None, options: Mapping[str, Any]
+) -> InfluenceSource:
+    """A source as it is, a tensor as `FixedInfluence`, None as `LearnedInfluence(**options)`."""
+    known = list(inspect.signature(LearnedInfluence).parameters)
+    for name in options:
+        require(
+            name in known,
+            f"ILVFAdvantage has no option {name!r}{nearest(name, known)}; "
+            f"options of a learned influence are {', '.join(known)}",
+        )
+    if isinstance(influence, InfluenceSource):
+        return influence
+    if influence is not None:
+        return FixedInfluence(influence)
+    return LearnedInfluence(**options)
+
+
+def require_pairs(value: Tensor, key: NestedKey, like: Tensor) -> None:
+    """Raise unless `value` has a number for every pair of agents of `like` `[*B, N, 1]`."""
+    found = tuple(value.shape)
+    shape = (*like.shape[:-1], like.shape[-2])
+    require(
+        found == shape,
+        f"{key} has shape {found}, need {shape}: [*B, T, N, N], row = acting agent",
+    )
+
+
+def require_graph(influence: Tensor) -> None:
+    """Raise unless the graph is a finite square matrix."""
+    require(
+        isinstance(influence, Tensor),
+        f"influence must be a tensor [N, N], found {type(influence).__name__}",
+    )
+    found = tuple(influence.shape)
+    require(
+        len(found) == 2 and found[0] == found[1],
+        f"influence must be a square [N, N] tensor, found {found}",
+    )
+    require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")

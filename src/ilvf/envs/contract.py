@@ -1,0 +1,133 @@
+"""Violations of the contract for environments in docs/your_own_env.md, one sentence each."""
+
+from collections.abc import Iterator
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.utils import NestedKey
+from torchrl.data import Categorical
+from torchrl.envs import EnvBase
+
+
+def batch_problems(env: EnvBase) -> Iterator[str]:
+    if len(env.batch_size) != 1:
+        yield (
+            f"batch_size is {tuple(env.batch_size)}, need (num_envs,): several environments "
+            "side by side, for example by torchrl.envs.SerialEnv(num_envs, make_one)"
+        )
+
+
+def spec_problems(env: EnvBase, group: str) -> Iterator[str]:
+    yield from _action_problems(env, (group, "action"))
+    reward = (group, "reward")
+    if reward not in env.reward_keys:
+        yield (
+            f"the reward is {_listed(env.reward_keys)}, need {reward}: "
+            "one per agent, whose sum is the team's"
+        )
+    for key in ("done", "terminated"):
+        if key not in env.done_keys:
+            yield (
+                f"{key!r} is missing at the root, need (num_envs, 1) bool: "
+                "the end of the whole team's episode"
+            )
+    observation = (group, "observation")
+    if observation not in env.observation_keys:
+        yield f"{observation} is missing; the observations are {_listed(env.observation_keys)}"
+
+
+def _action_problems(env: EnvBase, action: tuple[str, str]) -> Iterator[str]:
+    if action not in env.action_keys:
+        yield (
+            f"the action is {_listed(env.action_keys)}, need {action}: "
+            f"all agents in one group called {action[0]!r}"
+        )
+        return
+    spec = env.full_action_spec[action]
+    if not isinstance(spec, Categorical):
+        kind = type(spec).__name__
+        yield f"{action} is {kind}, need Categorical: indices of discrete actions, int64"
+    elif len(spec.shape) != 2:
+        shape = tuple(spec.shape)
+        yield f"{action} has shape {shape}, need (num_envs, N): one index per agent"
+
+
+def shape_problems(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
+    batch = tuple(td.batch_size)
+    n = td[group, "action"].shape[-1]
+    n_actions = int(env.full_action_spec[group, "action"].space.n)
+    need: dict[NestedKey, tuple[object, ...]] = {  # words stand for any size
+        (group, "observation"): (*batch, n, "Do"),
+        (group, "state"): (*batch, n, "D"),
+        (group, "action_mask"): (*batch, n, n_actions),
+        ("next", group, "reward"): (*batch, n, 1),
+        ("next", "done"): (*batch, 1),
+        ("next", "terminated"): (*batch, 1),
+    }
+    for key, shape in need.items():
+        value = td.get(key, None)
+        if value is not None and not _fits(tuple(value.shape), shape):
+            found = tuple(value.shape)
+            wanted = f"({', '.join(map(str, shape))})"
+            yield f"{key} has shape {found} in a rollout of {batch}, need {wanted}"
+
+
+def number_problems(td: TensorDictBase, group: str) -> Iterator[str]:
+    need = torch.get_default_dtype()
+    for key in (
+        (group, "observation"),
+        (group, "state"),
+        ("next", group, "observation"),
+        ("next", group, "reward"),
+    ):
+        value = td.get(key, None)
+        if value is None:
+            continue
+        if value.dtype != need:
+            yield f"{key} is {value.dtype}, need {need}, the dtype of the networks"
+        elif not torch.isfinite(value).all():
+            yield f"{key} has entries that are NaN or infinite"
+    mask = td.get((group, "action_mask"), None)
+    if mask is not None and mask.dtype != torch.bool:
+        yield f"{(group, 'action_mask')} is {mask.dtype}, need torch.bool: True = allowed"
+
+
+def saved_state_problems(env: EnvBase, group: str) -> Iterator[str]:
+    """Does `set_state(get_state())` restore the environment, if it has these methods?"""
+    if not saves_states(env):
+        return
+    before = env.reset().get((group, "observation"))
+    state = env.get_state()
+    wrong = [name for name, x in state.items() if name != "rng" and not _is_batch(x, env)]
+    if wrong or "rng" not in state:
+        yield (
+            f"get_state gives {sorted(state)}, need tensors (num_envs, ...), "
+            "and the generator's state as 'rng'"
+        )
+        return
+    env.reset()
+    env.set_state(state)
+    if not torch.equal(env.reset().get((group, "observation")), before):
+        yield "set_state(get_state()) and reset() do not lead back to the same observations"
+
+
+# ---------------------------------------------------------------------- helpers
+def saves_states(env: EnvBase) -> bool:
+    return hasattr(env, "get_state") and hasattr(env, "set_state")
+
+
+def _is_batch(value: object, env: EnvBase) -> bool:
+    """Does the first axis have the environment's batch size?"""
+    shape = tuple(getattr(value, "shape", ()))
+    return shape[:1] == tuple(env.batch_size)
+
+
+def _fits(found: tuple[int, ...], need: tuple[object, ...]) -> bool:
+    """Is every axis as needed? Words in `need` stand for any size."""
+    if len(found) != len(need):
+        return False
+    return all(isinstance(n, str) or f == n for f, n in zip(found, need, strict=True))
+
+
+def _listed(keys: list[NestedKey]) -> str:
+    return ", ".join(map(str, keys)) or "nowhere"

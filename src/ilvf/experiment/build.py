@@ -1,0 +1,55 @@
+"""From a resolved config, or a checkpoint, to the algorithm's LightningModule."""
+
+import functools
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ilvf.algorithms.base import EnvFactory, Training
+from ilvf.checkpoints.fit import require_fit
+from ilvf.envs import make_env
+from ilvf.experiment.config import Config, saved_values
+from ilvf.experiment.options import training_schema
+
+
+def environment_factory(config: Config, **more: Any) -> EnvFactory:
+    """`make_env` with the environment of a config."""
+    options: dict[str, Any] = OmegaConf.to_container(config.env)  # type: ignore[assignment]
+    return functools.partial(make_env, **options, **more)
+
+
+def build(config: Config) -> Training:
+    """The algorithm that a training config describes."""
+    factory = environment_factory(config)
+    env = factory(num_envs=1, seed=config.seed)
+    env.close()  # only its sizes are needed
+    module = importlib.import_module(f"ilvf.algorithms.{config.recipe}")
+    trained = module.build(OmegaConf.to_object(config.algorithm), factory, env, config.seed)
+    trained.config = saved_form(config)
+    return trained
+
+
+def saved_form(config: Config) -> dict[str, Any]:
+    """A config as checkpoints and MLflow keep it: plain nested values, without `resume`."""
+    content: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    content.pop("resume", None)
+    return content
+
+
+def load_trained(path: Path, content: Mapping[str, Any], env: Config) -> Training:
+    """The trained algorithm of a checkpoint's content, on the environment `env`, in eval mode.
+
+    Raises:
+        UsageError: the networks of the checkpoint do not fit the environment.
+    """
+    saved = content["ilvf"]["config"]
+    schema = training_schema(saved.get("recipe", "ilvf_p"))  # the first version did not name it
+    name, values = saved_values(schema, saved, str(path))
+    values |= {f"env.{key}": value for key, value in env.items() if key != "name"}
+    module = build(schema.structured(values, name))
+    require_fit(path, content, module)
+    module.load_state_dict(content["state_dict"])
+    return module.eval()

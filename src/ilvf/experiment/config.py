@@ -1,0 +1,174 @@
+"""From defaults, an environment, a preset, a checkpoint and overrides to a resolved config.
+
+`env=NAME` takes a declared environment, or a yaml overlay of one (`configs/env/NAME.yaml`).
+`preset=NAME` sets those keys of `configs/preset/NAME.yaml` that the command has. Later sources win:
+defaults, environment overlay, preset or saved config, command line.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from ilvf.envs.options import ENVIRONMENTS
+from ilvf.errors import UsageError, require
+from ilvf.experiment.renamed import renamed_argument, renamed_key, renamed_value
+from ilvf.experiment.schema import Leaf, Schema, flatten, require_known, require_mapping
+from ilvf.options import nearest, parse_yaml
+
+Config = DictConfig
+OVERLAYS = Path(__file__).with_name("configs")
+RESUMING = ("resume", "checkpoint")  # keys that name a checkpoint, whose config counts
+SAVED_SECTIONS = ("algorithm", "trainer")
+
+
+def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
+    """The config of a command for arguments `key=value`.
+
+    Raises:
+        UsageError: an unknown key, with the nearest known one; a value of another type or out of
+            bounds; a missing file.
+    """
+    given = dict(renamed_argument(*split(argument)) for argument in arguments)
+    checkpoint = next((key for key in RESUMING if given.get(key) not in (None, "", "null")), None)
+    if checkpoint is not None:
+        return _resume(schema, given, checkpoint)
+    env, overlay = environment_of(given.pop("env", schema.env))
+    leaves = schema.leaves(env)
+    values = defaults(leaves)
+    update(values, leaves, {f"env.{k}": v for k, v in overlay.items()}, "environment")
+    preset = given.get("preset")
+    if preset:
+        update(values, leaves, known_part(leaves, overlay_of("preset", preset)), f"preset {preset}")
+    update_from_text(values, leaves, given)
+    return schema.structured(values, env)
+
+
+def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
+    """The config in a checkpoint, under today's defaults; its environment and seed wholly."""
+    from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
+
+    clash = [k for k in ("preset", "env") if k in given]
+    require(
+        not clash,
+        f"{' and '.join(clash)} cannot be combined with resume or checkpoint, whose config counts",
+    )
+    out = Path(given.get("out", schema.leaves(None)["out"].default))
+    path = find_checkpoint(given[key], out, prefer="last" if key == "resume" else "best")
+    given[key] = str(path)
+    saved = require_mapping(read_checkpoint(path)["ilvf"]["config"], f"the config in {path}")
+    env, values = saved_values(schema, saved, str(path))
+    update_from_text(values, schema.leaves(env), given)
+    return schema.structured(values, env)
+
+
+def saved_values(
+    schema: Schema, saved: Mapping[str, Any], where: str
+) -> tuple[str | None, dict[str, Any]]:
+    """(environment, flat values) of a saved config: the keys that `schema` has, in today's form."""
+    env = environment_of(saved["env"]["name"])[0]
+    leaves = schema.leaves(env)
+    values = defaults(leaves)
+    laid = {"seed": saved["seed"]}
+    laid |= {f"env.{name}": value for name, value in saved["env"].items() if name != "name"}
+    for section in SAVED_SECTIONS:
+        for name, value in saved.get(section, {}).items():
+            key = renamed_key(f"{section}.{name}")
+            laid[key] = renamed_value(key, value)
+    update(values, leaves, known_part(leaves, laid), f"the config in {where}")
+    return env, values
+
+
+# ---------------------------------------------------------------------- environments and presets
+def environment_of(word: str | None) -> tuple[str | None, Mapping[str, Any]]:
+    """(declared name, values) of an environment or of an overlay of one."""
+    if word is None or word in ENVIRONMENTS:
+        return word, {}
+    overlay = dict(overlay_of("env", word, more=ENVIRONMENTS))
+    name = overlay.pop("name", None)
+    require(name in ENVIRONMENTS, f"env={word} has no name of a known environment, found {name!r}")
+    return name, overlay
+
+
+def overlay_of(kind: str, name: str, more: Iterable[str] = ()) -> Mapping[str, Any]:
+    """The content of `configs/KIND/NAME.yaml`, or of the file NAME if it ends in .yaml."""
+    known = [*more, *overlays(kind)]
+    path = Path(name) if name.endswith(".yaml") else OVERLAYS / kind / f"{name}.yaml"
+    exists = path.is_file() if name.endswith(".yaml") else name in known
+    require(
+        exists,
+        f"{kind}={name} is not known; choose one of {', '.join(known)}{nearest(name, known)}",
+    )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no yaml file: {str(error).splitlines()[0]}") from error
+    return require_mapping(content, str(path))
+
+
+def overlays(kind: str) -> list[str]:
+    """Names of the overlays of a kind, `env` or `preset`."""
+    return sorted(path.stem for path in (OVERLAYS / kind).glob("*.yaml"))
+
+
+# ---------------------------------------------------------------------- values
+def split(argument: str) -> tuple[str, str]:
+    """(key, text) of `key=text`."""
+    key, equals, text = argument.partition("=")
+    require(
+        bool(equals and key),
+        f"{argument!r} is not of the form key=value; --help lists the keys",
+    )
+    return key, text
+
+
+def defaults(leaves: Mapping[str, Leaf]) -> dict[str, Any]:
+    """The default of every key."""
+    return {key: leaf.default for key, leaf in leaves.items()}
+
+
+def update(
+    values: dict[str, Any], leaves: Mapping[str, Leaf], changes: Mapping[str, Any], where: str
+) -> None:
+    """Set typed values, flat or nested, from a file."""
+    for key, value in changes.items():
+        leaf = leaves.get(key)
+        if leaf is None and isinstance(value, Mapping):
+            update(values, leaves, {f"{key}.{k}": v for k, v in value.items()}, where)
+        else:
+            assign(values, require_known(key, leaves, where), key, value)
+
+
+def update_from_text(
+    values: dict[str, Any], leaves: Mapping[str, Leaf], given: Mapping[str, str]
+) -> None:
+    """Set the values that a command line gives as text."""
+    for key, text in given.items():
+        leaf = require_known(key, leaves, "command line")
+        value = leaf.parsed(text) if key == leaf.key else parse_yaml(key, text)
+        assign(values, leaf, key, value)
+
+
+def assign(values: dict[str, Any], leaf: Leaf, key: str, value: Any) -> None:
+    """Set a leaf, or an entry below an open one."""
+    if key == leaf.key:
+        values[key] = leaf.checked(value)
+        return
+    *path, last = key.removeprefix(f"{leaf.key}.").split(".")
+    inner = values[leaf.key] = dict(values[leaf.key])
+    for name in path:
+        inner[name] = dict(inner.get(name) or {})
+        inner = inner[name]
+    inner[last] = value
+
+
+def known_part(leaves: Mapping[str, Leaf], content: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a file that this command has keys for."""
+    known = {}
+    for key, value in flatten(content).items():
+        open_leaf = any(leaf.is_open and key.startswith(f"{k}.") for k, leaf in leaves.items())
+        if key in leaves or open_leaf:
+            known[key] = value
+    return known

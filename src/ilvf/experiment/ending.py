@@ -1,0 +1,36 @@
+"""What a run prints at its end."""
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+from ilvf.algorithms.base import Training
+from ilvf.experiment.command_line import invocation
+from ilvf.experiment.tracking import MLflowTracker
+
+
+def print_ending(module: Training, tracker: MLflowTracker, signal_number: int | None) -> None:
+    """The last evaluation, the checkpoint, and the commands that continue and open the run."""
+    if signal_number is not None:
+        print(f"stopped by {signal.Signals(signal_number).name} after {module.frames} frames")
+    scores = {k: v for k, v in module.last_metrics.items() if k.startswith("eval/")}
+    if scores:
+        episodes = module.options.eval_episodes
+        print(f"evaluation of {episodes} episodes after {module.frames} frames:")
+    for name, value in scores.items():
+        print(f"  {name.removeprefix('eval/'):<24}{value:12.4f}")
+    last = tracker.run_dir / "checkpoints" / "last.ckpt"
+    again = shlex.join([*invocation(), f"resume={last}"])
+    print(f"checkpoint   {last}")
+    print(f"continue     {again} trainer.max_epochs=...")
+    print(f"MLflow run   {tracker.run_id}")
+    print(how_to_open(tracker.uri), flush=True)
+
+
+def how_to_open(uri: str) -> str:
+    """The address of an MLflow server, or the command that serves a local store."""
+    if uri.startswith("http"):
+        return f"open it at   {uri}"
+    mlflow = Path(sys.executable).with_name("mlflow")
+    return f"open it by   {mlflow} ui --backend-store-uri {uri}"

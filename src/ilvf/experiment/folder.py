@@ -1,0 +1,54 @@
+"""The names and the folder of a run."""
+
+import datetime
+import os
+import uuid
+from pathlib import Path
+
+from ilvf.checkpoints.files import run_folder
+from ilvf.errors import UsageError
+from ilvf.experiment.config import Config
+
+RUN_DIR = "ILVF_RUN_DIR"  # environment variable: the run's folder, for its other processes
+
+
+def run_name(config: Config) -> str:
+    """The algorithm's name; VDN is QMIX with another mixer."""
+    return config.algorithm.get("mixer", config.recipe)
+
+
+def experiment_name(config: Config) -> str:
+    """The MLflow experiment: the environment, and its task if it has several."""
+    task = config.env.get("task")
+    return f"{config.env.name}/{task}" if task else config.env.name
+
+
+def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
+    """The folder of a resumed run, of this run's first process, or a new one.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    if RUN_DIR in os.environ and "LOCAL_RANK" in os.environ:
+        return Path(os.environ[RUN_DIR])
+    if checkpoint is not None and checkpoint.parent.name == "checkpoints":
+        path = run_folder(checkpoint)
+    else:
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        name = f"{run_name(config)}-{config.env.name}-s{config.seed}"
+        path = Path(config.out) / f"{name}-{stamp}-{uuid.uuid4().hex[:4]}"
+    make_folder(path, f"out={config.out}")
+    os.environ[RUN_DIR] = str(path.resolve())
+    return path.resolve()
+
+
+def make_folder(path: Path, cause: str) -> None:
+    """Make a folder and its parents.
+
+    Args:
+        cause: the argument that names it, for the error.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{cause}: the folder {path} cannot be made ({error.strerror})") from error

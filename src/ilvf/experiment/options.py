@@ -1,0 +1,61 @@
+"""Options of a training run that are not the algorithm's or the environment's."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ilvf.algorithms.options import config_of
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+
+@dataclass
+class RunOptions(Options):
+    """Where a run comes from and where it goes."""
+
+    preset: str | None = option(
+        None, "overlay of these defaults: paper (Table 1), traffic (sizes for SUMO), or a yaml file"
+    )
+    resume: str | None = option(
+        None, "continue a run: PATH of a checkpoint or a run's folder, or last"
+    )
+    seed: int = option(0, "of networks, environments and sampling", least=0, below=2**32)
+    seeds: str | None = option(
+        None, "several runs, such as 0-4 or 0,3,7, as many at a time as there are cores"
+    )
+    out: str = option("runs", "folder of runs, checkpoints and the MLflow store")
+
+
+@dataclass
+class TrainerOptions(Options):
+    """Options of Lightning's Trainer, and of this process."""
+
+    max_epochs: int = option(
+        100, "iterations; one is num_envs × rollout_steps frames per process", least=1
+    )
+    accelerator: str = option("auto", "cpu, gpu, auto")
+    devices: int = option(1, "processes, one device each")
+    num_nodes: int = option(1, "machines")
+    strategy: str = option("auto", "ddp for several processes")
+    precision: Literal["32-true", "bf16-mixed"] = option("32-true", "32-true or bf16-mixed")
+    threads: int = option(0, "CPU threads per process, 0 for torch's own choice", least=0)
+    progress: bool = option(True, "show a progress bar")
+
+
+def training_schema(name: str, doc: str | None = None) -> Schema:
+    """The config of a training run of the algorithm `name`.
+
+    Args:
+        doc: first lines of the help page; by default what the algorithm is.
+
+    Raises:
+        UsageError: no algorithm has this name.
+    """
+    config = config_of(name)
+    return Schema(
+        name,
+        doc or f"{config.__doc__}",
+        RunOptions,
+        {"algorithm": config, "trainer": TrainerOptions},
+        env="encircle",
+        defaults={"trainer.max_epochs": config.iterations},
+    )

@@ -1,0 +1,158 @@
+"""What a command's config consists of: sections of typed options, flattened to dotted keys."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ilvf.envs.options import declaration_of
+from ilvf.errors import UsageError, require
+from ilvf.options import Options, bounds_in_words, checked, describe, nearest, parse, words_of
+from ilvf.options import alternatives as alternatives_of
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One key of a config.
+
+    Attributes:
+        key: dotted, "algorithm.lr".
+        kind: its type.
+        default: its value if nobody sets it.
+        metadata: meaning and bounds, see `option`.
+    """
+
+    key: str
+    kind: Any
+    default: Any
+    metadata: Mapping[str, Any]
+
+    @property
+    def is_open(self) -> bool:
+        """The key holds a mapping that takes any key, passed on to foreign code."""
+        return (typing.get_origin(self.kind) or self.kind) is dict
+
+    def parsed(self, text: str) -> Any:
+        """The value of a command line's text."""
+        return self.checked(parse(self.key, text, self.kind))
+
+    def checked(self, value: Any) -> Any:
+        """`value`, if its type and bounds are right."""
+        return checked(self.key, value, self.kind, self.metadata)
+
+    @property
+    def allowed(self) -> str:
+        """Type and bounds in words, for the documentation."""
+        words = words_of(alternatives_of(self.kind))
+        if words:
+            return ", ".join(words)
+        bounds = [self.metadata.get(k) for k in ("above", "least", "below", "most")]
+        if all(bound is None for bound in bounds):
+            return describe(self.kind)
+        return f"{describe(self.kind)}, {bounds_in_words(*bounds)}"
+
+
+@dataclass
+class Schema:
+    """The config of a command.
+
+    Attributes:
+        name: of the recipe or command.
+        doc: what it does, for `--help`.
+        keys: options without a section, such as `seed`.
+        sections: name → option dataclass.
+        env: name of the default environment; None for a command without one.
+        defaults: dotted key → default that differs from the dataclass's.
+    """
+
+    name: str
+    doc: str
+    keys: type[Options]
+    sections: dict[str, type[Options]] = field(default_factory=dict)
+    env: str | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+    def leaves(self, env: str | None) -> dict[str, Leaf]:
+        """All keys, with those of the environment `env`."""
+        leaves = dict(self._leaves_of("", self.keys))
+        if env is not None:
+            leaves |= self._leaves_of("env.", declaration_of(env).options)
+        for section, options in self.sections.items():
+            leaves |= self._leaves_of(f"{section}.", options)
+        return leaves
+
+    def _leaves_of(self, prefix: str, options: type[Options]) -> dict[str, Leaf]:
+        hints = typing.get_type_hints(options)
+        leaves = {}
+        for item in fields_by_class(options):
+            key = prefix + item.name
+            default = self.defaults.get(key, default_of(item))
+            leaves[key] = Leaf(key, hints[item.name], default, item.metadata)
+        return leaves
+
+    def structured(self, values: Mapping[str, Any], env: str | None) -> DictConfig:
+        """An OmegaConf structured config of flat `values`, with one dataclass per section."""
+        sections: dict[str, Any] = {"": self.keys}
+        if env is not None:
+            sections["env"] = declaration_of(env).options
+        sections |= self.sections
+        config: dict[str, Any] = {"recipe": self.name}
+        for section, options in sections.items():
+            prefix = f"{section}." if section else ""
+            names = [item.name for item in dataclasses.fields(options)]
+            instance = options(**{name: values[prefix + name] for name in names})
+            if not section:
+                config |= vars(instance)
+            elif section == "env":
+                config["env"] = {"name": env, **vars(instance)}
+            else:
+                config[section] = OmegaConf.structured(instance)
+        return OmegaConf.create(config)
+
+
+def fields_by_class(options: type[Options]) -> Iterator[dataclasses.Field]:
+    """The fields of a dataclass: those that a class itself declares before those of its bases."""
+    fields = {item.name: item for item in dataclasses.fields(options)}
+    for cls in options.__mro__:
+        for name in vars(cls).get("__annotations__", {}):
+            if name in fields:
+                yield fields.pop(name)
+
+
+def default_of(item: dataclasses.Field) -> Any:
+    """The default of a dataclass field."""
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
+
+
+def require_known(key: str, leaves: Mapping[str, Leaf], where: str) -> Leaf:
+    """The leaf of `key`, or of the open mapping that it lies in."""
+    if key in leaves:
+        return leaves[key]
+    for leaf in leaves.values():
+        if leaf.is_open and key.startswith(f"{leaf.key}."):
+            return leaf
+    raise UsageError(
+        f"unknown key {key!r} ({where}){nearest(key, list(leaves))}; --help lists all keys"
+    )
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def require_mapping(value: Any, what: str) -> Mapping[str, Any]:
+    """Raise unless `value` is a mapping."""
+    require(isinstance(value, Mapping), f"{what} is not a mapping, found {value!r:.60}")
+    return value
