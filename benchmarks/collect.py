@@ -14,7 +14,7 @@ from common import argument_parser, best_ms
 from ilvf import CategoricalActor, Encircle
 from ilvf.data.rollout import make_collector
 from ilvf.experiment.memory import keep_memory
-from ilvf.modules.gumbel import gumbel_like
+from ilvf.modules.attention import gumbel_like
 
 STEPS = 50
 HEAD = "   envs | env._step |  env.step | plain loop | collector | collector / plain | frames/s"

@@ -25,7 +25,7 @@ import torch
 from torchrl.envs import EnvBase, ParallelEnv
 
 from common import argument_parser
-from ilvf.envs.pettingzoo.copies import APART
+from ilvf.envs.pettingzoo.copies import SEED_STRIDE
 from ilvf.envs.traffic import SumoTrafficEnv, Traffic
 from ilvf.envs.traffic.simulator.child import templates
 from traffic_cost import cost
@@ -76,7 +76,7 @@ def start_up(times: int = 5) -> None:
 # ---------------------------------------------------------------------- side by side
 def one_copy(number: int) -> Traffic:
     """One copy, with the seed that copy `number` of several has."""
-    return Traffic(network(), **FILES, num_envs=1, seed=APART * number)
+    return Traffic(network(), **FILES, num_envs=1, seed=SEED_STRIDE * number)
 
 
 def compared() -> dict[str, EnvBase]:
@@ -125,8 +125,8 @@ def print_rates(rates: Mapping[str, Sequence[float]], busy: Mapping[str, Sequenc
             f" ({ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} turns)"
         )
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg()[:2])
-    print(f"  medians; load of the last minutes {load} on {os.cpu_count()} cores;")
-    print("  the episodes of both pairs are the same")
+    print(f"  medians; load of the last minutes {load} on {os.cpu_count()} cores.")
+    print("  The episodes of both pairs are the same.")
 
 
 if __name__ == "__main__":

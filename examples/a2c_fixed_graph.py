@@ -1,11 +1,14 @@
-"""TorchRL's A2C on a networked system whose topology is known, and what ILVF adds: the lines that end in `# ILVF`.
+"""TorchRL's A2C on a system whose topology is known, with ILVF.
 
-On a ring of ten agents every second one is rewarded for where its two neighbours are, who are not rewarded for being
-there. Each agent is credited with the advantages of those whose rewards it enters; nothing is learned about influence.
+The lines that end in `# ILVF` are all that ILVF adds. On a ring of ten agents, the reward of every
+second agent depends on the places of its two neighbours, whose own rewards do not depend on it.
+Each agent is credited with the advantages of the agents whose rewards it enters. The graph is
+given, so nothing is learned about influence.
 
-    python examples/a2c_fixed_graph.py            # --plain: everyone learns from its own advantage alone
+    python examples/a2c_fixed_graph.py     # --plain: each agent learns from its own advantage
 
-Team reward per step (best 0) after 320 k frames, seeds 0 and 1: −4.3, −4.3; --plain −7.9, −13.1. It starts at −31.
+Team reward per step (best 0) after 320 k frames, seeds 0 and 1: −4.3, −4.3; --plain −7.9, −13.1.
+It starts at −31.
 """
 
 import argparse
@@ -21,12 +24,13 @@ from torchrl.objectives import A2CLoss, ValueEstimators
 from ilvf import ILVFAdvantage  # ILVF
 from ilvf.envs import Encircle
 
-N, ENVS = 10, 32
+N = 10
+ENVS = 32
 NET = dict(n_agents=N, share_params=False, depth=2, num_cells=64, activation_class=torch.nn.Tanh)
 
 
 def main(argv: list[str] | None = None) -> list[float]:
-    """Train; the mean team reward per step of every batch."""
+    """Train, and return the mean team reward per step of each batch."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,7 +63,7 @@ def main(argv: list[str] | None = None) -> list[float]:
         ValueEstimators.MAGAE, gamma=0.95, lmbda=0.95, average_gae=True
     )  # done is the team's
     if not args.plain:
-        moves = env.reward_graph.T.float()  # [i, j] = does i's action move j's reward?  # ILVF
+        moves = env.reward_graph.T.float()  # [i, j]: agent i moves r_j  # ILVF
         loss.make_value_estimator(ILVFAdvantage(loss.value_estimator, influence=moves))  # ILVF
 
     optimiser = torch.optim.Adam(loss.parameters(), 1e-3)
@@ -71,8 +75,11 @@ def main(argv: list[str] | None = None) -> list[float]:
     )
     curve = []
     for batch in collector:
-        params, target = loss.critic_network_params, loss.target_critic_network_params
-        loss.value_estimator(batch, params=params, target_params=target)
+        loss.value_estimator(
+            batch,
+            params=loss.critic_network_params,
+            target_params=loss.target_critic_network_params,
+        )
         buffer.extend(batch.reshape(-1))
         for _ in range(2):  # one epoch of two minibatches
             terms = loss(buffer.sample())
@@ -82,9 +89,9 @@ def main(argv: list[str] | None = None) -> list[float]:
             optimiser.zero_grad()
         curve.append(batch["next", "agents", "reward"].sum(-2).mean().item())
         if len(curve) % 10 == 0:
-            print(
-                f"{len(curve) * args.batch:7d} frames   team reward per step {sum(curve[-10:]) / 10:8.2f}"
-            )
+            frames = len(curve) * args.batch
+            recent = sum(curve[-10:]) / 10
+            print(f"{frames:7d} frames   team reward per step {recent:8.2f}")
     collector.shutdown()
     return curve
 

@@ -1,11 +1,13 @@
-"""TorchRL's MAPPO on PettingZoo's `simple_spread`, and what ILVF adds to it: the six lines that end in `# ILVF`.
+"""TorchRL's MAPPO on PettingZoo's `simple_spread`, with ILVF.
 
-Three agents cover three landmarks. Half of every reward is the team's, half punishes an agent's own collisions.
+The six lines that end in `# ILVF` are all that ILVF adds. Three agents cover three landmarks. Half
+of each reward is the team's, half punishes the agent's own collisions.
 
     pip install "ilvf[mpe]"
-    python examples/mappo_pettingzoo.py            # --plain: the same pipeline without ILVF
+    python examples/mappo_pettingzoo.py    # --plain: the same pipeline without ILVF
 
-Team reward per step after 60 k frames, seeds 0 and 1: −2.51, −2.53; --plain −2.57, −2.57. It starts at −3.3.
+Team reward per step after 60 k frames, seeds 0 and 1: −2.51, −2.53; --plain −2.57, −2.57.
+It starts at −3.3.
 """
 
 import argparse
@@ -32,7 +34,7 @@ NET = dict(n_agents=N, share_params=False, depth=2, num_cells=64, activation_cla
 
 
 def main(argv: list[str] | None = None) -> list[float]:
-    """Train; the mean team reward per step of every batch."""
+    """Train, and return the mean team reward per step of each batch."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -79,8 +81,11 @@ def main(argv: list[str] | None = None) -> list[float]:
     )
     curve = []
     for batch in collector:
-        params, target = loss.critic_network_params, loss.target_critic_network_params
-        loss.value_estimator(batch, params=params, target_params=target)
+        loss.value_estimator(
+            batch,
+            params=loss.critic_network_params,
+            target_params=loss.target_critic_network_params,
+        )
         buffer.extend(batch.reshape(-1))
         for _ in range(40):  # ten epochs of four minibatches
             minibatch = buffer.sample()
@@ -92,7 +97,8 @@ def main(argv: list[str] | None = None) -> list[float]:
             optimiser.step()
             optimiser.zero_grad()
         curve.append(batch["next", "agents", "reward"].sum(-2).mean().item())
-        print(f"{len(curve) * args.batch:7d} frames   team reward per step {curve[-1]:7.3f}")
+        frames = len(curve) * args.batch
+        print(f"{frames:7d} frames   team reward per step {curve[-1]:7.3f}")
     collector.shutdown()
     return curve
 

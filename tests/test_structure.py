@@ -187,7 +187,7 @@ def test_files_that_mention_a_name_are_found_outside_comments_and_docstrings(tmp
         "src/ilvf/table.py": "NAMES = ['coma']\n",
         "src/ilvf/talk.py": '"""About coma."""\nx = 1  # COMA\ncomatose = 1\n',
         "recipes/configs/coma.yaml": "base: on_policy\n",
-        "recipes/configs/other.yaml": "name: mappo  # not coma\n",
+        "recipes/configs/other.yaml": "name: coma\n",
         "docs/page.md": "COMA\n",
         "tests/test_all.py": "ALL = ['coma', 'mappo']\n",
         "tests/test_one.py": "from ilvf import COMA\ndef test(): COMA()\n",

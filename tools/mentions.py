@@ -9,7 +9,7 @@ from pathlib import Path
 from sources import ROOT, Source
 
 FOLDERS = ("src/ilvf", "recipes", "tests", "docs")
-NO_TEXT = {".md", ".pyc", ".png", ".npz", ".gz", ".json", ".csv", ".svg"}
+SUFFIXES = (".py", ".yaml", ".toml")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ CACC = Registered("cacc", ("CACC", "CACCOptions"), folder="src/ilvf/envs/cacc/")
 def files_of(thing: Registered, root: Path = ROOT) -> list[str]:
     """Files that mention `thing` in code or configuration, or carry its name.
 
-    Comments, docstrings and markdown do not count. A test file counts if it lists `thing` in a
-    table, at module level or as a parameter of a test, which a new algorithm would have to join.
+    Comments, docstrings and markdown do not count, nor does a configuration file of another name,
+    which only chooses `thing`. A test file counts if it has `thing` in a table, at module level or
+    as a parameter of a test, which a new algorithm would have to join.
     """
     found = []
     for path in text_files(root):
@@ -55,16 +56,15 @@ def files_of(thing: Registered, root: Path = ROOT) -> list[str]:
 def text_files(root: Path) -> Iterator[Path]:
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and path.suffix not in NO_TEXT:
+            if path.is_file() and path.suffix in SUFFIXES:
                 yield path
 
 
 def content(path: Path, name: str) -> str:
     """The text of a file that counts."""
-    text = path.read_text(errors="ignore")
     if path.suffix != ".py":
-        return re.sub(r"#.*", "", text)
-    source = Source(name, text)
+        return ""
+    source = Source(name, path.read_text())
     return tables(source) if name.startswith("tests/") else source.words
 
 

@@ -1,4 +1,4 @@
-"""The API reference: one page for each package of `src/ilvf`, from the docstrings of its modules."""
+"""The API reference: one page for each package of `src/ilvf`, made of its docstrings."""
 
 import ast
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "ilvf"
 FOLDER = "api"
+DEEPEST = 2  # packages below this depth belong to the page above them
 ORDER = (  # the way that the data takes; packages not named here follow by name
     "credit",
     "losses",
@@ -24,11 +25,18 @@ ORDER = (  # the way that the data takes; packages not named here follow by name
     "commands",
 )
 HIDDEN = ("__init__.py", "__main__.py")
+INTRODUCTION = """
+::: {name}
+    options:
+      members: []
+      show_root_heading: false
+      show_root_toc_entry: false
+"""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List the pages under the entry `API` of the navigation."""
-    pages = [f"{FOLDER}/index.md", *(f"{FOLDER}/{room.name}.md" for room in rooms())]
+    pages = [f"{FOLDER}/index.md", *(page_of(package) for package in packages())]
     for entry in config.nav:
         if "API" in entry:
             entry["API"] = pages
@@ -38,33 +46,55 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add one page per package, and one for the modules beside them."""
     files.append(File.generated(config, f"{FOLDER}/index.md", content=index_page()))
-    for room in rooms():
-        name = f"{FOLDER}/{room.name}.md"
-        files.append(File.generated(config, name, content=room_page(room)))
+    for package in packages():
+        content = package_page(package)
+        files.append(File.generated(config, page_of(package), content=content))
     return files
 
 
-def rooms() -> list[Path]:
-    """The packages directly below `ilvf`, in reading order."""
-    found = {path.parent.name: path.parent for path in PACKAGE.glob("*/__init__.py")}
-    first = [found.pop(name) for name in ORDER if name in found]
-    return first + [found[name] for name in sorted(found)]
+def packages() -> list[Path]:
+    """The packages below `ilvf` that have a page, in reading order."""
+    found = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    return sorted((path for path in found if depth(path) <= DEEPEST), key=place)
+
+
+def depth(package: Path) -> int:
+    """How far a package is below `ilvf`."""
+    return len(package.relative_to(PACKAGE).parts)
+
+
+def place(package: Path) -> tuple[int, str]:
+    """A sort key: the order of the first folder, then the name."""
+    first = package.relative_to(PACKAGE).parts[0]
+    position = ORDER.index(first) if first in ORDER else len(ORDER)
+    return position, name_of(package)
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a module or package."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+
+
+def page_of(package: Path) -> str:
+    """The page of a package: `api/envs.traffic.md`."""
+    return f"{FOLDER}/{name_of(package).removeprefix('ilvf.')}.md"
 
 
 def index_page() -> str:
     """The list of packages, and the modules that belong to none."""
     lines = ["# API", "", "All public names can be imported from `ilvf`.", ""]
     lines += ["| package | contents |", "|---|---|"]
-    lines += [f"| [`ilvf.{room.name}`]({room.name}.md) | {title(room)} |" for room in rooms()]
-    lines += ["", *directives(PACKAGE.glob("*.py"))]
-    return "\n".join(lines)
+    for package in packages():
+        link = page_of(package).removeprefix(f"{FOLDER}/")
+        lines.append(f"| [`{name_of(package)}`]({link}) | {title(package)} |")
+    return "\n".join([*lines, "", *directives(PACKAGE.glob("*.py"))])
 
 
-def room_page(room: Path) -> str:
-    """All modules of a package."""
-    return "\n".join(
-        [f"# ilvf.{room.name}", "", title(room), "", *directives(room.rglob("*.py"))]
-    )
+def package_page(package: Path) -> str:
+    """The docstring of a package, and all modules that have no page of their own."""
+    name = name_of(package)
+    modules = package.rglob("*.py") if depth(package) == DEEPEST else package.glob("*.py")
+    return "\n".join([f"# {name}", INTRODUCTION.format(name=name), *directives(modules)])
 
 
 def directives(modules: Iterable[Path]) -> list[str]:
@@ -72,12 +102,11 @@ def directives(modules: Iterable[Path]) -> list[str]:
     lines = []
     for path in sorted(modules):
         if path.name not in HIDDEN:
-            dotted = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-            lines += [f"::: {dotted}", ""]
+            lines += [f"::: {name_of(path)}", ""]
     return lines
 
 
-def title(room: Path) -> str:
+def title(package: Path) -> str:
     """The first line of a package's docstring."""
-    docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
-    return docstring.split("\n")[0]
+    source = (package / "__init__.py").read_text()
+    return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0]

@@ -1,8 +1,6 @@
-"""The options reference: tables of all algorithms and environments, read from their dataclasses."""
+"""The options reference: tables of all commands, algorithms and environments."""
 
-import dataclasses
-import typing
-from typing import Any
+from collections.abc import Mapping
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -13,68 +11,105 @@ from ilvf.algorithms.options import (
     OffPolicyConfig,
     OnPolicyConfig,
 )
+from ilvf.commands.cli import COMMANDS, module_of
 from ilvf.envs.options import ENVIRONMENTS
-from ilvf.options import Options, alternatives, bounds_in_words, describe, words_of
+from ilvf.experiment.config import overlays
+from ilvf.experiment.options import RunOptions, TrainerOptions
+from ilvf.experiment.schema import Leaf, Schema
+from ilvf.options import Options
 
-ALGORITHMS_PAGE = "reference/algorithm_options.md"
-ENVIRONMENTS_PAGE = "reference/environment_options.md"
 HEAD = "| key | default | allowed | meaning |\n|---|---|---|---|"
-BOUNDS = ("above", "least", "below", "most")
+Leaves = Mapping[str, Leaf]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the two generated pages."""
-    files.append(File.generated(config, ALGORITHMS_PAGE, content=algorithms_page()))
-    files.append(File.generated(config, ENVIRONMENTS_PAGE, content=environments_page()))
+    """Add the generated pages."""
+    pages = {
+        "command_options": commands_page(),
+        "algorithm_options": algorithms_page(),
+        "environment_options": environments_page(),
+    }
+    for name, content in pages.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=content))
     return files
 
 
 # ---------------------------------------------------------------------- pages
+def commands_page() -> str:
+    """The options of a training run, then those of the other commands."""
+    parts = [
+        "# Options of the commands",
+        "These tables are generated from the option dataclasses. "
+        "`ilvf COMMAND --help` prints the same.",
+        "## `ilvf train`",
+        table(keys_of(RunOptions)),
+        "Presets: " + ", ".join(f"`preset={name}`" for name in overlays("preset")) + ".",
+        table(section_of("trainer", TrainerOptions)),
+        "The default of `trainer.max_epochs` depends on the algorithm. The other keys are "
+        "`algorithm.*` ([algorithms](algorithm_options.md)) and "
+        "`env.*` ([environments](environment_options.md)).",
+    ]
+    for name, meaning in COMMANDS.items():
+        if name != "train":
+            leaves = module_of(name).SCHEMA.leaves(None)
+            parts += [f"## `ilvf {name}`", meaning, table(leaves)]
+    return "\n\n".join(parts) + "\n"
+
+
 def algorithms_page() -> str:
     """All algorithms: a list, the shared options, then the options of each."""
+    shared = section_of("algorithm", AlgorithmConfig)
     parts = [
         "# Options of the algorithms",
-        "These tables are generated from `ilvf/algorithms/options.py`. Each algorithm lists what "
-        "it adds to the shared options, or gives another default. "
+        "These tables are generated from `ilvf/algorithms/options.py`. Each algorithm lists the "
+        "options that it adds to the shared ones, and those with another default. "
         "`ilvf train NAME --help` prints the same.",
-        "| algorithm | name | default frames |\n|---|---|---|",
-    ]
-    parts[-1] += "".join(f"\n| {algorithm_row(name)} |" for name in ALGORITHMS)
-    parts += [
+        "\n".join(["| algorithm | name | default frames | |", "|---|---|---|---|", *summaries()]),
         "## Shared by all algorithms",
-        table(AlgorithmConfig, None, "algorithm"),
+        table(shared),
         "## Shared by on-policy algorithms",
-        table(OnPolicyConfig, AlgorithmConfig, "algorithm"),
+        table(section_of("algorithm", OnPolicyConfig), shared),
         "## Shared by off-policy algorithms",
-        table(OffPolicyConfig, AlgorithmConfig, "algorithm"),
+        table(section_of("algorithm", OffPolicyConfig), shared),
     ]
     for name, config in ALGORITHMS.items():
-        parts += [f"## `{name}` {{ #{name} }}", summary(config), table(config, family(config), "algorithm")]
+        base = section_of("algorithm", family(config))
+        added = table(section_of("algorithm", config), base)
+        parts += [f"## `{name}` {{ #{name} }}", first_line(config), added]
     return "\n\n".join(parts) + "\n"
 
 
 def environments_page() -> str:
     """All environments: a list, then the options of each."""
+    rows = [
+        f"| [`{name}`](#{name}) | {first_line(declaration.options)} |"
+        for name, declaration in ENVIRONMENTS.items()
+    ]
+    named = ", ".join(f"`env={name}`" for name in overlays("env"))
     parts = [
         "# Options of the environments",
         "These tables are generated from `ilvf/envs/options.py`. "
         "`env=NAME` chooses an environment, `env.KEY=VALUE` sets an option.",
-        "| environment | what it is |\n|---|---|",
+        "\n".join(["| environment | |", "|---|---|", *rows]),
+        f"Names for an environment with some options set: {named}.",
     ]
     for name, declaration in ENVIRONMENTS.items():
-        parts[-1] += f"\n| [`{name}`](#{name}) | {summary(declaration.options)} |"
-    for name, declaration in ENVIRONMENTS.items():
-        parts += [f"## `{name}` {{ #{name} }}", summary(declaration.options)]
-        parts.append(table(declaration.options, None, "env"))
+        leaves = section_of("env", declaration.options)
+        parts += [f"## `{name}` {{ #{name} }}", first_line(declaration.options), table(leaves)]
     return "\n\n".join(parts) + "\n"
 
 
-def algorithm_row(name: str) -> str:
-    """One row of the list of algorithms."""
-    config = ALGORITHMS[name]
-    defaults = config()
-    frames = config.iterations * defaults.num_envs * defaults.rollout_steps
-    return f"[{config.title}](#{name}) | `{name}` | {frames:,}".replace(",", " ")
+def summaries() -> list[str]:
+    """One row for each algorithm."""
+    rows = []
+    for name, config in ALGORITHMS.items():
+        defaults = config()
+        frames = config.iterations * defaults.num_envs * defaults.rollout_steps
+        thousands = f"{frames:,}".replace(",", " ")
+        rows.append(
+            f"| [{config.title}](#{name}) | `{name}` | {thousands} | {first_line(config)} |"
+        )
+    return rows
 
 
 def family(config: type[Options]) -> type[Options]:
@@ -86,49 +121,32 @@ def family(config: type[Options]) -> type[Options]:
 
 
 # ---------------------------------------------------------------------- tables
-def table(config: type[Options], base: type[Options] | None, prefix: str) -> str:
-    """The options that `config` adds to `base`, or whose default differs from it."""
-    known = {} if base is None else {f.name: default_of(f) for f in dataclasses.fields(base)}
-    hints = typing.get_type_hints(config)
-    rows = []
-    for field in dataclasses.fields(config):
-        if field.name in known and known[field.name] == default_of(field):
-            continue
-        rows.append(row(field, hints[field.name], prefix))
-    if not rows:
-        return "No options of its own."
-    return "\n".join([HEAD, *rows])
+def keys_of(options: type[Options]) -> Leaves:
+    """The options of a dataclass as keys without a section."""
+    return Schema("", "", options).leaves(None)
 
 
-def row(field: dataclasses.Field[Any], kind: Any, prefix: str) -> str:
+def section_of(section: str, options: type[Options]) -> Leaves:
+    """The options of a dataclass as `section.KEY`."""
+    return Schema("", "", Options, {section: options}).leaves(None)
+
+
+def table(leaves: Leaves, base: Leaves | None = None) -> str:
+    """The options that `base` does not have, or has with another default."""
+    known = {key: leaf.default for key, leaf in (base or {}).items()}
+    rows = [
+        row(leaf) for key, leaf in leaves.items() if key not in known or known[key] != leaf.default
+    ]
+    return "\n".join([HEAD, *rows]) if rows else "Only the shared options."
+
+
+def row(leaf: Leaf) -> str:
     """One option as a row of a table."""
-    meaning = field.metadata["meaning"].replace("|", "\\|")
-    default = as_typed(default_of(field))
-    return f"| `{prefix}.{field.name}` | `{default}` | {allowed(field, kind)} | {meaning} |"
+    meaning = leaf.metadata["meaning"].replace("|", "\\|")
+    return f"| `{leaf.key}` | `{as_typed(leaf.default)}` | {leaf.allowed} | {meaning} |"
 
 
-def allowed(field: dataclasses.Field[Any], kind: Any) -> str:
-    """The type and the bounds of an option, in words."""
-    kinds = alternatives(kind)
-    words = words_of([k for k in kinds if k is not type(None)])
-    if words:
-        return ", ".join(f"`{word}`" for word in words)
-    if Any in kinds:
-        return "any"
-    bounds = [field.metadata[name] for name in BOUNDS]
-    if all(bound is None for bound in bounds):
-        return describe(kind)
-    return f"{describe(kind)}; {bounds_in_words(*bounds)}"
-
-
-def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field, made by its factory if it has one."""
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
-
-
-def as_typed(value: Any) -> str:
+def as_typed(value: object) -> str:
     """A value as the command line has it."""
     if value is None:
         return "null"
@@ -137,6 +155,6 @@ def as_typed(value: Any) -> str:
     return str(value)
 
 
-def summary(config: type[Options]) -> str:
+def first_line(config: type[Options]) -> str:
     """The first line of a docstring."""
     return (config.__doc__ or "").strip().splitlines()[0]

@@ -7,6 +7,7 @@ its working directory become files beside the page.
 
 import contextlib
 import io
+import logging
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ def render(script: Path) -> Tutorial:
 
 def run(source: str, name: str) -> Tutorial:
     """Run the cells of a script one after the other in an empty folder."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     scope: dict[str, Any] = {"__name__": "__main__"}
     page: list[str] = []
     printed: list[str] = []

@@ -18,7 +18,10 @@
 import functools
 
 import lightning as L
+import pandas as pd
 import torch
+from lightning.pytorch.loggers import CSVLogger
+from matplotlib.figure import Figure
 
 from ilvf import ILVFP, CategoricalActor, InfluenceCritic, check_env, load_policy, make_env
 
@@ -36,9 +39,7 @@ print(check_env(make(num_envs=2)))
 env = make(num_envs=1)
 actor = CategoricalActor(env.n_agents, env.observation_dim, env.n_actions)
 critic = InfluenceCritic(env.n_agents, env.state_dim, env.n_actions)
-algorithm = ILVFP(
-    make, actor, critic, num_envs=32, eval_every=20, eval_deterministic=False
-)
+algorithm = ILVFP(make, actor, critic, num_envs=32, eval_every=20, eval_deterministic=False)
 
 # %%
 # ## Training
@@ -47,8 +48,6 @@ algorithm = ILVFP(
 # take the optimiser steps. Any Lightning logger records the metrics.
 
 # %%
-from lightning.pytorch.loggers import CSVLogger
-
 logger = CSVLogger("runs", name="first_run")
 trainer = L.Trainer(
     max_epochs=20,
@@ -68,9 +67,6 @@ print(f"mean r per step    {algorithm.last_metrics['eval/reward/agent_step']:.3f
 # The team's return rises:
 
 # %%
-import pandas as pd
-from matplotlib.figure import Figure
-
 curve = pd.read_csv(f"{logger.log_dir}/metrics.csv")
 figure = Figure(figsize=(6, 3), layout="constrained")
 axes = figure.subplots()

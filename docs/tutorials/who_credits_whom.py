@@ -14,9 +14,12 @@
 # %%
 import functools
 
+import lightning as L
 import torch
+from matplotlib.figure import Figure
 
-from ilvf import CategoricalActor, InfluenceCritic, audit, make_env
+from ilvf import ILVFP, CategoricalActor, InfluenceCritic, audit, make_env
+from ilvf.analysis import visited_states
 from ilvf.envs import make_game
 
 torch.manual_seed(0)
@@ -50,8 +53,6 @@ for name, influence in {
 # is out of reach differs by exactly 0. Here it runs on the same game with an untrained team:
 
 # %%
-from ilvf.analysis import visited_states
-
 make_chain = functools.partial(make_env, "tabular", game="chain", n_agents=N)
 env = make_chain(num_envs=1)
 actor = CategoricalActor(N, env.observation_dim, env.n_actions)
@@ -68,10 +69,6 @@ print("the same as the exact sets:", torch.equal(found.significant, exact))
 # value regression. Six agents on MPE Encircle, after 40 000 frames:
 
 # %%
-import lightning as L
-
-from ilvf import ILVFP
-
 make = functools.partial(make_env, "encircle", n_agents=6)
 env = make(num_envs=1)
 actor = CategoricalActor(6, env.observation_dim, env.n_actions)
@@ -94,8 +91,6 @@ print(f"AUROC against the reward graph {algorithm.last_metrics['attention/auroc_
 # team measures:
 
 # %%
-from matplotlib.figure import Figure
-
 states = visited_states(make(num_envs=16, seed=1), actor)
 found = audit(make(num_envs=512), actor, states, actions=2, repeats=4, progress=False)
 panels = {

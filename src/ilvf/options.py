@@ -76,8 +76,8 @@ def configure(cls: type[T], values: Mapping[str, Any], of: str = "") -> T:
     for name in values:
         require(
             name in known,
-            f"{of or cls.__name__} has no option {name!r}{nearest(name, known)}; "
-            f"the options are {', '.join(known)}",
+            f"{of or cls.__name__} has no option {name!r}; "
+            f"the options are {', '.join(known)}{nearest(name, known)}",
         )
     return cls(**values)
 
@@ -159,13 +159,13 @@ def bounds_in_words(
     if low is not None and high is not None:
         left = "(" if above is not None else "["
         right = ")" if below is not None else "]"
-        return f"in {left}{low:g}, {high:g}{right}"
+        return f"in {left}{low}, {high}{right}"
     if high is not None:
-        return f"below {high:g}" if below is not None else f"at most {high:g}"
+        return f"below {high}" if below is not None else f"at most {high}"
     assert low is not None
     if above is not None:
-        return "positive" if low == 0 else f"above {low:g}"
-    return "at least 0, not negative" if low == 0 else f"at least {low:g}"
+        return "positive" if low == 0 else f"above {low}"
+    return "at least 0, not negative" if low == 0 else f"at least {low}"
 
 
 # ---------------------------------------------------------------------- text

@@ -3,7 +3,6 @@
 import functools
 import logging
 
-import lightning as L
 import pytest
 import torch
 from tensordict import TensorDict
@@ -12,11 +11,12 @@ from torch.nn import functional as F
 from torchrl.modules import ProbabilisticActor
 from torchrl.objectives.multiagent import MAPPOLoss
 
+from helpers import bare_trainer, parameters_of
 from ilvf.algorithms import COMA, ILVFP, IPPO, MAPPO
-from ilvf.credit import Soft, Threshold
-from ilvf.credit.estimators import CounterfactualAdvantage, TeamAdvantage, local_estimator
+from ilvf.credit import LearnedInfluence, Soft, Threshold
+from ilvf.credit.estimators import CounterfactualAdvantage, TeamAdvantage, gae, local_estimator
 from ilvf.envs import Encircle
-from ilvf.losses import ILVFLoss
+from ilvf.losses import PPOLoss
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
@@ -55,15 +55,8 @@ def rollout(done_at=((0, 3), (2, 6))):
 
 
 def fit(module, iterations=2):
-    L.Trainer(
-        max_epochs=iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(module)
-    return torch.cat([p.detach().flatten() for p in module.loss.parameters()])
+    bare_trainer(iterations).fit(module)
+    return parameters_of(module.loss)
 
 
 # ---------------------------------------------------------------------- MAPPO and IPPO
@@ -84,7 +77,7 @@ def test_mappos_loss_is_torchrls_and_a_loops():
         CategoricalActor(N, D, A, hidden=H, gain=1.0),
         StateCritic(N, D, hidden=H),
     )
-    ours = ILVFLoss(
+    ours = PPOLoss(
         actor, critic, clip=0.2, entropy=0.05, value=0.7, huber_delta=1.0, value_clip=0.2
     )(td)
     logits = TensorDictModule(
@@ -158,10 +151,10 @@ def test_one_central_value_of_the_summed_reward():
     )
     norm = ValueNorm((1, 1))
     norm.update(5 + 3 * torch.randn(100, 1, 1))
-    TeamAdvantage(critic, norm, gamma=0.9, lmbda=0.8, normalize="none")(td)
+    TeamAdvantage(critic, norm, inner=gae(0.9, 0.8), normalize="none")(td)
     with torch.no_grad():
-        value = norm.denormalise(critic(td["agents", "state"]))[..., 0, 0]
-        following = norm.denormalise(critic(td["next", "agents", "state"]))[..., 0, 0]
+        value = norm.denormalize(critic(td["agents", "state"]))[..., 0, 0]
+        following = norm.denormalize(critic(td["next", "agents", "state"]))[..., 0, 0]
     done = td["next", "done"].squeeze(-1)
     shifted = value.roll(-1, 1)  # V of the next row, but where an episode or the rollout ends
     following = torch.where(done | (torch.arange(T) == T - 1), following, shifted)
@@ -175,11 +168,11 @@ def test_one_central_value_of_the_summed_reward():
 def test_both_forms_of_mappo_estimate_the_same_advantage():
     """Σ_j A_j from values V_j is the advantage of Σ_j r_j from the value Σ_j V_j."""
     td, critic = rollout(), StateCritic(N, D, hidden=H)
-    local_estimator(critic, None, torch.ones(N, N), gamma=0.9, lmbda=0.8, normalize="none")(td)
+    local_estimator(critic, None, torch.ones(N, N), inner=gae(0.9, 0.8), normalize="none")(td)
     central = CentralCritic(N, D, hidden=H)
     central.forward = lambda state: critic(state).sum(-2, keepdim=True)
     other = td.exclude(("agents", "state_value"), ("next", "agents", "state_value"))
-    TeamAdvantage(central, None, gamma=0.9, lmbda=0.8, normalize="none")(other)
+    TeamAdvantage(central, None, inner=gae(0.9, 0.8), normalize="none")(other)
     assert torch.allclose(other["agents", "advantage"], td["agents", "advantage"], atol=1e-4)
 
 
@@ -305,10 +298,11 @@ def test_prd_credits_by_its_attention(part):
     """Threshold: those above ε; soft: in proportion; the weights are those of the rollout's own states and actions."""
     critic = RelevanceCritic(4, 6, 5, hidden=H)
     make = functools.partial(Encircle, 4, horizon=10)
-    options = dict(weigh=critic.relevance_module(), discretise=part, normalize="none")
+    source = LearnedInfluence(part, writer=critic.relevance_module())
+    options = dict(influence=source, normalize="none")
     module, seen = ILVFP(make, CategoricalActor(4, 18, 5, hidden=H), critic, **options, **SMALL), []
-    estimate = module.estimate
-    module.estimate = lambda td: (
+    estimate = module.advantage.forward
+    module.advantage.forward = lambda td: (
         estimate(td),
         seen.append((td.clone(), critic.relevance(td["agents", "state"], td["agents", "action"]))),
     )

@@ -7,6 +7,7 @@ import lightning as L
 import pytest
 import torch
 
+from helpers import bare_trainer
 from ilvf.algorithms import ILVFP
 from ilvf.credit import Bernoulli, Soft, Threshold
 from ilvf.envs import Encircle
@@ -37,15 +38,7 @@ class Watch(L.Callback):
 
 def fit(module, iterations):
     watch = Watch()
-    L.Trainer(
-        max_epochs=iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[watch],
-    ).fit(module)
+    bare_trainer(iterations, watch).fit(module)
     watch.metrics.append(module.last_metrics)
     return watch
 
@@ -86,8 +79,8 @@ def test_fixed_ends_are_exact_in_the_running_algorithm(kind):
     influence = torch.ones(N, N) if kind == "ones" else torch.eye(N)
     module = algorithm(influence=influence, normalize="none")
     seen = []
-    estimate = module.estimate
-    module.estimate = lambda rollout: (estimate(rollout), seen.append(rollout.clone()))
+    estimate = module.advantage.forward
+    module.advantage.forward = lambda rollout: (estimate(rollout), seen.append(rollout.clone()))
     fit(module, 1)
     own, local = seen[0]["agents", "individual_advantage"], seen[0]["agents", "advantage"]
     if kind == "identity":
@@ -110,7 +103,7 @@ def test_fixed_ends_are_exact_in_the_running_algorithm(kind):
         dict(target="mc"),
         dict(value_norm=False),
         dict(min_variance=100.0),
-        dict(loss={"clip": 0.01}),
+        dict(clip=0.01),
         dict(max_grad_norm=0.01),
         dict(epochs=1),
         dict(minibatches=1),
@@ -149,8 +142,8 @@ def test_monte_carlo_targets_are_discounted_returns():
     """γ = 0.5, one episode of 10 steps per rollout, bootstrapped at the truncation: G_t = r_t + 0.5 G_{t+1}."""
     module = algorithm(target="mc", gamma=0.5)
     seen = []
-    estimate = module.estimate
-    module.estimate = lambda rollout: (estimate(rollout), seen.append(rollout.clone()))
+    estimate = module.advantage.forward
+    module.advantage.forward = lambda rollout: (estimate(rollout), seen.append(rollout.clone()))
     fit(module, 1)
     reward, target = seen[0]["next", "agents", "reward"], seen[0]["agents", "value_target"]
     expected = seen[0]["next", "agents", "state_value"][:, -1]

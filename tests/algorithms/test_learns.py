@@ -3,12 +3,12 @@
 import functools
 import logging
 
-import lightning as L
 import pytest
 import torch
 
+from helpers import bare_trainer
 from ilvf.algorithms import COMA, ILVFP, IPPO, MADDPG, MAPPO, QMIX
-from ilvf.credit import Bernoulli, Soft, Threshold
+from ilvf.credit import Bernoulli, LearnedInfluence, Soft, Threshold
 from ilvf.envs import Tabular
 from ilvf.modules import (
     ActionInfluenceCritic,
@@ -50,14 +50,14 @@ OFF |= dict(eval_every=1000, eval_episodes=50)
 
 
 def qmix(make, actor, sizes, kind="qmix"):
-    """The mixture's agents are greedy in values of their own: another kind of actor than the one that is offered."""
+    """QMIX acts greedily in its values, so it needs another kind of actor."""
     greedy = GreedyActor(N, actor.arguments["observation_dim"], sizes[2], hidden=H)
     mixer = Mixer(kind, *sizes[:2], embed=8)
-    return QMIX(make, greedy, mixer, epsilon_frames=3000, loss=dict(gamma=0.9), **OFF)
+    return QMIX(make, greedy, mixer, epsilon_frames=3000, gamma=0.9, **OFF)
 
 
 def maddpg(make, actor, sizes):
-    return MADDPG(make, actor, JointCritic(*sizes, hidden=H), loss=dict(gamma=0.9), **OFF)
+    return MADDPG(make, actor, JointCritic(*sizes, hidden=H), gamma=0.9, **OFF)
 
 
 def ilvf_p(make, actor, sizes, initial="random", part=None):
@@ -72,14 +72,8 @@ def no_inferring(make, actor, sizes):
 
 def prd(make, actor, sizes, part=None):
     critic = RelevanceCritic(*sizes, hidden=H)
-    return ILVFP(
-        make,
-        actor,
-        critic,
-        weigh=critic.relevance_module(),
-        discretise=part or Threshold(0.05),
-        **ON,
-    )
+    influence = LearnedInfluence(part or Threshold(0.05), writer=critic.relevance_module())
+    return ILVFP(make, actor, critic, influence=influence, **ON)
 
 
 ALGORITHMS = {
@@ -109,14 +103,7 @@ def learned(name, game, iterations, seed=0):
     env = make()
     actor = CategoricalActor(N, env.observation_dim, env.n_actions, hidden=H)
     module = ALGORITHMS[name](make, actor, (N, env.state_dim, env.n_actions))
-    L.Trainer(
-        max_epochs=iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(module)
+    bare_trainer(iterations).fit(module)
     return module.last_metrics["eval/reward/agent_step"]
 
 

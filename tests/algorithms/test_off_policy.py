@@ -1,4 +1,4 @@
-"""QMIX, VDN and MADDPG: their losses against arithmetic and TorchRL, their buffer across kills, their runs."""
+"""QMIX, VDN and MADDPG: their replay buffer across kills, their training, their runs."""
 
 import functools
 import re
@@ -10,10 +10,6 @@ import lightning as L
 import pytest
 import torch
 from tensordict import TensorDict
-from tensordict.nn import TensorDictModule
-from torchrl.envs.utils import ExplorationType, set_exploration_type
-from torchrl.modules import QValueModule, SafeSequential
-from torchrl.objectives import QMixerLoss, ValueEstimators
 
 import ilvf
 from helpers import ROOT
@@ -21,15 +17,8 @@ from ilvf.algorithms.maddpg import MADDPG
 from ilvf.algorithms.qmix import QMIX
 from ilvf.data.replay import Replay
 from ilvf.envs import Encircle
-from ilvf.losses.maddpg import MADDPGLoss, own_replaced, straight_through
-from ilvf.losses.qmix import QMIXLoss
-from ilvf.modules import CategoricalActor
-from ilvf.modules.actors.greedy import GreedyActor, RandomFirst, linear_schedule, random_action
-from ilvf.modules.critics.joint import JointCritic
-from ilvf.modules.mixer import Mixer
-from ilvf.modules.targets import ReturnNorm, follow, frozen_copy
+from ilvf.modules import CategoricalActor, GreedyActor, JointCritic, Mixer
 
-B, N, DO, D, A = 6, 3, 5, 4, 3
 CPU = torch.device("cpu")
 
 SMALL = (  # a run of seconds
@@ -55,305 +44,7 @@ def seeded():
     torch.manual_seed(0)
 
 
-def batch(b=B, terminated=False):
-    """b transitions of N agents."""
-
-    def moment():
-        return {"observation": torch.randn(b, N, DO), "state": torch.randn(b, N, D)}
-
-    later = {
-        "agents": {**moment(), "reward": torch.randn(b, N, 1)},
-        "terminated": torch.full((b, 1), terminated),
-    }
-    return TensorDict(
-        {"agents": {**moment(), "action": torch.randint(A, (b, N))}, "next": later}, b
-    )
-
-
-def scrambled(*modules):
-    """Other parameters, so that targets differ from what they follow."""
-    for module in modules:
-        for p in module.parameters():
-            p.data += 0.3 * torch.randn_like(p)
-
-
-def qmix_loss(kind="qmix", **options):
-    options = {"normalise": False, **options}
-    loss = QMIXLoss(GreedyActor(N, DO, A, hidden=8), Mixer(kind, N, D, embed=4), **options)
-    scrambled(loss.target_actor, loss.target_mixer)
-    return loss
-
-
-def maddpg_loss(**options):
-    actor = CategoricalActor(N, DO, A, hidden=8, gain=1.0)
-    loss = MADDPGLoss(actor, JointCritic(N, D, A, hidden=8), **{"normalise": False, **options})
-    scrambled(loss.target_actor, loss.target_critic)
-    return loss
-
-
-# ---------------------------------------------------------------------- QMIX and VDN
-class Values(torch.nn.Module):
-    """All action values of an actor, as a module."""
-
-    def __init__(self, actor):
-        super().__init__()
-        self.actor = actor
-
-    def forward(self, observation):
-        return self.actor.values(observation)
-
-
-@pytest.mark.parametrize("kind", ["qmix", "vdn"])
-def test_the_td_loss_is_torchrls(kind):
-    """Without double Q, on the same networks, targets and batch."""
-    loss, data, agents = qmix_loss(kind, double=False, gamma=0.9), batch(), "agents"
-    data["next", "terminated"][0] = True
-
-    def parts(actor, mixer):
-        values = TensorDictModule(
-            Values(actor), in_keys=[(agents, "observation")], out_keys=[(agents, "action_value")]
-        )
-        keys = [(agents, "action"), (agents, "action_value"), (agents, "chosen_action_value")]
-        choice = QValueModule(
-            action_value_key=keys[1], out_keys=keys, spec=None, action_space="categorical"
-        )
-        state = [(agents, "state")] if kind == "qmix" else []
-        mixed = TensorDictModule(mixer, in_keys=[keys[2], *state], out_keys=["chosen_action_value"])
-        return SafeSequential(values, choice), mixed
-
-    theirs = QMixerLoss(
-        *parts(loss.actor, loss.mixer), delay_value=True, action_space="categorical"
-    )
-    names = dict(action_value="action_value", local_value="chosen_action_value", action="action")
-    theirs.set_keys(
-        **{k: (agents, v) for k, v in names.items()}, global_value="chosen_action_value"
-    )
-    theirs.make_value_estimator(ValueEstimators.TD0, gamma=0.9)
-    targets = parts(loss.target_actor, loss.target_mixer)
-    for name, module in zip(("local_value_network", "mixer_network"), targets, strict=True):
-        getattr(theirs, f"target_{name}_params").data.update_(TensorDict.from_module(module).data)
-    team = data.clone()
-    team["next", "reward"] = data["next", "agents", "reward"].sum(-2)
-    team["next", "done"] = team["next", "terminated"]
-    assert torch.allclose(loss(data)["loss_td"], theirs(team)["loss"], rtol=0, atol=1e-6)
-    assert not torch.allclose(
-        qmix_loss(kind, gamma=0.9)(data)["loss_td"], theirs(team)["loss"], atol=1e-3
-    )
-
-
-def test_qmix_is_monotone_and_vdn_the_sum():
-    state, value = torch.randn(200, N, D), torch.randn(200, N, 1, requires_grad=True)
-    mixer = Mixer("qmix", N, D)
-    scrambled(mixer)
-    (slope,) = torch.autograd.grad(mixer(value, state).sum(), value)
-    assert (slope >= 0).all()
-    assert slope.std() > 0.01  # and it depends on the state
-    assert torch.allclose(Mixer("vdn", N, D)(value), value.sum(-2))
-    other = mixer(value, state.flip(0))
-    assert not torch.allclose(mixer(value, state), other)
-
-
-def by_hand(loss, future):
-    """Q̄_tot (or Q̄_i) is `future` everywhere: zero weights, and a bias."""
-    for module in (loss.target_mixer if isinstance(loss, QMIXLoss) else loss.target_critic,):
-        for p in module.parameters():
-            p.data.zero_()
-    if isinstance(loss, QMIXLoss):
-        loss.target_mixer.net.V[-1].bias.data.fill_(future)
-    else:
-        loss.target_critic.net.head.bias.data.fill_(future)
-
-
-def test_targets_bootstrap_on_truncation_and_not_on_termination():
-    """Σ r + γ · future = (1 + 2 + 3) + 0.9 · 10 = 15, or 6;  each agent's r_i + 9, or r_i."""
-    reward = torch.tensor([[1.0], [2.0], [3.0]])
-    for loss, own in (qmix_loss(gamma=0.9), False), (maddpg_loss(gamma=0.9), True):
-        by_hand(loss, 10.0)
-        for terminated in (False, True):
-            data = batch(2, terminated)
-            data["next", "agents", "reward"] = reward.expand(2, N, 1).clone()
-            data["next", "truncated"] = data["next", "done"] = torch.ones(2, 1, dtype=torch.bool)
-            expected = reward if own else torch.tensor(6.0)
-            expected = (expected if terminated else expected + 9.0).expand(
-                2, *([N, 1] if own else [1])
-            )
-            assert torch.allclose(loss.target(data), expected)
-
-
-def test_the_norm_frees_the_loss_from_the_scale_of_the_rewards():
-    """Rewards 1000 times as large, and lifted by 7, give the same loss; y itself is in reward units."""
-    data = batch(64)
-    for kind in (qmix_loss, maddpg_loss):
-        found = []
-        for scale, offset in ((1.0, 0.0), (1000.0, 7.0)):
-            torch.manual_seed(3)
-            loss, lifted = kind(gamma=0.9, normalise=True), data.clone()
-            lifted["next", "agents", "reward"] = scale * data["next", "agents", "reward"] + offset
-            terms = loss(lifted)
-            found.append(terms["loss_td" if kind is qmix_loss else "loss_critic"])
-        assert torch.allclose(*found, rtol=1e-3)
-        assert terms["target"].abs() > 50
-
-
-def test_a_value_of_zero_is_the_mean_reward_for_ever():
-    """γ = 0.75, rewards 3 ± 2: Q(0) = 4 · 3 = 12, Q(1) = 12 + 2 · 2 = 16."""
-    norm = ReturnNorm((1,), 0.75)
-    norm.update(torch.tensor([[1.0], [5.0]]))
-    assert torch.allclose(norm.denormalise(torch.tensor([0.0, 1.0])), torch.tensor([12.0, 16.0]))
-    assert torch.allclose(
-        norm.normalise(torch.tensor([12.0, 16.0])), torch.tensor([0.0, 1.0]), atol=1e-6
-    )
-
-
-def test_double_q_chooses_by_what_is_learned():
-    """One transition; Q̄ = (5, 1, 2) for every agent, the learned Q = (0, 0, 1): 3 · 2 with double, 3 · 5 without."""
-    for double, expected in ((True, 6.0), (False, 15.0)):
-        loss = qmix_loss("vdn", double=double, gamma=1.0)
-        for actor, bias in ((loss.target_actor, [5.0, 1.0, 2.0]), (loss.actor, [0.0, 0.0, 1.0])):
-            actor.net.head.weight.data.zero_()
-            actor.net.head.bias.data[:] = torch.tensor(bias)
-        data = batch(1)
-        data["next", "agents", "reward"].zero_()
-        assert loss.target(data).item() == pytest.approx(expected)
-
-
-def test_impossible_actions_are_never_chosen():
-    actor = GreedyActor(N, DO, A, hidden=8, masked=True)
-    mask = torch.zeros(500, N, A, dtype=torch.bool)
-    mask[..., 1] = True
-    mask[:, 0, 2] = True
-    td = TensorDict({"agents": {"observation": torch.randn(500, N, DO), "action_mask": mask}}, 500)
-    for epsilon in (0.0, 1.0):
-        actor.epsilon.fill_(epsilon)
-        assert mask.gather(-1, actor(td)["agents", "action"].unsqueeze(-1)).all()
-    assert set(random_action(mask.float(), mask)[:, 0].tolist()) == {1, 2}
-    loss = QMIXLoss(actor, Mixer("vdn", N, D), gamma=1.0, normalise=False)
-    loss.target_actor.net.head.weight.data.zero_()
-    loss.target_actor.net.head.bias.data[:] = torch.tensor([9.0, 1.0, 1.0])
-    data = batch(2)
-    data["next", "agents", "reward"].zero_()
-    data["next", "agents", "action_mask"] = mask[:2]
-    assert torch.allclose(loss.target(data), torch.tensor(3.0))
-    data["next", "agents", "action_mask"] = torch.zeros_like(
-        mask[:2]
-    )  # nothing is possible after the end
-    assert torch.isfinite(loss(data)["loss_td"])
-
-
-def test_epsilon_falls_in_a_straight_line():
-    values = [linear_schedule(f, 1.0, 0.1, 100) for f in (0, 50, 100, 1000)]
-    assert values == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert linear_schedule(0, 1.0, 0.1, 0) == 0.1
-    actor = GreedyActor(N, DO, A, hidden=8)
-    td = TensorDict({"agents": {"observation": torch.randn(1, N, DO).expand(3000, N, DO)}}, 3000)
-    best = actor.values(td["agents", "observation"]).argmax(-1)
-    for epsilon in (0.0, 0.3, 1.0):
-        actor.epsilon.fill_(epsilon)
-        same = (actor(td)["agents", "action"] == best).float().mean().item()
-        assert same == pytest.approx(1 - epsilon * (A - 1) / A, abs=0.02)
-        with set_exploration_type(ExplorationType.DETERMINISTIC):
-            assert torch.equal(actor(td)["agents", "action"], best)
-
-
-def test_random_first():
-    actor = CategoricalActor(N, DO, A, hidden=8, gain=100.0)
-    explorer, td = (
-        RandomFirst(actor),
-        TensorDict({"agents": {"observation": torch.ones(3000, N, DO)}}, 3000),
-    )
-    td["agents", "observation"] *= torch.arange(DO)
-    explorer.random = True
-    shares = torch.nn.functional.one_hot(explorer(td)["agents", "action"], A).float().mean(0)
-    assert torch.allclose(shares, torch.full((N, A), 1 / A), atol=0.04)
-    explorer.random = False
-    assert "action_log_prob" in explorer(td)["agents"]  # the actor itself
-
-
-@pytest.mark.parametrize("kind", ["qmix", "vdn"])
-def test_a_better_action_becomes_more_valuable(kind):
-    """A bandit: the team is paid the number of agents that take action 2. It must become everybody's greedy action."""
-    loss = QMIXLoss(GreedyActor(N, DO, A, hidden=16), Mixer(kind, N, D), gamma=0.0)
-    optimiser = torch.optim.Adam([*loss.actor.parameters(), *loss.mixer.parameters()], lr=1e-2)
-    for _ in range(150):
-        data = batch(64)
-        data["next", "agents", "reward"] = (data["agents", "action"] == 2).float().unsqueeze(-1)
-        optimiser.zero_grad()
-        loss(data)["loss_td"].backward()
-        optimiser.step()
-    greedy = loss.actor.values(torch.randn(50, N, DO)).argmax(-1)
-    assert (greedy == 2).float().mean() > 0.95
-
-
-# ---------------------------------------------------------------------- MADDPG
-def test_the_actor_follows_the_critic():
-    """Q_i = 1 where i takes action 2, whatever the others do: after a step everybody takes it more often."""
-    loss = maddpg_loss(entropy=0.0)
-    critic = lambda state, action: (
-        action.unflatten(-1, (N, A)).diagonal(dim1=0, dim2=2)[:, 2].unsqueeze(-1)
-    )
-    loss.gain = lambda state, action, sample: critic(state, own_replaced(action, sample)).squeeze(
-        -1
-    )
-    data = batch(256)
-    before = loss.actor.log_probs(data["agents", "observation"]).exp()[..., 2].mean(0)
-    optimiser = torch.optim.SGD(loss.actor.parameters(), lr=0.1)
-    loss(data)["loss_actor"].backward()
-    optimiser.step()
-    after = loss.actor.log_probs(data["agents", "observation"]).exp()[..., 2].mean(0)
-    assert (after > before + 1e-3).all()
-
-
-def test_neither_loss_trains_the_others_network():
-    loss, data = maddpg_loss(), batch()
-    loss(data)["loss_actor"].backward()
-    assert all(p.grad is None or not p.grad.any() for p in loss.critic.parameters())
-    assert all(p.grad.abs().sum() > 0 for p in loss.actor.parameters())
-    loss.zero_grad()
-    loss(data)["loss_critic"].backward()
-    assert all(p.grad is None or not p.grad.any() for p in loss.actor.parameters())
-    assert all(p.grad.abs().sum() > 0 for p in loss.critic.parameters())
-    assert all(p.grad is None for pair in loss.target_pairs for p in pair[0].parameters())
-
-
-def test_only_ones_own_action_is_replaced():
-    """Agent 1's critic reads the samples of agent 1 and the recorded actions of 0 and 2."""
-    action, sample = torch.zeros(B, N, A), torch.ones(B, N, A)
-    joint = own_replaced(action, sample).unflatten(-1, (N, A))  # [N, B, N, A]
-    assert torch.equal(joint[:, 0, :, 0], torch.eye(N))
-    critic = JointCritic(N, D, A, hidden=8)
-    state, real, other = torch.randn(B, N, D), torch.randn(B, N, A), torch.randn(B, N, A)
-    found = critic(state, own_replaced(real, other))
-    for i in range(N):
-        mixed = real.clone()
-        mixed[:, i] = other[:, i]
-        assert torch.allclose(found[:, i], critic(state, mixed.flatten(1))[:, i], atol=1e-6)
-
-
-def test_straight_through_samples_are_one_hot_and_differentiable():
-    logp = torch.tensor([0.6, 0.3, 0.1]).log().expand(20_000, 3).clone().requires_grad_()
-    sample = straight_through(logp, 1.0)
-    assert torch.allclose(sample.detach().max(-1).values, torch.ones(20_000))
-    assert torch.allclose(sample.detach().mean(0), torch.tensor([0.6, 0.3, 0.1]), atol=0.02)
-    sample[:, 0].sum().backward()
-    assert (logp.grad[:, 0] > 0).all()
-    assert (logp.grad[:, 1:] < 0).all()
-
-
-# ---------------------------------------------------------------------- targets and buffer
-def test_targets_follow():
-    """From 0 towards 1 with τ = 0.25: 0.25, then 0.4375; τ = 1 copies."""
-    source = torch.nn.Linear(2, 2)
-    target = frozen_copy(source)
-    for p in source.parameters():
-        p.data.fill_(1.0)
-    for p in target.parameters():
-        p.data.fill_(0.0)
-    for expected, tau in ((0.25, 0.25), (0.4375, 0.25), (1.0, 1.0)):
-        follow(target, source, tau)
-        assert all(torch.allclose(p, torch.tensor(expected)) for p in target.parameters())
-    assert not any(p.requires_grad for p in target.parameters())
-
-
+# ---------------------------------------------------------------------- replay buffer
 def filled(folder, rollouts, pieces=3, rows=4):
     replay = Replay(pieces, rows, CPU, folder)
     for k in range(rollouts):
@@ -513,8 +204,6 @@ def test_bad_arguments(option, words, refused):
 def test_more_bad_arguments(refused):
     with refused("temperature=0", "positive"):
         algorithm("maddpg", loss={"temperature": 0.0})
-    with refused("mixer='sum'", "vdn"):
-        Mixer("sum", N, D)
     with refused("actor_lr=-1"):
         algorithm("maddpg", actor_lr=-1.0)
 

@@ -93,7 +93,7 @@ def test_a_value_norm_of_the_living():
 
 def test_maddpgs_target_of_the_dead_is_their_last_reward():
     actor = CategoricalActor(N, D, A, hidden=8)
-    loss = MADDPGLoss(actor, JointCritic(N, D, A, hidden=8), gamma=0.9, normalise=False)
+    loss = MADDPGLoss(actor, JointCritic(N, D, A, hidden=8), gamma=0.9, normalize_values=False)
     rows, state = 4, torch.randn(4, N, D)
     for p in loss.target_critic.parameters():
         p.data.fill_(0.0)

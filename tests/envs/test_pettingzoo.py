@@ -25,8 +25,8 @@ from helpers import ROOT, TINY
 from ilvf import UsageError, check_env
 from ilvf.analysis import visited_states
 from ilvf.checkpoints.state import load_env, save_run_state
-from ilvf.envs import SCENARIOS, Encircle, PettingZoo, Tabular, as_pettingzoo, make_env
-from ilvf.envs.pettingzoo.copies import APART
+from ilvf.envs import Encircle, PettingZoo, Tabular, as_pettingzoo, make_env
+from ilvf.envs.pettingzoo.copies import SEED_STRIDE
 from ilvf.experiment.command_line import command_line
 
 
@@ -561,7 +561,7 @@ class TestAsPettingZoo:
         assert back.horizon == make_env(name).horizon
         there = play(back, min(back.horizon + 10, 130), None)
         for k in range(2):
-            env = make_env(name, num_envs=1, seed=1 + APART * k)
+            env = make_env(name, num_envs=1, seed=1 + SEED_STRIDE * k)
             td = env.reset()
             for t in range(there.shape[1]):
                 row = there[k, t]

@@ -7,9 +7,8 @@ from torchrl.envs import EnvBase
 
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.off_policy import OffPolicy
-from ilvf.algorithms.options import MADDPGConfig, OffPolicyOptions
+from ilvf.algorithms.options import MADDPGConfig, MADDPGTrainingOptions
 from ilvf.algorithms.parts import categorical_actor, network_options
-from ilvf.errors import require
 from ilvf.losses import MADDPGLoss
 from ilvf.losses.options import MADDPGOptions
 from ilvf.modules import CategoricalActor, JointCritic
@@ -22,11 +21,11 @@ class MADDPG(OffPolicy):
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
         actor, critic: networks.
-        actor_lr: learning rate of the actors; None is `lr`, that of the critics.
-        loss: keyword arguments of `MADDPGLoss`.
         seed: of the environments and of all other random numbers.
-        **options: fields of `OffPolicyOptions`.
+        **options: fields of `MADDPGTrainingOptions`.
     """
+
+    options: MADDPGTrainingOptions
 
     def __init__(
         self,
@@ -34,20 +33,17 @@ class MADDPG(OffPolicy):
         actor: CategoricalActor,
         critic: JointCritic,
         *,
-        actor_lr: float | None = None,
-        loss: dict[str, Any] | None = None,
         seed: int = 0,
         **options: Any,
     ):
-        require(actor_lr is None or actor_lr > 0, f"actor_lr={actor_lr} must be positive")
-        given = configure(OffPolicyOptions, options, "MADDPG")
-        super().__init__(make_env, MADDPGLoss(actor, critic, **(loss or {})), given, seed=seed)
-        self.actor_lr = actor_lr
+        given = configure(MADDPGTrainingOptions, options, "MADDPG")
+        loss = MADDPGLoss(actor, critic, **select(given, MADDPGOptions))
+        super().__init__(make_env, loss, given, seed=seed)
 
     def parameter_groups(self) -> dict[str, tuple[nn.Module, float]]:
         lr = self.options.lr
         return {
-            "actor": (self.loss.actor, self.actor_lr or lr),
+            "actor": (self.loss.actor, self.options.actor_lr or lr),
             "critic": (self.loss.critic, lr),
         }
 
@@ -62,12 +58,4 @@ def build(config: MADDPGConfig, make_env: EnvFactory, env: EnvBase, seed: int) -
         gain=config.gain,
         **network_options(config),
     )
-    return MADDPG(
-        make_env,
-        actor,
-        critic,
-        actor_lr=config.actor_lr,
-        loss=select(config, MADDPGOptions),
-        seed=seed,
-        **select(config, OffPolicyOptions),
-    )
+    return MADDPG(make_env, actor, critic, seed=seed, **select(config, MADDPGTrainingOptions))

@@ -40,8 +40,8 @@ def config_of(name: str) -> "type[AlgorithmConfig]":
     known = sorted(ALGORITHMS)
     require(
         name in ALGORITHMS,
-        f"the algorithm {name!r} is not known{nearest(name, known)}; "
-        f"choose one of {', '.join(known)}",
+        f"the algorithm {name!r} is not known; "
+        f"choose one of {', '.join(known)}{nearest(name, known)}",
     )
     return ALGORITHMS[name]
 
@@ -275,9 +275,14 @@ class ExplorationOptions(Options):
     epsilon_frames: int = option(50_000, "frames in which ε falls from start to end", least=0)
 
 
+@dataclass
+class QMIXTrainingOptions(ExplorationOptions, QMIXOptions, OffPolicyOptions):
+    """What the LightningModule of QMIX reads."""
+
+
 @algorithm("qmix")
 @dataclass
-class QMIXConfig(ExplorationOptions, QMIXOptions, OffPolicyConfig):
+class QMIXConfig(QMIXTrainingOptions, OffPolicyConfig):
     """QMIX and VDN: values of every agent, mixed to the team's value."""
 
     title = "QMIX"
@@ -287,12 +292,18 @@ class QMIXConfig(ExplorationOptions, QMIXOptions, OffPolicyConfig):
     embed: int = option(32, "units of the mixing network of qmix", least=1)
 
 
-@algorithm("maddpg")
 @dataclass
-class MADDPGConfig(MADDPGOptions, OffPolicyConfig):
-    """MADDPG for discrete actions: every agent ascends its own critic of the joint action."""
+class MADDPGTrainingOptions(MADDPGOptions, OffPolicyOptions):
+    """What the LightningModule of MADDPG reads."""
 
-    title = "MADDPG"
     actor_lr: float | None = option(
         None, "learning rate of the actors, null for the same as lr", above=0
     )
+
+
+@algorithm("maddpg")
+@dataclass
+class MADDPGConfig(MADDPGTrainingOptions, OffPolicyConfig):
+    """MADDPG for discrete actions: every agent ascends its own critic of the joint action."""
+
+    title = "MADDPG"

@@ -8,7 +8,7 @@ from torchrl.envs import EnvBase
 
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.off_policy import OffPolicy
-from ilvf.algorithms.options import ExplorationOptions, OffPolicyOptions, QMIXConfig
+from ilvf.algorithms.options import QMIXConfig, QMIXTrainingOptions
 from ilvf.algorithms.parts import actor_options
 from ilvf.losses import QMIXLoss
 from ilvf.losses.options import QMIXOptions
@@ -23,11 +23,11 @@ class QMIX(OffPolicy):
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
         actor, mixer: networks.
-        explore: how ε falls; None is the default of `ExplorationOptions`.
-        loss: keyword arguments of `QMIXLoss`.
         seed: of the environments and of all other random numbers.
-        **options: fields of `OffPolicyOptions`.
+        **options: fields of `QMIXTrainingOptions`.
     """
+
+    options: QMIXTrainingOptions
 
     def __init__(
         self,
@@ -35,19 +35,16 @@ class QMIX(OffPolicy):
         actor: GreedyActor,
         mixer: Mixer,
         *,
-        explore: ExplorationOptions | None = None,
-        loss: dict[str, Any] | None = None,
         seed: int = 0,
         **options: Any,
     ):
-        given = configure(OffPolicyOptions, options, "QMIX")
-        objective = QMIXLoss(actor, mixer, **(loss or {}))
-        super().__init__(make_env, objective, given, seed=seed, before_rollout=self._set_epsilon)
-        self.explore = explore or ExplorationOptions()
+        given = configure(QMIXTrainingOptions, options, "QMIX")
+        loss = QMIXLoss(actor, mixer, **select(given, QMIXOptions))
+        super().__init__(make_env, loss, given, seed=seed, before_rollout=self._set_epsilon)
 
     def _set_epsilon(self, frames: int) -> None:
-        e = self.explore
-        epsilon = linear_schedule(frames, e.epsilon_start, e.epsilon_end, e.epsilon_frames)
+        o = self.options
+        epsilon = linear_schedule(frames, o.epsilon_start, o.epsilon_end, o.epsilon_frames)
         self.loss.actor.epsilon.fill_(epsilon)
 
     def parameter_groups(self) -> dict[str, tuple[nn.Module, float]]:
@@ -70,12 +67,4 @@ def build(config: QMIXConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
         embed=config.embed,
         input_norm=config.input_norm,
     )
-    return QMIX(
-        make_env,
-        actor,
-        mixer,
-        explore=ExplorationOptions(**select(config, ExplorationOptions)),
-        loss=select(config, QMIXOptions),
-        seed=seed,
-        **select(config, OffPolicyOptions),
-    )
+    return QMIX(make_env, actor, mixer, seed=seed, **select(config, QMIXTrainingOptions))

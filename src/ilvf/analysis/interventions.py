@@ -15,6 +15,8 @@ from ilvf.analysis.paired_rollouts import PairedRollouts
 from ilvf.analysis.stepping import State, episode_steps, require_states
 from ilvf.errors import require
 
+DISCOUNT = 0.99  # of the returns that are compared, unless another one is given
+
 
 @dataclass(frozen=True)
 class Interventions:
@@ -50,7 +52,7 @@ def intervene(
     actions: int = 4,
     repeats: int = 8,
     steps: int | None = None,
-    gamma: float = 0.99,
+    gamma: float = DISCOUNT,
     tolerance: float = 1e-5,
     seed: int = 0,
     progress: bool = True,
@@ -74,7 +76,7 @@ def intervene(
         repeats: R, at least 2.
         steps: length of a return; None is the environment's `horizon`. Rewards after `terminated`
             do not count.
-        gamma: discount.
+        gamma: discount of the returns.
         tolerance: smaller differences count as rounding errors and are set to 0.
         seed: of all noise.
         progress: show a progress bar.

@@ -24,7 +24,7 @@ def denormalised(
     module: TensorDictModuleBase, norm: ValueNorm | None, group: tuple[str, ...] = ("agents",)
 ) -> TensorDictModuleBase:
     """`module`, which writes `normalised_value`, followed by `state_value` in reward units."""
-    scale = norm.denormalise if norm is not None else torch.clone
+    scale = norm.denormalize if norm is not None else torch.clone
     keys = [(*group, "normalised_value")]
     return TensorDictSequential(
         module, TensorDictModule(scale, in_keys=keys, out_keys=[(*group, "state_value")])
@@ -198,4 +198,4 @@ class CounterfactualAdvantage:
         return torch.where(lives, value, (value * lives).sum(-1, keepdim=True) / count)
 
     def _denormalise(self, value: Tensor) -> Tensor:
-        return value if self.norm is None else self.norm.denormalise(value)
+        return value if self.norm is None else self.norm.denormalize(value)

@@ -175,13 +175,13 @@ class BatchedEnv(Scenario):
             **self.statistics(self.world),
         }
         episode = {name: x.unsqueeze(-1) for name, x in episode.items()}
-        b, device = self.batch_size, self.device
+        b = self.batch_size
         parts = {
-            "agents": TensorDict(agents, [*b, self.n_agents], device=device),
-            "episode": TensorDict(episode, b, device=device),
+            "agents": TensorDict(agents, [*b, self.n_agents], device=self.device),
+            "episode": TensorDict(episode, b, device=self.device),
             **self.landscape(self.world),
         }
-        return TensorDict(parts, b, device=device)
+        return TensorDict(parts, b, device=self.device)
 
     # ------------------------------------------------------------------ saved states
     def get_state(self) -> dict[str, Tensor]:

@@ -53,7 +53,7 @@ def declaration_of(name: str) -> Declaration:
     known = list(ENVIRONMENTS)
     require(
         name in ENVIRONMENTS,
-        f"env={name!r} is not known{nearest(name, known)}; choose one of {', '.join(known)}",
+        f"env={name!r} is not known; choose one of {', '.join(known)}{nearest(name, known)}",
     )
     return ENVIRONMENTS[name]
 

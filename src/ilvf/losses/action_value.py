@@ -8,8 +8,8 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive, need, per_agent
 from ilvf.errors import require
-from ilvf.losses.functional import huber, team_mean
 from ilvf.losses.options import PPOOptions
+from ilvf.losses.ppo import huber, team_mean
 from ilvf.modules import InfluenceCritic
 
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ilvf.credit.signals import alive
-from ilvf.losses.functional import team_mean
 from ilvf.losses.options import MADDPGOptions
+from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
-from ilvf.modules.actors.categorical import CategoricalActor
+from ilvf.modules.actors.categorical import CategoricalActor, sample_action
+from ilvf.modules.attention import gumbel_like
 from ilvf.modules.critics.joint import JointCritic
-from ilvf.modules.gumbel import gumbel_argmax, straight_through
 from ilvf.modules.targets import frozen_copy
 from ilvf.options import configure
 
@@ -128,13 +128,32 @@ class MADDPGLoss(TDLoss):
         keys = self.tensor_keys
         later = tensordict.get("next")
         log_probs = self.target_actor.log_probs(*(later.get(key) for key in self.actor.in_keys))
-        action = F.one_hot(gumbel_argmax(log_probs), log_probs.shape[-1])
+        action = F.one_hot(sample_action(log_probs), log_probs.shape[-1])
         future = self.to_return(self.target_critic(later.get(keys.state), action.flatten(1)))
         living = alive(later, keys.mask, log_probs.shape[-2])
         if living is not None:
             future = future.masked_fill(~living, 0)
         terminated = later.get(keys.terminated).unsqueeze(-1)
         return self.bootstrapped(later.get(keys.reward), terminated, future)
+
+
+def straight_through(log_probs: Tensor, temperature: float) -> Tensor:
+    """One-hot samples of softmax(log_probs) with the gradient of their Gumbel-softmax relaxation.
+
+        z = log_probs + g,    g ~ Gumbel,    p = softmax(z / temperature)
+        sample = one_hot(argmax z) + p − [p],    [·] detached
+
+    Args:
+        log_probs: `[*B, A]`.
+        temperature: of the relaxation; a lower one makes the gradient less biased and noisier.
+
+    Returns:
+        `[*B, A]` (Jang et al., 2017).
+    """
+    z = log_probs + gumbel_like(log_probs)
+    soft = (z / temperature).softmax(-1)
+    hard = F.one_hot(z.argmax(-1), z.shape[-1]).to(soft.dtype)
+    return hard + (soft - soft.detach())
 
 
 def own_replaced(action: Tensor, sample: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
+from torch.nn.functional import huber_loss
 from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive, need
 from ilvf.errors import require
-from ilvf.losses.functional import clipped_surrogate, clipped_value_loss, huber, team_mean
 from ilvf.losses.options import SparsePPOOptions
 from ilvf.modules import ActionInfluenceCritic, CategoricalActor, InfluenceCritic, ValueNorm
 from ilvf.options import configure
@@ -151,8 +151,7 @@ class PPOLoss(LossModule):
         errors = {"loss_value": self._value_error(td, value, target)}
         if action_value is not None:
             errors["loss_action_value"] = huber(action_value - target, self.huber_delta)
-        per_agent = living is not None and value.shape[-2] == living.shape[-2]
-        if living is not None and per_agent:  # one value for the whole team is not masked
+        if living is not None and value.shape[-2] == living.shape[-2]:  # not for a team's value
             errors = {k: v.masked_fill(~living, 0) for k, v in errors.items()}
         return {k: self.value * team_mean(v.squeeze(-1)) for k, v in errors.items()}
 
@@ -183,3 +182,48 @@ class PPOLoss(LossModule):
 
 ILVFLoss = PPOLoss
 """Former name of `PPOLoss`, when ILVF-P was its only algorithm."""
+
+
+# ---------------------------------------------------------------------- formulas
+def clipped_surrogate(
+    log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float
+) -> tuple[Tensor, Tensor]:
+    """PPO's objective, elementwise (Schulman et al., 2017).
+
+        min(ρ Â, clip(ρ, 1 ± ε) Â),    ρ = exp(log_prob − old_log_prob)
+
+    Args:
+        log_prob, old_log_prob: of the action, under the learned policy and at collection.
+        advantage: Â.
+        clip: ε.
+
+    Returns:
+        The objective, and the ratio ρ.
+    """
+    ratio = (log_prob - old_log_prob).exp()
+    clipped_ratio = ratio.clamp(1 - clip, 1 + clip)
+    return torch.minimum(ratio * advantage, clipped_ratio * advantage), ratio
+
+
+def huber(error: Tensor, delta: float) -> Tensor:
+    """Huber loss, elementwise:  ½ e² for |e| ≤ δ,  δ (|e| − ½ δ) beyond.  Table 1: δ = 10."""
+    return huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta)
+
+
+def clipped_value_loss(
+    value: Tensor, old_value: Tensor, target: Tensor, *, clip: float, delta: float
+) -> Tensor:
+    """The larger of the Huber losses of V and of the clipped V, elementwise.
+
+    The clipped V stays within ±clip of the value at collection, `old_value`.
+    """
+    clipped = old_value + (value - old_value).clamp(-clip, clip)
+    return torch.maximum(huber(value - target, delta), huber(clipped - target, delta))
+
+
+def team_mean(x: Tensor) -> Tensor:
+    """Mean over the batch and SUM over agents of `[*B, N]`.
+
+    With the sum, an agent's gradient does not depend on the size of the team.
+    """
+    return x.sum(-1).mean()

@@ -5,8 +5,8 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 
-from ilvf.losses.functional import huber
 from ilvf.losses.options import TDOptions
+from ilvf.losses.ppo import huber
 from ilvf.modules.value_norm import ReturnNorm
 
 
@@ -67,7 +67,9 @@ class TDLoss(LossModule):
             value: a network's output.
             target: y in reward units.
         """
-        error = value - (target if self.norm is None else self.norm.normalize(target))
+        if self.norm is not None:
+            target = self.norm.normalize(target)
+        error = value - target
         if self.huber_delta is None:
             return error, error.square()
         return error, huber(error, self.huber_delta)

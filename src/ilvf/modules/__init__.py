@@ -16,8 +16,7 @@ _PUBLIC = {
     "critics.relevance": ["RelevanceCritic"],
     "critics.counterfactual": ["CounterfactualCritic"],
     "critics.joint": ["JointCritic"],
-    "attention": ["GumbelAttention"],
-    "gumbel": ["gumbel_sigmoid"],
+    "attention": ["GumbelAttention", "gumbel_sigmoid"],
     "agent_nets": ["AgentLinear", "AgentMLP"],
     "mixer": ["Mixer"],
     "value_norm": ["ValueNorm"],
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from ilvf.modules.actors.greedy import GreedyActor
     from ilvf.modules.actors.random import RandomActor
     from ilvf.modules.agent_nets import AgentLinear, AgentMLP
-    from ilvf.modules.attention import GumbelAttention
+    from ilvf.modules.attention import GumbelAttention, gumbel_sigmoid
     from ilvf.modules.critics.action_influence import ActionInfluenceCritic
     from ilvf.modules.critics.central import CentralCritic
     from ilvf.modules.critics.counterfactual import CounterfactualCritic
@@ -41,6 +40,5 @@ if TYPE_CHECKING:
     from ilvf.modules.critics.local import LocalCritic
     from ilvf.modules.critics.relevance import RelevanceCritic
     from ilvf.modules.critics.state import StateCritic
-    from ilvf.modules.gumbel import gumbel_sigmoid
     from ilvf.modules.mixer import Mixer
     from ilvf.modules.value_norm import ValueNorm

@@ -156,3 +156,48 @@ def input_normalizer(input_norm: str) -> Callable[[Tensor], Tensor]:
     """
     require_choice("input_norm", input_norm, ("layer", "none"))
     return layer_norm if input_norm == "layer" else nn.Identity()
+
+
+# ---------------------------------------------------------------------- between [*B, N, ·] and rows
+def state_rows(state: Tensor, n_agents: int, state_dim: int) -> Tensor:
+    """state `[*B, N, D]` → `[B, N, D]`.
+
+    Raises:
+        UsageError: N or D is not what the critic was built for.
+    """
+    found = tuple(state.shape)
+    require(
+        found[-2:] == (n_agents, state_dim),
+        f"the critic was built for {n_agents} agents with states of {state_dim} numbers, "
+        f"found {found}; need [..., {n_agents}, {state_dim}]",
+    )
+    return state.flatten(0, -3)
+
+
+def agents_last(y: Tensor, state: Tensor) -> Tensor:
+    """`[N, B, F]` → `[*B, N, F]`, with the batch axes of `state` `[*B, N, D]`."""
+    return y.transpose(0, 1).reshape(*state.shape[:-1], y.shape[-1])
+
+
+def joint_action(action: Tensor, state: Tensor, n_actions: int) -> Tensor:
+    """The joint action as one vector per row, `[B, N·A]` float.
+
+    Args:
+        action: indices `[*B, N]`, which become one-hot, or A numbers per agent `[*B, N, A]`
+            (one-hot or continuous).
+        state: `[*B, N, D]`.
+        n_actions: A.
+
+    Raises:
+        UsageError: another shape, or indices that are not integers.
+    """
+    agents = tuple(state.shape[:-1])
+    found = tuple(action.shape)
+    if found == (*agents, n_actions):
+        return action.flatten(0, -3).flatten(1).to(state.dtype)
+    require(
+        found == agents and not action.is_floating_point(),
+        f"the action has shape {found} and dtype {action.dtype}; the critic needs indices "
+        f"{agents}, or {(*agents, n_actions)} where an agent's action has {n_actions} numbers",
+    )
+    return F.one_hot(action.flatten(0, -2), n_actions).flatten(1).to(state.dtype)

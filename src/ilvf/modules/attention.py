@@ -1,4 +1,4 @@
-"""`GumbelAttention`: how much each agent's state counts in each agent's value (eq. 8)."""
+"""Gumbel attention: how much each agent's state counts in each agent's value (eq. 8)."""
 
 from typing import Any
 
@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
-from ilvf.modules.gumbel import gumbel_like as gumbel_like
-from ilvf.modules.gumbel import gumbel_sigmoid
 from ilvf.modules.options import AttentionOptions, MLPOptions
 from ilvf.options import configure, select
 
@@ -71,3 +69,14 @@ class GumbelAttention(nn.Module):
     def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """w^g of the logits h, with fresh noise at each call."""
         return gumbel_sigmoid(logits, self.tau, generator)
+
+
+def gumbel_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
+    """Noisy attention weights  w^g = sigmoid((h + g) / τ),  with fresh noise g (eq. 8)."""
+    return torch.sigmoid((logits + gumbel_like(logits, generator)) / tau)
+
+
+def gumbel_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Gumbel noise of the shape of x:  g = −log(−log u),  u ~ U(0, 1)."""
+    u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    return u.log_().neg_().log_().neg_()

@@ -90,8 +90,6 @@ class ValueNorm(nn.Module):
         mean, std = self.moments()
         return x * std + mean
 
-    normalise = normalize  # former spelling
-    denormalise = denormalize  # former spelling
 
 
 class ReturnNorm(nn.Module):

@@ -69,6 +69,8 @@ reach, without a collision and so under every collision rule:
 | `linear`: the action nearest to a linear feedback | 1.288 | 1.078 |
 | `constant`: always (0.5, 0.5) | 3.383 | 1.619 |
 
+(`ilvf evaluate policy=linear env=cacc env.ratio=evaluation algorithm.eval_episodes=6`)
+
 **Graphs**: s_{i−1}, s_i and the actions of these two vehicles enter the next state of i, until a
 collision. The rewards depend on all vehicles, because of collisions. An action of vehicle 1 reaches
 vehicle k after k − 1 steps.

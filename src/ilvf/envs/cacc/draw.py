@@ -3,28 +3,9 @@
 from typing import Any
 
 import torch
-from tensordict import TensorDictBase
-from tensordict.utils import NestedKey
 from torch import Tensor
 
 from ilvf.envs.cacc.physics import CRASH_HEADWAY, DT, HEADWAY, SPEED, speed_in_front
-
-
-def first_episode(frames: TensorDictBase, key: NestedKey) -> Tensor:
-    """An entry of the first episode, with the one after its last step.
-
-    Args:
-        frames: a rollout `[T]`, or a snapshot `[1]` without `next`.
-        key: of the entry.
-
-    Returns:
-        `[T_1 + 1, ...]` for an episode of T_1 steps, or `[1, ...]`.
-    """
-    if not isinstance(frames.get("next", None), TensorDictBase):
-        return frames[key]
-    done = frames["next", "done"].flatten()
-    end = int(done.int().argmax()) + 1 if done.any() else len(done)
-    return torch.cat([frames[key][:end], frames["next"][key][end - 1 : end]])
 
 
 def headways_and_speeds(state: Tensor, lead: Tensor) -> tuple[Tensor, Tensor]:

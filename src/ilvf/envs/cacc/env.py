@@ -22,6 +22,7 @@ from ilvf.envs.cacc.rewards import (
 from ilvf.envs.cacc.rules import Constant, Linear
 from ilvf.envs.cacc.starts import fixed_ratios
 from ilvf.envs.options import CACCOptions
+from ilvf.envs.pictures import first_episode
 from ilvf.errors import require
 from ilvf.options import configure
 
@@ -124,12 +125,12 @@ class CACC(BatchedEnv):
 
     # ------------------------------------------------------------------ the world
     def initial(self) -> World:
-        b, n = self.batch_size[0], self.n_agents
+        shape = (self.batch_size[0], self.n_agents)
         ratio = self._fixed_ratio
         if ratio is None:
-            ratio = 1.5 + torch.rand(b, generator=self.rng, device=self.device)
-        headway = torch.full((b, n), HEADWAY, device=self.device)
-        speed = torch.full((b, n), SPEED, device=self.device)
+            ratio = 1.5 + torch.rand(shape[0], generator=self.rng, device=self.device)
+        headway = torch.full(shape, HEADWAY, device=self.device)
+        speed = torch.full(shape, SPEED, device=self.device)
         if self.options.scenario == "catch-up":
             headway[:, 0] *= ratio
         else:
@@ -215,7 +216,7 @@ class CACC(BatchedEnv):
             rollout: `[B, T]`, whose first episode is drawn; None draws the present world.
             index: number of the environment.
         """
-        from ilvf.envs.cacc.draw import draw_platoon, first_episode
+        from ilvf.envs.cacc.draw import draw_platoon
 
         frames = (self.snapshot().unsqueeze(-1) if rollout is None else rollout)[index]  # [T]
         state = first_episode(frames, ("agents", "state")).cpu()

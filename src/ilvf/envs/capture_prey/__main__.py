@@ -1,9 +1,10 @@
 """python -m ilvf.envs.capture_prey: draw an episode of agents that know where the prey is."""
 
-from ilvf.envs.capture_prey import env
+from ilvf.envs import capture_prey
+from ilvf.envs.capture_prey.env import CapturePrey
 
-print(env.__doc__)
-scene = env.CapturePrey(seed=0)
+print(capture_prey.__doc__)
+scene = CapturePrey(seed=0)
 episode = scene.rollout(80, scene.rules["seek"]())
 scene.draw(episode).savefig("capture_prey.png", dpi=120)
 scene.animate(episode, "capture_prey.gif")

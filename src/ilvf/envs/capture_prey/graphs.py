@@ -1,6 +1,6 @@
-"""Who tells whom what it sees: the communication graphs of Predator Capture Prey."""
+"""The communication graphs of Predator Capture Prey."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,37 +10,50 @@ from ilvf.errors import UsageError, require, require_choice
 PRESETS = ("paired", "bipartite_pairs", "full", "none")
 
 
-def communication_graph(
-    graph: str | Tensor | Sequence[Sequence[bool]], n_perception: int, n_action: int
-) -> Tensor:
-    """bool `[N, N]`, row = receiver, column = sender, diagonal True; a preset's name or any matrix of 0 and 1.
+def communication_graph(graph: Any, n_perception: int, n_action: int) -> Tensor:
+    """Who receives from whom.
 
-    | preset | perception agent k of P hears | action agent k hears |
+    | preset | perception agent k receives from | action agent k receives from |
     |---|---|---|
-    | `paired` | perception agents k − 1 and k + 1, around a ring | perception agents k and k + 1 (both mod P) |
-    | `bipartite_pairs` | nobody | perception agent k (mod P) |
+    | `paired` | perception agents k − 1 and k + 1 | perception agents k and k + 1 |
+    | `bipartite_pairs` | nobody | perception agent k |
     | `full` | everybody | everybody |
     | `none` | nobody | nobody |
+
+    Indices are modulo the number of perception agents.
+
+    Args:
+        graph: name of a preset, or an `[N, N]` matrix of booleans or 0 and 1.
+        n_perception: P.
+        n_action: A; N = P + A.
+
+    Returns:
+        bool `[N, N]`, row = receiver, column = sender, diagonal True.
+
+    Raises:
+        UsageError: an unknown name, or a matrix of another shape or with other values.
     """
-    n, p = n_perception + n_action, n_perception
+    n = n_perception + n_action
     if not isinstance(graph, str):
         return _matrix(graph, n) | torch.eye(n, dtype=torch.bool)
     require_choice("graph", graph, PRESETS)
-    hears = torch.eye(n, dtype=torch.bool)
     if graph == "full":
-        return torch.ones_like(hears)
-    if graph == "none" or p == 0:
-        return hears
-    perception, action = torch.arange(p), torch.arange(n_action)
-    hears[p + action, action % p] = True
+        return torch.ones(n, n, dtype=torch.bool)
+    receives = torch.eye(n, dtype=torch.bool)
+    if graph == "none" or n_perception == 0:
+        return receives
+    perception = torch.arange(n_perception)
+    action = torch.arange(n_action)
+    receives[n_perception + action, action % n_perception] = True
     if graph == "paired":
-        hears[perception, (perception + 1) % p] = True
-        hears[perception, (perception - 1) % p] = True
-        hears[p + action, (action + 1) % p] = True
-    return hears
+        receives[perception, (perception + 1) % n_perception] = True
+        receives[perception, (perception - 1) % n_perception] = True
+        receives[n_perception + action, (action + 1) % n_perception] = True
+    return receives
 
 
-def _matrix(graph: Tensor | Sequence[Sequence[bool]], n: int) -> Tensor:
+def _matrix(graph: Any, n: int) -> Tensor:
+    """A given matrix as bool `[N, N]`."""
     try:
         found = torch.as_tensor(graph).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
@@ -52,15 +65,22 @@ def _matrix(graph: Tensor | Sequence[Sequence[bool]], n: int) -> Tensor:
         shape == (n, n),
         f"graph has shape {shape}, need ({n}, {n}): row = receiver, column = sender",
     )
-    require(
-        bool(((found == 0) | (found == 1)).all()), "graph must have only True and False, or 1 and 0"
-    )
+    binary = (found == 0) | (found == 1)
+    require(bool(binary.all()), "graph must have only True and False, or 1 and 0")
     return found.bool()
 
 
 def senders(graph: Tensor) -> Tensor:
-    """Index of every agent's senders `[N, M]`, in order, M = the most that anybody has; N where there is none."""
+    """The agents that each agent receives from, in order of their indices.
+
+    Args:
+        graph: bool `[N, N]`, row = receiver.
+
+    Returns:
+        Indices `[N, M]`, where M is the largest number of senders; N stands for an absent one.
+    """
     n = graph.shape[-1]
     others = graph & ~torch.eye(n, dtype=torch.bool, device=graph.device)
     index = torch.arange(n, device=graph.device).expand(n, n).masked_fill(~others, n)
-    return index.sort(-1).values[:, : int(others.sum(-1).max())]
+    most = int(others.sum(-1).max())
+    return index.sort(-1).values[:, :most]

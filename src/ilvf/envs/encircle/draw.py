@@ -25,8 +25,9 @@ def draw_paths(state: Tensor, sees_neighbors: Tensor, obstacle_radius: list[floa
     figure = Figure(figsize=(5, 5.3), layout="constrained")
     axes = figure.add_subplot(aspect="equal", xlabel="x [m]", ylabel="y [m]")
     position = state[..., 2:4]
-    own, to_target, to_obstacles = state[-1, 0, 2:4], state[-1, 0, 4:6], state[-1, 0, 6:]
-    target = (own + to_target).tolist()
+    own = state[-1, 0, 2:4]  # agent 1, relative to which its state has target and obstacles
+    target = (own + state[-1, 0, 4:6]).tolist()
+    to_obstacles = state[-1, 0, 6:]
     _circle(axes, target, RADIUS, linestyle=":", color="0.6", lw=1)
     for to_obstacle, radius in zip(to_obstacles.view(-1, 2), obstacle_radius, strict=True):
         _circle(axes, (own + to_obstacle).tolist(), radius, color="0.4", lw=1.5)
@@ -41,7 +42,7 @@ def draw_paths(state: Tensor, sees_neighbors: Tensor, obstacle_radius: list[floa
     ):
         x, y = position[-1, rows].unbind(-1)
         axes.scatter(x, y, color=color, s=36, zorder=3, label=label)
-    axes.scatter(*target, marker="*", s=120, color="C3", zorder=3, label="target")
+    axes.scatter(target[0], target[1], marker="*", s=120, color="C3", zorder=3, label="target")
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 

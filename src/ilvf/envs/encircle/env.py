@@ -152,8 +152,9 @@ class Encircle(BatchedEnv):
     def advance(self, world: World, action: Tensor) -> World:
         force = self._forces[action]
         if self.n_obstacles:
-            center, radius = world["obstacle_center"], world["obstacle_radius"]
-            force = force + contact_force(world["position"], center, radius)
+            force = force + contact_force(
+                world["position"], world["obstacle_center"], world["obstacle_radius"]
+            )
         position, velocity = move(world["position"], world["velocity"], force)
         return {**world, "position": position, "velocity": velocity}
 

@@ -18,17 +18,15 @@ def main(task: str = "mpe2.simple_spread_v3") -> None:
     env = PettingZoo(task, num_envs=COPIES, seed=0)
     print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
     for agent in env.layout.agents:
-        masked = ", masked" if agent.mask_in else ""
-        print(
-            f"  {agent.name:<16} observes {agent.size:3d} numbers, {agent.actions:2d} actions{masked}"
-        )
+        sizes = f"observes {agent.size:3d} numbers, {agent.actions:2d} actions"
+        print(f"  {agent.name:<16} {sizes}{', masked' if agent.mask_in else ''}")
     started = time.perf_counter()
     rollout = env.rollout(STEPS, break_when_any_done=False)
     speed = COPIES * STEPS / (time.perf_counter() - started)
     done = rollout["next", "done"]
     mean = rollout["next", "episode", "return"][done].mean()
-    print(f"\n{int(done.sum())} random episodes, mean return of the team {mean:.1f}")
-    print(f"{speed:.0f} steps/s")
+    episodes = f"{int(done.sum())} random episodes, mean return of the team {mean:.1f}"
+    print(f"\n{episodes}; {speed:.0f} steps/s")
     env.close()
 
 

@@ -99,7 +99,7 @@ class Copies:
         return self.envs[k].reset(seed=seed) if start is None else start
 
     def _is_reset(self, k: int, seed: int | None) -> bool:
-        """Whether the constructor has reset this copy with this seed, and nothing happened since."""
+        """Whether the constructor reset this copy with this seed and nothing happened since."""
         return k == 0 and self._unused_reset is not None and self._unused_reset[0] == seed
 
     def step(self, action: np.ndarray) -> Arrays:

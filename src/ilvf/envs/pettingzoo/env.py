@@ -14,7 +14,6 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 
 from ilvf.envs.options import PettingZooOptions
-from ilvf.envs.pettingzoo import specs
 from ilvf.envs.pettingzoo.arrays import Arrays
 from ilvf.envs.pettingzoo.checks import (
     require_existing_actions,
@@ -23,8 +22,15 @@ from ilvf.envs.pettingzoo.checks import (
 )
 from ilvf.envs.pettingzoo.copies import SEED_STRIDE, Copies
 from ilvf.envs.pettingzoo.layout import TIME_LIMITS
+from ilvf.envs.pettingzoo.specs import (
+    action_spec,
+    observation_mask,
+    observation_spec,
+    team_specs,
+)
 from ilvf.envs.pettingzoo.tasks import make_parallel
 from ilvf.envs.pettingzoo.workers import WorkerCopies
+from ilvf.envs.specs import FLAGS
 from ilvf.errors import UsageError, require
 from ilvf.options import configure
 
@@ -98,13 +104,11 @@ class PettingZoo(EnvBase):
         raise UsageError(f"{task} does not tell how long an episode is; say horizon=, in steps")
 
     def _declare_specs(self) -> None:
-        copies = self.batch_size[0]
-        self.observation_spec = specs.observation_spec(
-            self.layout, copies, self.device, dying=self.dying
-        )
-        self.action_spec = specs.action_spec(self.layout, copies, self.device)
-        self.reward_spec = specs.reward_spec(self.layout, copies, self.device)
-        self.done_spec = specs.done_spec(copies, self.device)
+        team = team_specs(self.layout, self.batch_size[0], self.device)
+        self.observation_spec = observation_spec(self.layout, team, dying=self.dying)
+        self.action_spec = action_spec(self.layout, team)
+        self.reward_spec = team.reward()
+        self.done_spec = team.done()
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -114,7 +118,7 @@ class PettingZoo(EnvBase):
     @property
     def observation_mask(self) -> Tensor:
         """False where an observation is padding, bool `[N, Do]`."""
-        return specs.observation_mask(self.layout).to(self.device)
+        return observation_mask(self.layout).to(self.device)
 
     # ------------------------------------------------------------------ TorchRL
     def _reset(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
@@ -128,7 +132,7 @@ class PettingZoo(EnvBase):
         self._length[rows] = 0
         self._return[rows] = 0
         out = self._tensordict(arrays)
-        for name in specs.FLAGS:
+        for name in FLAGS:
             out.set(name, torch.zeros(*self.batch_size, 1, dtype=torch.bool, device=self.device))
         return out
 
@@ -144,14 +148,14 @@ class PettingZoo(EnvBase):
         self._length += 1
         self._return += arrays["reward"].sum(-1)
         out = self._tensordict(arrays)
-        out.set(("agents", "reward"), self.to_tensor(arrays["reward"]).unsqueeze(-1))
+        out.set(("agents", "reward"), self._to_tensor(arrays["reward"]).unsqueeze(-1))
         terminated = arrays["terminated"]
         truncated = arrays["truncated"]
         if self._own_horizon is not None:
             truncated = (truncated | (self._length >= self._own_horizon)) & ~terminated
         flags = {"done": terminated | truncated, "terminated": terminated, "truncated": truncated}
         for name, flag in flags.items():
-            out.set(name, self.to_tensor(flag).unsqueeze(-1))
+            out.set(name, self._to_tensor(flag).unsqueeze(-1))
         return out
 
     def _set_seed(self, seed: int | None) -> None:
@@ -170,18 +174,18 @@ class PettingZoo(EnvBase):
         """Checked arrays as a tensordict `[B]`, without rewards and flags."""
         require_finite(arrays, self.layout, self._length)
         require_possible_actions(arrays, self.layout, self._length)
-        observation = self.to_tensor(arrays["observation"])
+        observation = self._to_tensor(arrays["observation"])
         agents = {
             "observation": observation,
             "observation_mask": self._observation_mask,
-            "state": self.to_tensor(arrays["state"]) if "state" in arrays else observation,
+            "state": self._to_tensor(arrays["state"]) if "state" in arrays else observation,
         }
         if self.masked:
-            agents["action_mask"] = self.to_tensor(arrays["action_mask"])
+            agents["action_mask"] = self._to_tensor(arrays["action_mask"])
         if self.dying:
-            agents["mask"] = self.to_tensor(arrays["alive"])
+            agents["mask"] = self._to_tensor(arrays["alive"])
         episode = {
-            name: self.to_tensor(value.copy()).unsqueeze(-1)
+            name: self._to_tensor(value.copy()).unsqueeze(-1)
             for name, value in self._statistics(arrays).items()
         }
         b = self.batch_size
@@ -190,7 +194,7 @@ class PettingZoo(EnvBase):
             "episode": TensorDict(episode, b, device=self.device),
         }
         if "global_state" in arrays:
-            content["global_state"] = self.to_tensor(arrays["global_state"])
+            content["global_state"] = self._to_tensor(arrays["global_state"])
         return TensorDict(content, b, device=self.device)
 
     def _statistics(self, arrays: Arrays) -> Arrays:
@@ -201,11 +205,9 @@ class PettingZoo(EnvBase):
             statistics |= dict(zip(self.statistic_names, columns, strict=True))
         return statistics
 
-    def to_tensor(self, array: np.ndarray) -> Tensor:
+    def _to_tensor(self, array: np.ndarray) -> Tensor:
         """An array as a tensor on the environment's device."""
         return torch.from_numpy(array).to(self.device)
-
-    _tensor = to_tensor
 
 
 def _make_copies(

@@ -177,7 +177,7 @@ class AsPettingZoo(ParallelEnv):
         return self._state.flatten()
 
     def render(self) -> np.ndarray | None:
-        """A picture of the present state, `[height, width, 3]` uint8; None without a render mode."""
+        """A picture of the present state, `[height, width, 3]` uint8; None if not rendered."""
         if self.render_mode is None:
             return None
         from matplotlib.backends.backend_agg import FigureCanvasAgg

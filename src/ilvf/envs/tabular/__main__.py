@@ -2,8 +2,9 @@
 
 import sys
 
-from ilvf.envs.tabular import env
+from ilvf.envs import tabular
+from ilvf.envs.tabular.describe import describe
 from ilvf.envs.tabular.games import make_game
 
-print(env.__doc__)
-print(env.describe(make_game(sys.argv[1] if len(sys.argv) > 1 else "switch")))
+print(tabular.__doc__)
+print(describe(make_game(sys.argv[1] if len(sys.argv) > 1 else "switch")))

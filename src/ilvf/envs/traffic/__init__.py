@@ -15,7 +15,7 @@ showing phase 0.
 | `detectors` | wave | counted vehicles |
 |---|---|---|
 | true | vehicles / 5, at most 2 | on the lane-area detector with the lane's id |
-| false (default) | vehicles / (length / 7.5 m), without limit | on the lane, and on its extensions |
+| false (default) | vehicles / (length / 7.5 m), no limit | on the lane and on its extensions |
 
 **State** s_i: the wave of every link of the signal, in SUMO's order. A lane with several links
 (right, straight, left) is listed, and pays, once per link; with `per="lane"` it is listed once.

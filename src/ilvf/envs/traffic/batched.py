@@ -60,12 +60,10 @@ from ilvf.envs.traffic.senses import Senses
 from ilvf.envs.traffic.settings import checked_options
 from ilvf.envs.traffic.simulator.arguments import as_list, existing_files, split_words
 from ilvf.envs.traffic.simulator.child import get_ready
+from ilvf.envs.traffic.simulator.crowding import crowded
 from ilvf.envs.traffic.simulator.simulation import require_sumo
 from ilvf.errors import UsageError, require, run_recipe
 from ilvf.options import select
-
-MEMORY = 50e6  # [bytes] of one simulator on full roads
-PER_CORE = 4  # simulators per core above which a warning is given
 
 
 @dataclass
@@ -163,24 +161,6 @@ class Traffic(PettingZoo):
     def draw(self, rollout: TensorDictBase, index: int = 0) -> Any:
         """The first episode of environment `index` of a rollout `[B, T]`, as a figure."""
         return draw_episode(rollout[index], self.control_interval)
-
-
-def crowded(num_envs: int, cores: int, free: float) -> str:
-    """A warning if there are too many simulators for a machine; "" otherwise.
-
-    Args:
-        num_envs: number of simulators.
-        cores: of the machine.
-        free: free memory [bytes].
-    """
-    need = num_envs * MEMORY
-    if num_envs <= PER_CORE * cores and need <= free:
-        return ""
-    return (
-        f"{num_envs} simulators at once need about {need / 1e9:.1f} GB of memory, of which "
-        f"{free / 1e9:.1f} GB are free, and share {cores} cores; there are fewer with "
-        "preset=traffic, or by algorithm.num_envs= and algorithm.eval_episodes="
-    )
 
 
 # ---------------------------------------------------------------------- by name

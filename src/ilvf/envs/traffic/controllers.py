@@ -87,9 +87,10 @@ class Greedy(TensorDictModuleBase):
         self.out_keys = [(group, "action")]
         signals = senses.network.signals
         phases = torch.tensor([len(signal.phases) for signal in signals])
-        n, a, d = len(signals), int(phases.max()), max(senses.sizes)
-        serves = torch.zeros(n, a, d)
-        vehicles = torch.zeros(n, d)
+        most_phases = int(phases.max())
+        longest = max(senses.sizes)
+        serves = torch.zeros(len(signals), most_phases, longest)
+        vehicles = torch.zeros(len(signals), longest)
         for i, signal in enumerate(signals):
             lanes = entries(signal, senses.per)
             capacity = [senses.capacity_of(lane) for lane in lanes]
@@ -98,7 +99,7 @@ class Greedy(TensorDictModuleBase):
                 serves[i, k, : len(lanes)] = torch.tensor(shares(signal, phase, senses.per))
         self.register_buffer("serves", serves)  # share of an entry's vehicles that a phase serves
         self.register_buffer("vehicles", vehicles)  # at which a wave is 1
-        self.register_buffer("exists", torch.arange(a) < phases.unsqueeze(-1))  # [N, A]
+        self.register_buffer("exists", torch.arange(most_phases) < phases.unsqueeze(-1))  # [N, A]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         demand = self.demand(tensordict.get(self.in_keys[0]) * self.vehicles)  # [*B, N, D]

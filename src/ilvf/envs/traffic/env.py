@@ -243,7 +243,7 @@ def main() -> None:
     env = SumoTrafficEnv(files[0], files[1:])
     print("\n".join(env.network.notes))
     for signal in env.network.signals:
-        (size,) = env.observation_space(signal.id).shape
+        size = spaces.flatdim(env.observation_space(signal.id))
         counts = f"{len(signal.phases)} phases, {len(signal.link_lanes)} links"
         print(f"  {signal.id:<24} {counts}, observes {size} numbers")
     env.reset(seed=0)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchrl.envs.utils import ExplorationType, exploration_type
 
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
-from ilvf.modules.gumbel import gumbel_argmax
+from ilvf.modules.attention import gumbel_like
 from ilvf.modules.options import ActorOptions, MLPOptions
 from ilvf.options import configure, select
 
@@ -29,6 +29,8 @@ class NetworkActor(TensorDictModuleBase):
     Attributes:
         arguments: the constructor's arguments, which checkpoints save.
     """
+
+    written: tuple[str, ...]  # names of the entries that the actor writes
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class NetworkActor(TensorDictModuleBase):
         self.group = group
         self.masked = masked
         self.in_keys = input_keys(group, masked)
+        self.out_keys = [(group, name) for name in self.written]
         self.normalize = input_normalizer(network.input_norm)
         self.net = AgentMLP(
             n_agents,
@@ -93,9 +96,7 @@ class CategoricalActor(NetworkActor):
     `NetworkActor`.
     """
 
-    def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
-        super().__init__(n_agents, observation_dim, n_actions, **options)
-        self.out_keys = [(self.group, "action"), (self.group, "action_log_prob")]
+    written = ("action", "action_log_prob")
 
     def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         """log π_i(a | o_i) of every action, `[*B, N, A]`, with the arguments of `outputs`."""
@@ -122,7 +123,6 @@ def deterministic_mode() -> bool:
     return exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
 
 
-told_greedy = deterministic_mode  # former name
 
 
 def input_keys(group: str, masked: bool) -> list[NestedKey]:
@@ -145,6 +145,11 @@ def select_action(outputs: Tensor, action: Tensor) -> Tensor:
     return outputs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
+def sample_action(log_probs: Tensor) -> Tensor:
+    """Samples `[*B, N]` of categorical distributions `[*B, N, A]`, by the Gumbel-max trick."""
+    return (log_probs + gumbel_like(log_probs)).argmax(-1)
+
+
 def choose(
     td: TensorDictBase, log_probs: Tensor, keys: Sequence[NestedKey], *, greedy: bool = False
 ) -> TensorDictBase:
@@ -156,6 +161,6 @@ def choose(
         keys: of the action and of its log-probability.
         greedy: take the most likely action instead of sampling.
     """
-    action = log_probs.argmax(-1) if greedy else gumbel_argmax(log_probs)
+    action = log_probs.argmax(-1) if greedy else sample_action(log_probs)
     td.set(keys[0], action)
     return td.set(keys[1], select_action(log_probs, action))

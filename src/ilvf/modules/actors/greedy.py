@@ -24,11 +24,11 @@ class GreedyActor(NetworkActor):
         epsilon: ε, a buffer that algorithms set; 0 is used in a `deterministic_mode`.
     """
 
+    written = ("action",)
     epsilon: Tensor
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
         super().__init__(n_agents, observation_dim, n_actions, **options)
-        self.out_keys = [(self.group, "action")]
         self.register_buffer("epsilon", torch.zeros(()))
 
     def values(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -4,9 +4,16 @@ from typing import Any
 
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
+from ilvf.modules.agent_nets import (
+    AgentLinear,
+    AgentMLP,
+    agents_last,
+    input_normalizer,
+    joint_action,
+    state_rows,
+)
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.critics.base import Critic, agents_last, joint_action
+from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
 from ilvf.options import configure, select
@@ -63,7 +70,7 @@ class ActionInfluenceCritic(Critic):
         Returns:
             V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
         """
-        h = self.attention(self.rows(state))
+        h = self.attention(state_rows(state, *self.sizes))
         w = self.attention.weight(h)
         pairs = (*state.shape[:-1], self.sizes[0])
         return self.state_critic(state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
@@ -75,7 +82,7 @@ class ActionInfluenceCritic(Critic):
             state: `[*B, N, D]`.
             action: see `joint_action`.
         """
-        rows = self.rows(state)
+        rows = state_rows(state, *self.sizes)
         joint = joint_action(action, state, self.n_actions)
         weight = self.attention.sample(self.attention(rows))
         mixed = weight @ joint.unflatten(-1, (-1, self.n_actions))  # Σ_j w^g_ij a_j  [B, N, A]

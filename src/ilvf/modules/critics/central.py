@@ -5,7 +5,7 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
@@ -29,7 +29,8 @@ class CentralCritic(Critic):
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[*B, N, D]` → V `[*B, 1, 1]`."""
-        joint = self.normalize(self.rows(state).flatten(1))  # [B, N·D]
+        rows = state_rows(state, *self.sizes)
+        joint = self.normalize(rows.flatten(1))  # [B, N·D]
         value = self.value(joint.unsqueeze(0))[0]  # [B, 1]
         return value.unsqueeze(-1).unflatten(0, state.shape[:-2])
 

@@ -5,8 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
-from ilvf.modules.critics.base import agents_last, joint_action, require_state
+from ilvf.modules.agent_nets import (
+    AgentLinear,
+    AgentMLP,
+    agents_last,
+    input_normalizer,
+    joint_action,
+    state_rows,
+)
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
 
@@ -49,10 +55,10 @@ class CounterfactualCritic(nn.Module):
             state: `[*B, N, D]`.
             action: indices `[*B, N]`.
         """
-        require_state(state, *self.sizes)
-        joint_state = self.normalize(state.flatten(0, -3).flatten(1))
+        rows = state_rows(state, *self.sizes)
         others_actions = joint_action(action, state, self.n_actions) * self.others
-        y = self.of_others.add_to(self.of_state(joint_state), others_actions)
+        y = self.of_state(self.normalize(rows.flatten(1)))
+        y = self.of_others.add_to(y, others_actions)
         return agents_last(self.rest.after_first(y), state)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:

@@ -10,10 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import EPS, AgentLinear, AgentMLP, input_normalizer
+from ilvf.modules.agent_nets import (
+    EPS,
+    AgentLinear,
+    AgentMLP,
+    agents_last,
+    input_normalizer,
+    joint_action,
+    state_rows,
+)
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.critics.base import Critic, agents_last, joint_action
-from ilvf.modules.options import AttentionOptions, MLPOptions
+from ilvf.modules.critics.base import Critic
+from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
 from ilvf.options import configure, select
 
 CHUNK = 2**24  # numbers in a temporary tensor of weighted states
@@ -53,20 +61,17 @@ class InfluenceCritic(Critic):
         super().__init__(n_agents, state_dim)
         network = configure(AttentionOptions, options, "InfluenceCritic")
         hidden = network.hidden
-        share = network.share
         layers = select(network, MLPOptions)
         self.n_actions = n_actions
         first = SharedFirst if shared_first else OwnFirst
-        self.first = first(
-            n_agents, state_dim, n_actions, hidden, share=share, input_norm=network.input_norm
-        )
+        self.first = first(n_agents, state_dim, n_actions, network)
         self.attention = GumbelAttention(
             n_agents,
             state_dim,
             own_first=False,
             hidden=hidden,
             activation=network.activation,
-            share=share,
+            share=network.share,
             tau=network.tau,
             initial=network.initial,
         )
@@ -88,7 +93,7 @@ class InfluenceCritic(Critic):
         Returns:
             V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
         """
-        prepared = self.first.prepare(self.rows(state))
+        prepared = self.first.prepare(state_rows(state, *self.sizes))
         h = self.logits(prepared)
         w = self.attention.weight(h)
         value = self.value.after_first(self.first.value(prepared, w))
@@ -102,7 +107,7 @@ class InfluenceCritic(Critic):
             state: `[*B, N, D]`.
             action: see `joint_action`.
         """
-        prepared = self.first.prepare(self.rows(state))
+        prepared = self.first.prepare(state_rows(state, *self.sizes))
         joint = joint_action(action, state, self.n_actions)
         h = self.logits(prepared)
         y = self.first.value(prepared, self.attention.weight(h))
@@ -125,19 +130,12 @@ class OwnFirst(nn.Module):
     the joint action `[B, N·A]`.
     """
 
-    def __init__(
-        self,
-        n_agents: int,
-        state_dim: int,
-        n_actions: int,
-        hidden: int,
-        *,
-        share: bool,
-        input_norm: str,
-    ):
+    def __init__(self, n_agents: int, state_dim: int, n_actions: int, network: NetworkOptions):
         super().__init__()
-        self.input_norm = input_norm
-        self.normalize = input_normalizer(input_norm)
+        hidden = network.hidden
+        share = network.share
+        self.input_norm = network.input_norm
+        self.normalize = input_normalizer(network.input_norm)
         joint = n_agents * state_dim
         self.of_logits = AgentLinear(n_agents, joint, hidden, share=share)
         self.of_value = AgentLinear(n_agents, joint, hidden, share=share)
@@ -187,18 +185,11 @@ class SharedFirst(nn.Module):
     The methods are those of `OwnFirst`.
     """
 
-    def __init__(
-        self,
-        n_agents: int,
-        state_dim: int,
-        n_actions: int,
-        hidden: int,
-        *,
-        share: bool,
-        input_norm: str,
-    ):
+    def __init__(self, n_agents: int, state_dim: int, n_actions: int, network: NetworkOptions):
         super().__init__()
-        self.normalize = input_normalizer(input_norm)
+        hidden = network.hidden
+        share = network.share
+        self.normalize = input_normalizer(network.input_norm)
         self.of_logits = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_value = AgentLinear(n_agents, state_dim, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, state_dim, hidden, share=share, bias=False)

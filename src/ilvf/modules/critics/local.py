@@ -5,8 +5,8 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
-from ilvf.modules.critics.base import Critic, agents_last
+from ilvf.modules.agent_nets import AgentMLP, agents_last, input_normalizer, state_rows
+from ilvf.modules.critics.base import Critic
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
 
@@ -29,8 +29,8 @@ class LocalCritic(Critic):
 
     def forward(self, observation: Tensor) -> Tensor:
         """observation `[*B, N, Do]` → V `[*B, N, 1]`."""
-        rows = self.normalize(self.rows(observation)).transpose(0, 1)
-        return agents_last(self.value(rows), observation)
+        rows = self.normalize(state_rows(observation, *self.sizes))
+        return agents_last(self.value(rows.transpose(0, 1)), observation)
 
     def value_module(
         self, group: str = "agents", value_key: str = "state_value", state_key: str = "observation"

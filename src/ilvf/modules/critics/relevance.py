@@ -7,8 +7,14 @@ import torch
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
-from ilvf.modules.critics.base import Critic, agents_last, joint_action
+from ilvf.modules.agent_nets import (
+    AgentMLP,
+    agents_last,
+    input_normalizer,
+    joint_action,
+    state_rows,
+)
+from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
@@ -64,7 +70,8 @@ class RelevanceCritic(Critic):
         """
         joint = joint_action(action, state, self.n_actions)
         acted = joint.unflatten(-1, (-1, self.n_actions)).transpose(0, 1)  # [N, B, A]
-        states = self.normalize(self.rows(state)).transpose(0, 1)  # [N, B, D]
+        rows = state_rows(state, *self.sizes)
+        states = self.normalize(rows).transpose(0, 1)  # [N, B, D]
         key_value = self.key_value(torch.cat([states, acted], -1)).transpose(0, 1)
         key, value = key_value.chunk(2, -1)  # [B, N, H] each
         query = self.query(states).transpose(0, 1)

@@ -4,8 +4,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
-from ilvf.modules.critics.base import Critic, agents_last
+from ilvf.modules.agent_nets import (
+    AgentLinear,
+    AgentMLP,
+    agents_last,
+    input_normalizer,
+    state_rows,
+)
+from ilvf.modules.critics.base import Critic
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
 
@@ -35,7 +41,7 @@ class StateCritic(Critic):
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[*B, N, D]` → V `[*B, N, 1]`."""
-        rows = self.rows(state)
+        rows = state_rows(state, *self.sizes)
         if self.shared_first:
             y = self.first.total(self.normalize(rows).flatten(1))  # [B, H], one for all critics
         else:

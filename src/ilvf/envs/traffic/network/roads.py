@@ -24,7 +24,7 @@ def drivable(connection: Any) -> bool:
 
 def successors(edge: Any) -> dict[Any, None]:
     """The edges that a car can turn into, in the order of the file."""
-    found = {}
+    found: dict[Any, None] = {}
     for connections in edge.getOutgoing().values():
         for connection in connections:
             if drivable(connection):

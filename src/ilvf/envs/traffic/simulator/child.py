@@ -115,7 +115,7 @@ class Child:
 
     def __init__(self, module: str) -> None:
         self.owner = os.getpid()
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
         self.pipe, pipe = Pipe()
         self._status, status = Pipe(duplex=False)
         self._received: list[int | None] = []  # see `_status_message`

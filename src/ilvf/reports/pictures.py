@@ -1,0 +1,117 @@
+"""Pictures of a training run: learning curve, influence heatmaps, episodes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ilvf.algorithms.base import EvaluationCallback
+from ilvf.experiment.metrics_file import METRICS, read_rows
+from ilvf.reports.drawing import COLOURS, draw_matrix
+from ilvf.reports.tables import task_name
+
+GRAPHS = {  # attribute of an environment: title
+    "reward_graph": "reward graph",
+    "value_graph": "all influence that is possible",
+}
+REWARDS = {  # metric: label and line style of the learning curve
+    "reward/agent_step": ("training", "-"),
+    "eval/reward/agent_step": ("evaluation", "o"),
+}
+
+
+class Pictures(EvaluationCallback):
+    """Lightning callback that stores pictures with the run.
+
+    At every evaluation: the heatmap of the influence, if the algorithm learns one, and the first
+    episode, if the environment has `draw`. At the end: the learning curve, and the first episode
+    of the last evaluation as an animation, if the environment has `animate`.
+    """
+
+    def __init__(self) -> None:
+        self.last: tuple[Any, Any, str] | None = None  # environment, first episode, frames
+
+    def on_evaluation(self, trainer: Any, module: Any, env: Any, rollout: Any) -> None:
+        """Store the pictures of an evaluation."""
+        if not trainer.is_global_zero or trainer.logger is None:
+            return
+        frames = f"{module.frames:08d}"
+        attention = getattr(module, "attention", None)
+        if attention is not None:
+            graphs = {
+                title: getattr(env, name) for name, title in GRAPHS.items() if hasattr(env, name)
+            }
+            figure = heatmap(attention, graphs, module.frames, run_title(module))
+            trainer.logger.figure(figure, f"influence-{frames}.png")
+        if hasattr(env, "draw"):
+            trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
+        if hasattr(env, "animate"):
+            self.last = env, rollout[:1].clone(), frames
+
+    def on_fit_end(self, trainer: Any, module: Any) -> None:
+        """Store the learning curve and the animation."""
+        if not trainer.is_global_zero or trainer.logger is None:
+            return
+        curve = learning_curve(trainer.logger.run_dir / METRICS, run_title(module))
+        trainer.logger.figure(curve, "learning-curve.png")
+        if self.last is None:
+            return
+        env, episode, frames = self.last
+        path = trainer.logger.run_dir / "pictures" / f"episode-{frames}.gif"
+        env.animate(episode, path)
+        trainer.logger.artifact(path, "pictures")
+
+
+def run_title(module: Any) -> str:
+    """`ALGORITHM on TASK, seed SEED`, or the algorithm's class for a module without a config."""
+    config = module.config
+    if not config:
+        return type(module).__name__
+    algorithm = config["algorithm"].get("mixer", config["recipe"])
+    return f"{algorithm} on {task_name(config['env'])}, seed {config['seed']}"
+
+
+def heatmap(
+    attention: Tensor, graphs: Mapping[str, Tensor], frames: int, title: str = ""
+) -> Figure:
+    """The attention w beside the graphs that it should find.
+
+    All matrices come with row = whose value or reward, column = whose state, and are drawn
+    transposed, like every influence matrix.
+
+    Args:
+        attention: w `[N, N]`.
+        graphs: title → bool `[N, N]`.
+        frames: environment frames of the training so far.
+        title: of the run.
+    """
+    matrices = {"attention w": attention, **graphs}
+    figure = Figure(figsize=(3.6 * len(matrices), 3.9), layout="constrained")
+    figure.suptitle(f"{title or 'influence'} after {frames} frames")
+    places = figure.subplots(1, len(matrices), squeeze=False)[0]
+    for axes, (name, matrix) in zip(places, matrices.items(), strict=True):
+        image = draw_matrix(axes, matrix.T, name)
+    figure.colorbar(image, ax=list(places), shrink=0.8)
+    return figure
+
+
+def learning_curve(path: Path, title: str = "") -> Figure:
+    """Training and evaluation reward of one run against environment frames.
+
+    Args:
+        path: its `metrics.jsonl`.
+        title: of the run.
+    """
+    rows = read_rows(path)
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot(xlabel="environment frames", ylabel="reward per agent and step")
+    axes.set_title(title)
+    for colour, (metric, (label, style)) in zip(COLOURS, REWARDS.items(), strict=False):
+        points = [(row["frames"], row[metric]) for row in rows if metric in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label, color=colour)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,95 @@
+"""Monaco: its traffic, and networks that are not Monaco."""
+
+import hashlib
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from ilvf.envs.traffic import read_network
+from ilvf.envs.traffic.scenarios import monaco
+from ilvf.envs.traffic.simulator import sumo_tools
+
+
+@pytest.fixture(scope="module")
+def flows():
+    return [flow.attrib for flow in ET.fromstring(monaco.demand()).iter("flow")]
+
+
+def test_number_of_vehicles(flows):
+    assert len(flows) == 88
+    assert round(sum(float(flow["vehsPerHour"]) * 300 / 3600 for flow in flows)) == 2383
+
+
+def test_active_flows_of_each_interval(flows):
+    """2 (1 2 4 4 4 4 2 1 0 0 0) + 2 (0 0 0 1 2 4 4 4 4 2 1)."""
+    active = [sum(flow["begin"] == str(300 * k) for flow in flows) for k in range(11)]
+    assert active == [2, 4, 8, 10, 12, 16, 12, 10, 8, 4, 2]
+
+
+def test_first_and_last_flow(flows):
+    first, last = flows[0], flows[-1]
+    assert (first["from"], first["to"], first["via"]) == ("-10114#1", "-10079", "10115#2 -10109")
+    assert (last["from"], last["to"], last["via"]) == ("10061#4", "-10085", "10065#2 10102")
+    assert (last["begin"], last["end"], last["departPos"]) == ("3000", "3300", "random_free")
+
+
+def test_vehicles(flows):
+    (vehicle,) = ET.fromstring(monaco.demand()).iter("vType")
+    expected = {"id": "type1", "length": "5", "accel": "5", "decel": "10", "speedDev": "0.1"}
+    assert vehicle.attrib == expected
+    assert {flow["type"] for flow in flows} == {"type1"}
+
+
+# ---------------------------------------------------------------------- networks
+@pytest.mark.slow
+def test_sumo_runs_the_traffic_on_a_city_with_the_names_of_monaco(monaco_like_net, tmp_path):
+    scenario = monaco.monaco(monaco_like_net, tmp_path)
+    assert not scenario.detectors
+    assert not scenario.additional_files
+    assert len(read_network(scenario.net_file).signals) >= 28
+    options = ["--end", "600", "--no-step-log", "--duration-log.statistics"]
+    printed = sumo_tools.run_program(
+        "sumo", "-n", scenario.net_file, "-r", scenario.route_files[0], *options
+    )
+    inserted = int(printed.split("Inserted: ")[1].split()[0])
+    # 2 and 4 flows of 325 vehicles/h for 300 s each are 162.5; some may find no room.
+    assert 150 <= inserted <= 163
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_missing_network_says_where_it_is(tmp_path, monkeypatch, refused, given):
+    monkeypatch.setenv("ILVF_CACHE", str(tmp_path))
+    with refused("no Monaco network", "--download", "github.com"):
+        monaco.monaco(tmp_path / "nowhere.net.xml" if given else None)
+
+
+def test_another_network_is_not_monaco(tiny_net, tmp_path, refused):
+    with refused("tiny.net.xml", "-10114#1, ", "more", "not the Monaco network"):
+        monaco.monaco(tiny_net, tmp_path)
+
+
+def test_network_that_lacks_one_edge(monaco_like_net, tmp_path, refused):
+    net = tmp_path / "most.net.xml"
+    net.write_text(monaco_like_net.read_text().replace("gneE9", "gone"))
+    with refused("no edge gneE9,"):
+        monaco.monaco(net, tmp_path)
+
+
+# ---------------------------------------------------------------------- the command
+def test_download_without_a_hash(tmp_path, refused, monaco_like_net):
+    arguments = ["--net", str(tmp_path / "most.net.xml"), "--download"]
+    with refused("--sha256"):
+        monaco.main([*arguments, "--url", monaco_like_net.as_uri()])
+
+
+def test_download(tmp_path, monkeypatch, capsys, monaco_like_net):
+    """The file is put into the cache, shown, and found from then on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ILVF_CACHE", str(tmp_path / "cache"))
+    content = monaco_like_net.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    monaco.main(["--download", "--url", monaco_like_net.as_uri(), "--sha256", sha256])
+    assert (tmp_path / "cache" / "monaco" / "most.net.xml").read_bytes() == content
+    assert (tmp_path / "monaco.png").stat().st_size > 10_000
+    assert "monaco.rou.xml" in capsys.readouterr().out
+    assert monaco.monaco().net_file == monaco.default_net()
