@@ -2,20 +2,32 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 ARGS ?=
 
-.PHONY: train test lint bench clean
+.PHONY: train test quick lint docs structure bench clean
 
 train: $(VENV)/installed  ## train ILVF-P on MPE Encircle (ARGS="env.n_agents=10 ..." for more)
 	$(BIN)/python recipes/ilvf_p.py $(ARGS)
 
-test: $(VENV)/installed  ## style, types and all tests
+test: lint  ## style, types and all tests, on two cores (WORKERS=n for more)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+quick: lint  ## style, types and the tests that take less than about two seconds each
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/installed  ## what the README's speed table is made by
+docs: $(VENV)/installed  ## build the site into build/site; broken links are errors
+	$(BIN)/mkdocs build --strict
+
+structure: $(VENV)/installed  ## print the structure's figures beside their goals
+	$(BIN)/python tools/structure.py
+
+bench: $(VENV)/installed  ## what the speed tables are made by
 	$(BIN)/python benchmarks/collect.py
 	$(BIN)/python benchmarks/envs.py
 	$(BIN)/python benchmarks/update.py

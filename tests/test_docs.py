@@ -286,6 +286,15 @@ def test_files_that_a_page_names_exist(page):
     assert missing == []
 
 
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_modules_that_a_page_runs_can_be_run(page):
+    for name in re.findall(r"python -m (ilvf[\w.]*)", page.read_text()):
+        path = ROOT / "src" / name.replace(".", "/")
+        program = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        assert program.is_file(), name
+        assert program.name == "__main__.py" or "__main__" in program.read_text(), name
+
+
 def test_the_citation_has_the_version_of_the_package():
     citation = (ROOT / "CITATION.cff").read_text()
     assert f"\nversion: {ilvf.__version__}\n" in citation

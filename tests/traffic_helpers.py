@@ -25,7 +25,10 @@ Record = tuple[np.ndarray, np.ndarray, np.ndarray]  # states, observations, rewa
 
 # ---------------------------------------------------------------------- a network by hand
 def two_signals(detectors: bool = True, **options: Any) -> Senses:
-    """The senses of two signals. a: lanes p (links to x and to q) and q2 (a link to x); b: lane q (a link to y)."""
+    """The senses of two signals.
+
+    a has the lanes p (links to x and to q) and q2 (a link to x), b has the lane q (a link to y).
+    """
     a = Signal("a", ("GGr", "rrG"), ("p", "p", "q2"), ("x", "q", "x"), (0.0, 0.0), (0, 1, 2))
     b = Signal("b", ("G",), ("q",), ("y",), (100.0, 0.0), (0,))
     near = np.array([[False, True], [True, False]])

@@ -36,7 +36,7 @@ print(exact.int())
 # %%
 truth = game.policy_gradient()
 for name, influence in {
-    "everybody (MAPPO)": torch.ones(N, N),
+    "all agents (MAPPO)": torch.ones(N, N),
     "exact sets (ILVF)": exact,
     "own return (IPPO-C)": torch.eye(N),
     "transposed": exact.mT,

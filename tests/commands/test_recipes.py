@@ -95,21 +95,3 @@ def test_mistakes(name, argument, words, recipe, out, capsys):
     assert recipe(name, *TINY, f"out={out}", argument) == 2
     error = capsys.readouterr().err
     assert all(w in error for w in words), error
-
-
-def test_the_papers_preset_has_no_key_of_nobody():
-    """A misspelt key in a preset would be left out in silence."""
-    from helpers import ROOT
-    from ilvf.experiment.command_line import _leaves, _load, resolve
-
-    recipes = [ROOT / "recipes" / f"{name}.py" for name in ("ilvf_p", *RECIPES)]
-    known = {key for path in recipes for key in _flat(resolve(path, {}))}
-    for preset in (ROOT / "recipes" / "configs" / "preset").glob("*.yaml"):
-        unknown = set(_leaves(_load(recipes[0], "preset", preset.stem))) - known
-        assert not unknown, f"{preset.name}: {unknown}"
-
-
-def _flat(config):
-    from ilvf.experiment.command_line import flatten
-
-    return flatten(config)

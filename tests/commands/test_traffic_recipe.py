@@ -10,16 +10,16 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-import audit
-import traffic
-import traffic_report
 from helpers import TINY
 from ilvf.checkpoints.files import read_checkpoint
 from ilvf.checkpoints.policy import load_policy
+from ilvf.commands import traffic
 from ilvf.data.evaluation import EVALUATION_SEED, evaluate
 from ilvf.envs import make_env
 from ilvf.envs.traffic import Traffic, read_network
+from ilvf.experiment.build import load_trained
 from ilvf.modules import RandomActor
+from ilvf.reports import traffic as traffic_report
 from traffic_nets import irregular
 
 OPTIONS = (
@@ -253,8 +253,8 @@ def test_without_learned_influence_and_sampled(trained, recipe, capsys):
 def loaded(folder):
     """The algorithm of a run, and one copy of its environment for 50 s."""
     content = read_checkpoint(folder / "checkpoints" / "last.ckpt")
-    cfg = {"checkpoint": folder, "env": {**content["ilvf"]["config"]["env"], "seconds": 50}}
-    return audit.load(content, cfg), make_env(num_envs=1, **cfg["env"])
+    env = {**content["ilvf"]["config"]["env"], "seconds": 50.0}
+    return load_trained(folder, content, env), make_env(num_envs=1, **env)
 
 
 def test_rows_of_the_influence_are_acting_signals(trained):
@@ -262,9 +262,9 @@ def test_rows_of_the_influence_are_acting_signals(trained):
     module, env = loaded(trained("ilvf_p", "seed=4", *SOFT))
     with closing(env):
         rollout = random_play(env)
-    plain = traffic.influence_of(module, rollout)
-    module.advantage.orientation = "attention"
-    turned = traffic.influence_of(module, rollout)
+    plain = traffic.mean_influence(module, rollout)
+    module.advantage.source.orientation = "attention"
+    turned = traffic.mean_influence(module, rollout)
     assert torch.allclose(plain["weight"], plain["influence"])
     assert torch.allclose(turned["weight"], turned["influence"])
     assert torch.allclose(turned["weight"], plain["weight"].T)

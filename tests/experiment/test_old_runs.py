@@ -7,7 +7,7 @@ import torch
 
 from helpers import ROOT
 
-RUNS = ROOT / "tests" / "reference" / "runs"
+RUNS = ROOT / "tests" / "reference" / "version_0_1"
 
 
 @pytest.mark.parametrize("name", ["ilvf_p", "qmix"])
@@ -33,6 +33,6 @@ def test_a_checkpoint_of_version_0_1_is_evaluated_and_audited(recipe, capsys, tm
     shutil.copytree(RUNS / "ilvf_p", run)
     assert recipe("evaluate", f"checkpoint={run}") == 0
     assert "reward/agent_step" in capsys.readouterr().out
-    small = ("audit.states=2", "audit.actions=1", "audit.repeats=2")
+    small = ("audit.states=2", "audit.actions=2", "audit.repeats=2")
     assert recipe("audit", f"checkpoint={run}", *small) == 0
     assert (run / "audit" / "report.md").is_file()

@@ -225,7 +225,7 @@ def test_variance_against_sampling():
     own = game.local_actions[a, agent]
     score = torch.nn.functional.one_hot(own, 2) - game.policy()[0, agent, s]
     g = torch.zeros(100_000, 8, 2, dtype=torch.float64)
-    g[torch.arange(100_000), game.look[0, agent, s]] = score * credit.unsqueeze(-1)
+    g[torch.arange(100_000), game.observed_states[0, agent, s]] = score * credit.unsqueeze(-1)
     assert g.var(0).sum().item() == pytest.approx(
         game.gradient_variance(influence)[0, agent].item(), rel=0.03
     )

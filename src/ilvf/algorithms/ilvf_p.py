@@ -139,12 +139,11 @@ def fixed_graph(word: str, env: EnvBase) -> Tensor | None:
         return torch.ones(env.n_agents, env.n_agents)
     if word == "identity":
         return eye.float()
-    graph = getattr(env, GRAPHS[word], None)
     require(
-        graph is not None,
+        hasattr(env, GRAPHS[word]),
         f"algorithm.influence={word}: {type(env).__name__} does not know its {GRAPHS[word]}",
     )
-    return (graph.T | eye).float()
+    return (getattr(env, GRAPHS[word]).T | eye).float()
 
 
 def discretisation(config: MixingOptions) -> Discretise:

@@ -19,7 +19,7 @@ from ilvf.errors import require
 
 def save_generators() -> dict[str, Any]:
     """The states of Python's, numpy's and torch's generators, in types that load safely."""
-    state: Any = np.random.get_state(legacy=True)
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002 (other libraries draw from it)
     name, keys, *rest = state
     return {
         "python": random.getstate(),
@@ -33,7 +33,7 @@ def load_generators(state: dict[str, Any]) -> None:
     """Restore what `save_generators` returned."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
     if torch.cuda.is_available() and state["cuda"]:
         torch.cuda.set_rng_state(state["cuda"][0].cpu())

@@ -12,7 +12,7 @@ Keys of env.* are those of the run that made the checkpoint.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,8 @@ class AuditOptions(Options):
     """The experiments."""
 
     states: int = option(64, "states, one from each of as many episodes of the policy", least=2)
-    actions: int = option(4, "joint first actions drawn in every state", least=1)
-    repeats: int = option(8, "futures of every joint action", least=1)
+    actions: int = option(4, "joint first actions drawn in every state", least=2)
+    repeats: int = option(8, "futures of every joint action", least=2)
     steps: int | None = option(None, "length of a return, by default an episode's", least=1)
     gamma: float | None = option(None, "discount, by default the run's", least=0, most=1)
     level: float = option(
@@ -80,13 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     publish(trained, folder, write_report(folder, found, weight, influence, source, setting))
 
 
-def learned_influence(module: Any, env: Any, states: dict[str, Any]) -> tuple[Any, Any]:
+def learned_influence(module: Any, env: Any, states: Mapping[str, Any]) -> tuple[Any, Any]:
     """(w, Ŵ) `[K, N, N]` of the critic in these states; the graph twice if it is fixed."""
     import torch
 
     from ilvf.credit import FixedInfluence
 
-    advantage = getattr(module, "advantage", None)
+    advantage: Any = getattr(module, "advantage", None)
     require(
         hasattr(advantage, "source"),
         f"{type(module).__name__} has no influence matrix to audit here; "

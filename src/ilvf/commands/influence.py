@@ -30,8 +30,8 @@ class InfluenceOptions(Options):
     measure: bool = option(
         True, "measure the influence at these moments by intervention, where states can be set"
     )
-    actions: int = option(2, "joint first actions drawn in every state of the measurement", least=1)
-    repeats: int = option(4, "futures of each", least=1)
+    actions: int = option(2, "joint first actions drawn in every state of the measurement", least=2)
+    repeats: int = option(4, "futures of each", least=2)
     steps: int | None = option(None, "length of their returns, by default an episode's", least=1)
     gamma: float | None = option(None, "their discount, by default the run's", least=0, most=1)
     batch: int = option(1024, "environments stepped at once", least=1)
@@ -118,7 +118,7 @@ def over_episode(trained: Trained, env: Any, seed: int) -> dict[str, Any]:
 
 def learned_in(module: Any, rollout: Any) -> Any:
     """(w, Ŵ) of a module in the states of a rollout; None if it learns no influence."""
-    advantage = getattr(module, "advantage", None)
+    advantage: Any = getattr(module, "advantage", None)
     return advantage.influence_in(rollout) if hasattr(advantage, "influence_in") else None
 
 

@@ -39,7 +39,9 @@ def saved_form(config: Config) -> dict[str, Any]:
     return content
 
 
-def load_trained(path: Path, content: Mapping[str, Any], env: Config) -> Training:
+def load_trained(
+    path: Path, content: Mapping[str, Any], env: Config | Mapping[str, Any]
+) -> Training:
     """The trained algorithm of a checkpoint's content, on the environment `env`, in eval mode.
 
     Raises:
@@ -48,7 +50,9 @@ def load_trained(path: Path, content: Mapping[str, Any], env: Config) -> Trainin
     saved = content["ilvf"]["config"]
     schema = training_schema(saved.get("recipe", "ilvf_p"))  # the first version did not name it
     name, values = saved_values(schema, saved, str(path))
-    values |= {f"env.{key}": value for key, value in env.items() if key != "name"}
+    options = OmegaConf.to_container(env) if isinstance(env, Config) else dict(env)
+    assert isinstance(options, dict)
+    values |= {f"env.{key!s}": value for key, value in options.items() if key != "name"}
     module = build(schema.structured(values, name))
     require_fit(path, content, module)
     module.load_state_dict(content["state_dict"])

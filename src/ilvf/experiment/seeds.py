@@ -50,7 +50,7 @@ def run_seeds(config: Config) -> None:
     make_folder(logs, f"out={config.out}")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     arguments = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
-    jobs = [(arguments, seed, logs / f"{stamp}-s{seed}.log") for seed in seeds]
+    jobs: list[Job] = [(arguments, seed, logs / f"{stamp}-s{seed}.log") for seed in seeds]
     failed = _run_or_stop(jobs)
     require(
         not failed,

@@ -197,12 +197,12 @@ def draw_audit(audit: Audit, weight: Tensor, possible: Tensor | None, title: str
     top = float(off_diagonal(audit.effect).max()) or 1.0
     learned = draw_matrix(left, weight, "learned weight w")
     figure.colorbar(learned, ax=left, shrink=0.8)
-    measured = draw_matrix(middle, effect, "measured effect [return]", top=top, colours="magma")
-    figure.colorbar(measured, ax=middle, shrink=0.8)
+    measured = draw_matrix(middle, effect, "measured effect", top=top, colours="magma")
+    figure.colorbar(measured, ax=middle, shrink=0.8, label="return")
     if possible is not None:
         for i, j in (~possible.cpu()).nonzero().tolist():
             middle.plot(j, i, ".", color="grey", markersize=2)
-        middle.set_title("measured effect [return] (dot: impossible)")
+        middle.set_title("measured effect (dot: impossible)")
     colours = ListedColormap(list(VERDICTS.values()))
     verdict = draw_matrix(right, verdicts(audit, weight), "verdict", top=3, colours=colours)
     bar = figure.colorbar(verdict, ax=right, shrink=0.8, ticks=[0.375, 1.125, 1.875, 2.625])

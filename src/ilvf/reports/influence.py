@@ -185,7 +185,7 @@ def draw_curves(lines: Mapping[str, Tensor], at: Mapping[float, int], title: str
     """Values in [0, 1] over the steps of the episode; the moments are vertical lines."""
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="step of the episode", ylabel="share or mean", ylim=(0, 1))
-    axes.set_title(title, fontsize=10)
+    axes.set_title(f"Influence over an episode{': ' + title if title else ''}", fontsize=10)
     for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
         axes.plot(values, label=name, color=colour)
     for t in at.values():

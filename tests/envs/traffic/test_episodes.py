@@ -14,7 +14,8 @@ from traffic_helpers import play, same
 
 
 def test_equal_seeds_give_equal_episodes(town_env):
-    first, second = town_env(), town_env()
+    first = town_env()
+    second = town_env()
     start = play(first, 10, seed=4)
     assert same(start, play(second, 10, seed=4))
     play(second, 7)

@@ -27,7 +27,8 @@ def test_active_flows_of_each_interval(flows):
 
 
 def test_first_and_last_flow(flows):
-    first, last = flows[0], flows[-1]
+    first = flows[0]
+    last = flows[-1]
     assert (first["from"], first["to"], first["via"]) == ("-10114#1", "-10079", "10115#2 -10109")
     assert (last["from"], last["to"], last["via"]) == ("10061#4", "-10085", "10065#2 10102")
     assert (last["begin"], last["end"], last["departPos"]) == ("3000", "3300", "random_free")

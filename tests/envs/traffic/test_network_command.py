@@ -45,7 +45,8 @@ def test_documentation(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "guides" / "your_own_network.md").read_text()
     blocks = [block.partition("\n") for block in text.split("```")[1::2]]
-    shell, shown = blocks[0][2], blocks[1][2]
+    shell = blocks[0][2]
+    shown = blocks[1][2]
     table = next(k for k, (kind, _, _) in enumerate(blocks) if kind == "json")
     generate, _, show = shell.partition("\npython")
     run_program(*generate.replace("\\\n", "").split())

@@ -49,7 +49,8 @@ def test_simulators_have_one_thread(road_env):
 
 
 def test_closing_one_simulator_leaves_the_others(road_env):
-    first, second = road_env(), road_env()
+    first = road_env()
+    second = road_env()
     expected = rewards_of(first, seed=7)
     processes = [child_of(first), child_of(second)]
     first.close()

@@ -38,7 +38,8 @@ def test_program_ends_with_a_lost_child(road_env, end, timeout, cause):
     """The child is killed, or it is killed because the program hangs."""
     env = road_env(simulator="traci")
     env.reset(seed=0)
-    child, sumo = child_of(env), sumo_of(env)
+    child = child_of(env)
+    sumo = sumo_of(env)
     getattr(child if end == "kill" else sumo, end)()
     env.simulation.timeout = timeout  # from now on, because starting SUMO takes longer
     with pytest.warns(UserWarning, match=cause):

@@ -37,10 +37,8 @@ def read_table(table: str | Path | Mapping[str, Any] | None) -> dict[str, Entry]
     """
     if table is None:
         return {}
-    if isinstance(table, Mapping):
-        name, content = "the table", table
-    else:
-        name, content = str(table), load_json(Path(table))
+    name = "the table" if isinstance(table, Mapping) else str(table)
+    content = table if isinstance(table, Mapping) else load_json(Path(table))
     signals = content.get("signals") if isinstance(content, Mapping) and len(content) == 1 else None
     if not isinstance(signals, Mapping):
         raise UsageError(

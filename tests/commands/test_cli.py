@@ -1,0 +1,62 @@
+"""The program `ilvf`: its subcommands, their errors, and shell completion."""
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from ilvf.commands.cli import COMMANDS, main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def completions(*words, incomplete=""):
+    shell = ShellComplete(main, {}, "ilvf", "_ILVF_COMPLETE")
+    return [item.value for item in shell.get_completions(list(words), incomplete)]
+
+
+def test_every_command_has_a_summary_and_a_help_page():
+    page = run("--help").output
+    for name in COMMANDS:
+        assert name in page
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert "key=value" in result.output
+
+
+def test_train_lists_the_algorithms():
+    assert "mappo" in run("train").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "mapo"], ("'mapo'", "did you mean 'mappo'")),
+        (["train", "env.n_agents=4"], ("needs an algorithm",)),
+        (["train", "mappo", "env.nagents=4"], ("env.nagents", "did you mean 'env.n_agents'")),
+        (["evaluate"], ("checkpoint=PATH",)),
+        (["audit"], ("checkpoint=PATH",)),
+        (["influence", "influence.moments=2", "checkpoint=x"], ("x", "does not exist")),
+        (["traffic"], ("checkpoint=PATH",)),
+        (["compare", "out=nowhere"], ("no MLflow store",)),
+        (["theory", "foo=1"], ("'foo'",)),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, words):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    sentence = result.output.strip().splitlines()[-1]
+    assert sentence.startswith("error: ")
+    assert all(word in sentence for word in words), sentence
+
+
+def test_shell_completion_knows_algorithms_and_keys():
+    assert "mappo" in completions("train", incomplete="ma")
+    assert completions("train", "ilvf_p", incomplete="algorithm.ta") == [
+        "algorithm.target=",
+        "algorithm.tau=",
+    ]
+    assert "audit.states=" in completions("audit", incomplete="audit.")
+    assert completions("compare", incomplete="compare.wh") == ["compare.where="]

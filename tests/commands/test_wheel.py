@@ -1,0 +1,95 @@
+"""The built wheel, installed outside the repository: everything a pip user needs is in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+
+import pytest
+
+from helpers import ROOT, TINY
+from ilvf import __version__
+from ilvf.commands.cli import COMMANDS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bin_folder(tmp_path_factory):
+    """The bin folder of an environment that has the wheel, and of this one only the dependencies.
+
+    A path in a .pth file is not searched for further .pth files, so this environment's editable
+    installation of ilvf is not visible there.
+    """
+    folder = tmp_path_factory.mktemp("pip")
+    source = folder / "source"
+    source.mkdir()
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", source]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = (folder / "dist").glob("ilvf-*.whl")
+    venv.create(folder / "env", with_pip=False)
+    binaries = folder / "env" / "bin"
+    python = binaries / "python"
+    site = subprocess.check_output(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+    ).strip()
+    dependencies = sysconfig.get_path("purelib")
+    with open(f"{site}/dependencies.pth", "w") as file:
+        file.write(f"{dependencies}\n")
+    subprocess.run(
+        [*pip, "--python", python, "install", "--no-deps", "--no-index", wheel], check=True
+    )
+    return binaries
+
+
+@pytest.fixture
+def ilvf(bin_folder, out):
+    """ilvf("train", "mappo", ...): the output of the installed program in an empty folder."""
+
+    def run(*arguments):
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        environment["OMP_NUM_THREADS"] = "1"
+        return subprocess.check_output(
+            [bin_folder / "ilvf", *map(str, arguments)], text=True, cwd=out, env=environment
+        )
+
+    return run
+
+
+def test_it_is_the_wheel_that_runs(bin_folder, tmp_path):
+    code = "import ilvf; print(ilvf.__version__, ilvf.__file__)"
+    said = subprocess.check_output([bin_folder / "python", "-c", code], text=True, cwd=tmp_path)
+    version, file = said.split()
+    assert version == __version__
+    assert str(ROOT) not in file
+
+
+def test_help_of_every_command(ilvf):
+    page = ilvf("--help")
+    for name, summary in COMMANDS.items():
+        assert f"{name} " in page
+        assert summary.split(",")[0][:40] in page
+        assert "key=value" in ilvf(name, "--help")
+    assert __version__ in ilvf("--version")
+
+
+def test_a_pip_user_trains_evaluates_compares_and_audits(ilvf, out):
+    """`out` has a store, so that the test does not wait for MLflow's migrations."""
+    runs = f"out={out}"
+    assert "checkpoint   " in ilvf("train", "ilvf_p", *TINY, runs)
+    assert "return/team" in ilvf("evaluate", "checkpoint=last", runs)
+    assert "ilvf_p" in ilvf("compare", runs)
+    small = ("audit.states=2", "audit.actions=2", "audit.repeats=2")
+    assert "Audit of" in ilvf("audit", "checkpoint=last", runs, *small)
+    small = ("influence.episodes=2", "influence.measure=false")
+    assert "Influence" in ilvf("influence", "checkpoint=last", runs, *small)
+    (run,) = (path.parent for path in out.glob("*/checkpoints"))
+    assert (run / "audit" / "audit.png").is_file()
+    assert (run / "influence" / "curves.png").is_file()
+    assert "n_obstacles: 3" in ilvf("train", "mappo", "preset=paper", "--cfg")
