@@ -21,8 +21,8 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/installed  ## build the site into build/site; broken links are errors
-	$(BIN)/mkdocs build --strict
+docs: $(VENV)/installed  ## build the site into site/; broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 structure: $(VENV)/installed  ## print the structure's figures beside their goals
 	$(BIN)/python tools/structure.py

@@ -1,4 +1,9 @@
-"""Shared by the tests of environments: recorded episodes, random play, graphs as lists."""
+"""Shared by the tests of environments: recorded episodes, random play, graphs, examples."""
+
+import functools
+import importlib.util
+import sys
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -50,3 +55,15 @@ def start_in(env: EnvBase, world: dict[str, Tensor]) -> TensorDictBase:
 def rows_of(graph: Tensor) -> list[list[int]]:
     """Columns that are True in each row of a boolean matrix."""
     return [row.nonzero().flatten().tolist() for row in graph]
+
+
+@functools.cache
+def example(name: str) -> ModuleType:
+    """The module `examples/NAME.py`."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

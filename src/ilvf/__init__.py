@@ -6,21 +6,15 @@ The public names, in the order the data meets them. Each is imported when it is 
 
 from typing import TYPE_CHECKING
 
+from ilvf.algorithms.options import CLASSES
+from ilvf.envs.options import classes
 from ilvf.lazy import lazily, names_of
 
 __version__ = "0.2.0"
 
 _PUBLIC = {
-    "envs": [
-        "make_env",
-        "check_env",
-        "as_pettingzoo",
-        "Encircle",
-        "CapturePrey",
-        "CACC",
-        "Tabular",
-        "PettingZoo",
-    ],
+    "envs": ["make_env", "check_env", "as_pettingzoo"],
+    **classes(),
     "modules": [
         "CategoricalActor",
         "GreedyActor",
@@ -37,9 +31,18 @@ _PUBLIC = {
         "Mixer",
         "ValueNorm",
     ],
-    "credit": ["local_advantage", "Threshold", "Bernoulli", "Soft", "ILVFAdvantage"],
-    "losses": ["ILVFLoss", "ActionValueLoss", "QMIXLoss", "MADDPGLoss"],
-    "algorithms": ["ILVFP", "MAPPO", "IPPO", "COMA", "QMIX", "MADDPG"],
+    "credit": [
+        "local_advantage",
+        "Threshold",
+        "Bernoulli",
+        "Soft",
+        "InfluenceSource",
+        "LearnedInfluence",
+        "FixedInfluence",
+        "ILVFAdvantage",
+    ],
+    "losses": ["PPOLoss", "ILVFLoss", "ActionValueLoss", "QMIXLoss", "MADDPGLoss"],
+    "algorithms": list(CLASSES),
     "analysis": ["audit"],
     "checkpoints.policy": ["load_policy"],
     "errors": ["UsageError"],
@@ -55,22 +58,34 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from ilvf.algorithms import COMA, ILVFP, IPPO, MADDPG, MAPPO, QMIX
+    from ilvf.algorithms.coma import COMA
+    from ilvf.algorithms.ilvf_p import ILVFP
+    from ilvf.algorithms.ippo import IPPO
+    from ilvf.algorithms.maddpg import MADDPG
+    from ilvf.algorithms.mappo import MAPPO
+    from ilvf.algorithms.qmix import QMIX
     from ilvf.analysis import audit
     from ilvf.checkpoints.policy import load_policy
-    from ilvf.credit import Bernoulli, ILVFAdvantage, Soft, Threshold, local_advantage
-    from ilvf.envs import (
-        CACC,
-        CapturePrey,
-        Encircle,
-        PettingZoo,
-        Tabular,
-        as_pettingzoo,
-        check_env,
-        make_env,
+    from ilvf.credit import (
+        Bernoulli,
+        FixedInfluence,
+        ILVFAdvantage,
+        InfluenceSource,
+        LearnedInfluence,
+        Soft,
+        Threshold,
+        local_advantage,
     )
+    from ilvf.envs import make_env
+    from ilvf.envs.cacc.env import CACC
+    from ilvf.envs.capture_prey.env import CapturePrey
+    from ilvf.envs.check import check_env
+    from ilvf.envs.encircle.env import Encircle
+    from ilvf.envs.pettingzoo.env import PettingZoo
+    from ilvf.envs.pettingzoo.export import as_pettingzoo
+    from ilvf.envs.tabular.env import Tabular
     from ilvf.errors import UsageError
-    from ilvf.losses import ActionValueLoss, ILVFLoss, MADDPGLoss, QMIXLoss
+    from ilvf.losses import ActionValueLoss, ILVFLoss, MADDPGLoss, PPOLoss, QMIXLoss
     from ilvf.modules import (
         ActionInfluenceCritic,
         CategoricalActor,

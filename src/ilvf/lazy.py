@@ -10,14 +10,17 @@ def lazily(package: str, public: Mapping[str, Sequence[str]]) -> Callable[[str],
 
     Args:
         package: name of the package, for the error message.
-        public: module below `package` → the names that it provides.
+        public: module → the names that it provides; a module is named from the top (`ilvf. ...`)
+            or below `package`.
     """
     homes = {name: module for module, names in public.items() for name in names}
 
     def __getattr__(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        home = homes[name]
+        module = home if home.startswith("ilvf.") else f"{package}.{home}"
+        return getattr(importlib.import_module(module), name)
 
     return __getattr__
 

@@ -1,6 +1,7 @@
 """Every declared option of an environment is accepted, and changes something."""
 
 import dataclasses
+import importlib
 
 import pytest
 import torch
@@ -63,15 +64,15 @@ def behaviour(name, options):
         rollout = play(env, [hold] * 130)
     else:
         rollout = play_random(env, steps=30)
-    return (env.n_agents, env.horizon), rollout.flatten_keys()
+    return (env.n_agents, env.horizon), dict(rollout.flatten_keys().items())
 
 
 def differs(one, other):
     sizes, rollout = one
     other_sizes, other_rollout = other
-    if sizes != other_sizes or set(rollout.keys()) != set(other_rollout.keys()):
+    if sizes != other_sizes or set(rollout) != set(other_rollout):
         return True
-    return any(not torch.equal(rollout[key], other_rollout[key]) for key in rollout.keys())
+    return any(not torch.equal(rollout[key], other_rollout[key]) for key in rollout)
 
 
 def test_all_options_are_tested_here():
@@ -91,7 +92,6 @@ def test_every_option_is_accepted_and_changes_the_environment(name, option):
     assert value != default
     with_default = behaviour(name, {**options, option: default})
     with_value = behaviour(name, {**options, option: value})
-    assert not differs(with_default, behaviour(name, {**options, option: default}))
     assert differs(with_default, with_value)
 
 
@@ -103,11 +103,9 @@ def test_the_default_of_every_option_is_the_declared_one(name, option):
     options = {**declaration.contract, **needed}
     options.pop(option, None)
     module, _, cls = declaration.make.partition(":")
-    make = getattr(__import__(module, fromlist=[cls]), cls)
+    make = getattr(importlib.import_module(module), cls)
     default = getattr(declaration.options(), option)
     without = make(num_envs=2, seed=0, **options)
     given = make(num_envs=2, seed=0, **options, **{option: default})
-    assert torch.equal(
-        play_random(without)["agents", "observation"], play_random(given)["agents", "observation"]
-    )
     assert without.horizon == given.horizon
+    assert (play_random(without) == play_random(given)).all()

@@ -62,10 +62,10 @@ class Training(L.LightningModule):
         self.config: dict[str, Any] = {}  # the resolved config of the run, saved in checkpoints
         self.last_metrics: dict[str, float] = {}
         self.stop_requested = False
-        self._started = 0.0  # [s] when this iteration began
-        self._collected = 0.0  # [s] when its frames were collected
+        self.started_at = 0.0  # [s] start of this iteration
+        self.collected_at = 0.0  # [s] end of its collection
         self._frames_before = 0
-        self._pending: dict[str, Any] | None = None  # state of a checkpoint, not yet restored
+        self.pending: dict[str, Any] | None = None  # state of a checkpoint, not yet restored
         self._steps: list[Tensor] = []
         self._step_names: list[str] = []
 
@@ -94,9 +94,9 @@ class Training(L.LightningModule):
             num_envs=self.options.num_envs, seed=seed, device=self.indexed_device()
         )
         self._evaluation_steps(self.env)
-        if self._pending is not None:
-            self.frames = self._pending["frames"]
-            load_env(self._pending, self.env, self.global_rank, self.trainer.world_size)
+        if self.pending is not None:
+            self.frames = self.pending["frames"]
+            load_env(self.pending, self.env, self.global_rank, self.trainer.world_size)
         steps = self.options.rollout_steps
         self.collector = make_collector(self.env, self.behaviour(), steps)
         self.rollouts = iter(self.collector)
@@ -134,13 +134,13 @@ class Training(L.LightningModule):
     # ------------------------------------------------------------------ one iteration
     def begin_iteration(self) -> None:
         """Start the clock; restore the random generators of a resumed run, after all set-up."""
-        if self._pending is not None:
-            load_generators(self._pending["ranks"][self.global_rank]["generators"])
-            self._pending = None
+        if self.pending is not None:
+            load_generators(self.pending["ranks"][self.global_rank]["generators"])
+            self.pending = None
         if self.options.lr_end is not None:
             done = self.current_epoch / max((self.trainer.max_epochs or 1) - 1, 1)
             self._set_learning_rates(1 - done * (1 - self.options.lr_end / self.options.lr))
-        self._started = time.perf_counter()
+        self.started_at = time.perf_counter()
         self._frames_before = self.frames
 
     def collected(self, rollout: TensorDictBase) -> None:
@@ -201,12 +201,12 @@ class Training(L.LightningModule):
         return f"{self.diagnostics}/{name}"
 
     def _clock(self) -> dict[str, float]:
-        seconds = time.perf_counter() - self._started
+        seconds = time.perf_counter() - self.started_at
         self.wall_s += seconds
         return {
             "time/wall_s": self.wall_s,
             "time/frames_per_s": (self.frames - self._frames_before) / seconds,
-            "time/collect_share": (self._collected - self._started) / seconds,
+            "time/collect_share": (self.collected_at - self.started_at) / seconds,
         }
 
     def _require_finite(self, steps: Tensor) -> None:
@@ -262,4 +262,4 @@ class Training(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.wall_s = checkpoint["ilvf"]["wall_s"]
-        self._pending = checkpoint["ilvf"]["state"]
+        self.pending = checkpoint["ilvf"]["state"]

@@ -60,8 +60,8 @@ class OffPolicy(Training):
         rollouts = max(self.options.capacity // self.rows, batches)
         device = self.indexed_device()
         self.replay = Replay(rollouts, self.rows, device, folder, self.global_rank)
-        if self._pending is not None:
-            saved = self._pending["ranks"][self.global_rank]["replay"]
+        if self.pending is not None:
+            saved = self.pending["ranks"][self.global_rank]["replay"]
             self.replay.restore(saved, folder_of(Path(str(self.trainer.ckpt_path))))
 
     def behaviour(self) -> TensorDictModuleBase:
@@ -97,7 +97,7 @@ class OffPolicy(Training):
             self.collected(self._rollout())
         self.explorer.random = False
         rollout = self._rollout()
-        self._collected = time.perf_counter()
+        self.collected_at = time.perf_counter()
         self.collected(rollout)
 
     def _needs_warmup(self) -> bool:

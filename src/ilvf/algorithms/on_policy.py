@@ -63,7 +63,7 @@ class OnPolicy(Training):
         self.begin_iteration()
         with self.trainer.precision_plugin.forward_context():
             rollout = next(self.rollouts)
-            self._collected = time.perf_counter()
+            self.collected_at = time.perf_counter()
             self.advantage(rollout)
         self._update_value_norm(rollout)
         self.collected(rollout)

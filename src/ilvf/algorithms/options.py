@@ -14,18 +14,24 @@ from ilvf.modules.options import ActorOptions
 from ilvf.options import Options, nearest, option
 
 ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
+CLASSES: dict[str, str] = {}  # LightningModule → module of this package that defines it
 C = TypeVar("C", bound="type[AlgorithmConfig]")
 
 
-def algorithm(name: str) -> Callable[[C], C]:
-    """Declare the config of the algorithm `name`.
+def algorithm(name: str, module: str) -> Callable[[C], C]:
+    """Declare the config of an algorithm.
 
     `ilvf.algorithms.NAME` has a function `build(config, make_env, env, seed)` that returns the
     LightningModule. The command line, the tests and the documentation find it by this declaration.
+
+    Args:
+        name: NAME, of the file, the recipe and the command.
+        module: class of the LightningModule; the first algorithm that declares it defines it.
     """
 
     def register(config: C) -> C:
         ALGORITHMS[name] = config
+        CLASSES.setdefault(module, name)
         return config
 
     return register
@@ -184,7 +190,7 @@ class ILVFPOptions(SparsePPOOptions, RelationOptions, OnPolicyOptions):
     )
 
 
-@algorithm("ilvf_p")
+@algorithm("ilvf_p", "ILVFP")
 @dataclass
 class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
@@ -196,7 +202,7 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     shared_first: bool = option(False, "critics share their first layers: for large teams")
 
 
-@algorithm("no_inferring")
+@algorithm("no_inferring", "ILVFP")
 @dataclass
 class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     """ILVF-P (no inferring): the influence is the attention over actions (App. B.3)."""
@@ -204,7 +210,7 @@ class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     title = "ILVF-P (no inferring)"
 
 
-@algorithm("prd")
+@algorithm("prd", "ILVFP")
 @dataclass
 class PRDConfig(RelationOptions, OnPolicyConfig):
     """PRD-MAPPO: credit for the agents whose returns attend to one's action."""
@@ -215,7 +221,7 @@ class PRDConfig(RelationOptions, OnPolicyConfig):
     )
 
 
-@algorithm("mappo")
+@algorithm("mappo", "MAPPO")
 @dataclass
 class MAPPOConfig(OnPolicyConfig):
     """MAPPO: every agent is credited with everything (Ŵ = 1)."""
@@ -229,7 +235,7 @@ class MAPPOConfig(OnPolicyConfig):
     )
 
 
-@algorithm("ippo")
+@algorithm("ippo", "IPPO")
 @dataclass
 class IPPOConfig(OnPolicyConfig):
     """IPPO: every agent learns from its own return alone (Ŵ = I); IPPO-C with critic=state."""
@@ -250,7 +256,7 @@ class COMAOptions(OnPolicyOptions):
     )
 
 
-@algorithm("coma")
+@algorithm("coma", "COMA")
 @dataclass
 class COMAConfig(COMAOptions, OnPolicyConfig):
     """COMA: credit for the difference to what the policy would have got on average."""
@@ -280,7 +286,7 @@ class QMIXTrainingOptions(ExplorationOptions, QMIXOptions, OffPolicyOptions):
     """What the LightningModule of QMIX reads."""
 
 
-@algorithm("qmix")
+@algorithm("qmix", "QMIX")
 @dataclass
 class QMIXConfig(QMIXTrainingOptions, OffPolicyConfig):
     """QMIX and VDN: values of every agent, mixed to the team's value."""
@@ -301,7 +307,7 @@ class MADDPGTrainingOptions(MADDPGOptions, OffPolicyOptions):
     )
 
 
-@algorithm("maddpg")
+@algorithm("maddpg", "MADDPG")
 @dataclass
 class MADDPGConfig(MADDPGTrainingOptions, OffPolicyConfig):
     """MADDPG for discrete actions: every agent ascends its own critic of the joint action."""

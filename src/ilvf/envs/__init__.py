@@ -1,10 +1,13 @@
-"""Environments: batched TorchRL environments, one file or folder each."""
+"""Environments: batched TorchRL environments, one file or folder each.
+
+The class of each declared environment (`ilvf.envs.options`) can be imported from here.
+"""
 
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ilvf.envs.options import declaration_of
+from ilvf.envs.options import classes, declaration_of
 from ilvf.errors import require
 from ilvf.lazy import lazily
 from ilvf.options import configure
@@ -13,52 +16,18 @@ if TYPE_CHECKING:
     import torch
     from torchrl.envs import EnvBase
 
-    from ilvf.envs.base import BatchedEnv
-    from ilvf.envs.cacc.env import CACC
-    from ilvf.envs.capture_prey.env import CapturePrey
-    from ilvf.envs.check import EnvFacts, check_env
-    from ilvf.envs.encircle.env import Encircle
-    from ilvf.envs.graphs import value_graph
-    from ilvf.envs.pettingzoo.env import PettingZoo
-    from ilvf.envs.pettingzoo.export import as_pettingzoo
-    from ilvf.envs.tabular.env import Tabular
-    from ilvf.envs.tabular.games import make_game
-    from ilvf.envs.tabular.theory import TabularGame
-
-__all__ = [
-    "CACC",
-    "BatchedEnv",
-    "CapturePrey",
-    "Encircle",
-    "EnvFacts",
-    "PettingZoo",
-    "Tabular",
-    "TabularGame",
-    "as_pettingzoo",
-    "check_env",
-    "make_env",
-    "make_game",
-    "value_graph",
-]
-
 PETTINGZOO = "pettingzoo"
+_PUBLIC = {
+    "base": ["BatchedEnv"],
+    "graphs": ["value_graph"],
+    "check": ["check_env", "EnvFacts"],
+    "tabular.theory": ["TabularGame"],
+    "tabular.games": ["make_game"],
+    "pettingzoo.export": ["as_pettingzoo"],
+    **classes(),
+}
 
-__getattr__ = lazily(
-    __name__,
-    {
-        "base": ["BatchedEnv"],
-        "graphs": ["value_graph"],
-        "check": ["check_env", "EnvFacts"],
-        "encircle.env": ["Encircle"],
-        "capture_prey.env": ["CapturePrey"],
-        "cacc.env": ["CACC"],
-        "tabular.env": ["Tabular"],
-        "tabular.theory": ["TabularGame"],
-        "tabular.games": ["make_game"],
-        "pettingzoo.env": ["PettingZoo"],
-        "pettingzoo.export": ["as_pettingzoo"],
-    },
-)
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
 def make_env(

@@ -54,7 +54,7 @@ class EnvFacts:
 
 
 def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
-    """Check an environment against the contract in docs/your_own_env.md.
+    """Check an environment against the contract in docs/guides/your_own_env.md.
 
     Reads the specs, then plays three random steps, twice from the same seed. The environment is
     reseeded and stepped.

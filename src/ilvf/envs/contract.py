@@ -1,4 +1,4 @@
-"""Violations of the contract for environments in docs/your_own_env.md, one sentence each."""
+"""Violations of the contract for environments in docs/guides/your_own_env.md, one sentence each."""
 
 from collections.abc import Iterator
 

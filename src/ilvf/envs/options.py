@@ -44,6 +44,16 @@ def environment(
     return register
 
 
+def classes() -> dict[str, list[str]]:
+    """Module → environment classes that it defines, of all declared environments."""
+    found: dict[str, list[str]] = {}
+    for declared in ENVIRONMENTS.values():
+        module, _, name = declared.make.partition(":")
+        if name[0].isupper():
+            found.setdefault(module, []).append(name)
+    return found
+
+
 def declaration_of(name: str) -> Declaration:
     """The declaration of an environment.
 

@@ -91,7 +91,6 @@ class ValueNorm(nn.Module):
         return x * std + mean
 
 
-
 class ReturnNorm(nn.Module):
     """Affine map from a network's output q to a return Q, by the moments of the rewards.
 

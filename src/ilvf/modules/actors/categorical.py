@@ -123,8 +123,6 @@ def deterministic_mode() -> bool:
     return exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
 
 
-
-
 def input_keys(group: str, masked: bool) -> list[NestedKey]:
     """The keys that an actor reads."""
     keys: list[NestedKey] = [(group, "observation")]
