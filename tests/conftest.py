@@ -1,15 +1,16 @@
-"""Shared: a ready MLflow store, and recipes run in this process as a user would call them."""
+"""Shared fixtures: a migrated MLflow store, recipes run in this process, expected errors."""
 
 import importlib
 import shutil
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
 from helpers import ROOT
-from ilvf.errors import UsageError
+from ilvf.errors import UsageError, run_recipe
 
 sys.path.insert(0, str(ROOT / "recipes"))
 torch.set_num_threads(1)
@@ -17,7 +18,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-    """A migrated, empty MLflow store, made once: migrations take ten seconds."""
+    """A migrated, empty MLflow store, made once because migrations take seconds."""
     folder = tmp_path_factory.mktemp("store")
     MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
     return folder / "mlflow.db"
@@ -25,7 +26,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def out(tmp_path, store, monkeypatch):
-    """A folder for runs, its store ready."""
+    """A folder for runs, with a migrated MLflow store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("ILVF_RUN_DIR", raising=False)
     shutil.copy(store, tmp_path / "mlflow.db")
@@ -34,13 +35,11 @@ def out(tmp_path, store, monkeypatch):
 
 @pytest.fixture
 def recipe(monkeypatch):
-    """recipe("ilvf_p", "seed=1", ...) runs `recipes/ilvf_p.py seed=1 ...`; its exit code, 0 if it just returns."""
+    """recipe("ilvf_p", "seed=1", ...) runs `recipes/ilvf_p.py seed=1 ...`; returns its exit code."""
 
     def run(name: str, *args: str) -> int:
         monkeypatch.setattr(sys, "argv", [str(ROOT / "recipes" / f"{name}.py"), *map(str, args)])
         monkeypatch.delenv("ILVF_RUN_DIR", raising=False)
-        from ilvf.errors import run_recipe
-
         try:
             run_recipe(importlib.import_module(name).main)
         except SystemExit as stop:
@@ -52,8 +51,7 @@ def recipe(monkeypatch):
 
 @pytest.fixture
 def refused():
-    """with refused("lr=-1", "positive"): the block must raise a UsageError whose sentence has all these words."""
-    from contextlib import contextmanager
+    """`with refused("lr=-1", "positive"):` expects a UsageError of one line with these words."""
 
     @contextmanager
     def check(*words: str):
@@ -61,6 +59,6 @@ def refused():
             yield
         sentence = str(caught.value)
         assert "\n" not in sentence
-        assert all(w in sentence for w in words), sentence
+        assert all(word in sentence for word in words), sentence
 
     return check

@@ -67,3 +67,25 @@ def example(name: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def vmas_navigation(
+    num_envs: int,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    *,
+    continuous_actions: bool = False,
+    max_steps: int | None = None,
+) -> EnvBase:
+    """VMAS as it is: three agents that navigate."""
+    from torchrl.envs.libs.vmas import VmasEnv
+
+    return VmasEnv(
+        "navigation",
+        num_envs=num_envs,
+        continuous_actions=continuous_actions,
+        n_agents=3,
+        max_steps=max_steps,
+        seed=seed,
+        device=device,
+    )

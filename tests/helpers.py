@@ -45,7 +45,7 @@ def bare_trainer(iterations: int, *callbacks: L.Callback, **options: Any) -> L.T
 
 
 def fit(module: L.LightningModule, iterations: int, *callbacks: L.Callback) -> L.LightningModule:
-    """Train `module` for some iterations."""
+    """Train `module` for `iterations` iterations; returns it."""
     bare_trainer(iterations, *callbacks).fit(module)
     return module
 

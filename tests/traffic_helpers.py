@@ -106,9 +106,14 @@ def same(a: Sequence[Record], b: Sequence[Record]) -> bool:
 
 
 # ---------------------------------------------------------------------- processes
-def simulators() -> list[psutil.Process]:
-    """The processes of simulators below this one, zombies included, without its templates."""
+def simulators(besides: Sequence[psutil.Process] = ()) -> list[psutil.Process]:
+    """The processes of simulators below this one, zombies included, without its templates.
+
+    Args:
+        besides: processes that do not count, such as those that a failed test has left.
+    """
     known = [template.process.pid for template in templates.values()]
+    known += [process.pid for process in besides]
     found = []
     for process in psutil.Process().children(recursive=True):
         if process.pid in known:

@@ -20,10 +20,14 @@ import shape
 from sources import Source, read
 
 PLACES = 5  # how many of the longest functions and files are listed
-OPTIONS = {"gamma": ("2", "7"), "clip": ("1", "7"), "input_norm": ("1", "14")}  # → goal, before
+OPTIONS = {"gamma": ("2", "7*"), "clip": ("1", "7*"), "input_norm": ("1", "14*")}  # → goal, before
 
 Row = tuple[str, str, str, str]  # measure, now, goal, before
 HEAD: Row = ("measure", "now", "goal", "before")
+NOTE = (
+    "* by a wider definition; by the one of this table, version 0.1 has 9 and 5 files and",
+    "  9, 2 and 16 places",
+)
 
 
 def main() -> None:
@@ -76,12 +80,16 @@ def shape_rows(sources: Sequence[Source]) -> list[Row]:
         ("function length: median / p90 / max", quantiles(sources), "10/20/40", "5/16/67"),
         ("lines of more than 100 characters", f"{100 * long / lines:.1f} %", "0", "10.4 %"),
         ("tuple assignments per 1000 lines", f"{1e3 * packed / lines:.1f}", "2", "18"),
-        ("  per 1000 lines of code", f"{1e3 * packed / code:.1f}", "", "28"),
+        ("  per 1000 lines of code, number", per_code_line(packed, code), "", "28, 255"),
         ("comprehensions + conditionals per 1000 lines", f"{1e3 * dense / lines:.1f}", "30", "56"),
-        ("  per 1000 lines of code", f"{1e3 * dense / code:.1f}", "", "84"),
+        ("  per 1000 lines of code, number", per_code_line(dense, code), "", "84, 780"),
         ("parameters of the largest constructor", f"{largest}", "8", "19"),
         ("files of more than 250 lines", f"{files} of {len(sources)}", "0", "10"),
     ]
+
+
+def per_code_line(number: int, code: int) -> str:
+    return f"{1e3 * number / code:.1f}, {number}"
 
 
 def test_rows(sources: Sequence[Source]) -> list[Row]:
@@ -149,15 +157,16 @@ def touched(code: Sequence[Source]) -> tuple[list[Row], list[str]]:
     algorithm = mentions.files_of(mentions.COMA)
     environment = mentions.files_of(mentions.CACC)
     rows: list[Row] = [
-        ("files to add an algorithm (coma)", str(len(algorithm)), "4", "13-15"),
+        ("files to add an algorithm (coma)", str(len(algorithm)), "4", "13-15*"),
         (
-            "files to add an environment (cacc), its own not counted",
+            "files to add an environment (cacc), without its folder",
             str(len(environment)),
-            "2",
-            "9",
+            "3",
+            "9*",
         ),
     ]
     details = [
+        *NOTE,
         *listed("files that mention coma", algorithm),
         *listed("files that mention cacc, without its own folder", environment),
     ]

@@ -25,11 +25,26 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def run_recipe(main: Callable[[], object]) -> None:
-    """Run `main`; a `UsageError` ends in its sentence and exit code 2, Ctrl-C in 130."""
+    """Run `main`; what the user can fix ends in one sentence and exit code 2, Ctrl-C in 130."""
     try:
         main()
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _exit(str(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = (str(error).strip().splitlines() or ["MemoryError"])[-1]
+        _exit(f"there is not enough memory: {reason[-160:]}; make the sizes smaller")
+
+
+def _exit(sentence: str) -> None:
+    text = sentence.encode("utf-8", "backslashreplace").decode()  # arguments may be invalid UTF-8
+    print(f"error: {text}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Did an allocation fail?"""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)

@@ -13,7 +13,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from ilvf.errors import UsageError, require
@@ -30,6 +30,8 @@ def option(
     least: float | None = None,
     below: float | None = None,
     most: float | None = None,
+    confirm: str | None = None,
+    harmless: Callable[[Any], bool] | None = None,
 ) -> Any:
     """A dataclass field with a default, one line of meaning, and bounds for numbers.
 
@@ -38,9 +40,12 @@ def option(
         meaning: what `--help` and the documentation print.
         above, least: value > above, value >= least.
         below, most: value < below, value <= most.
+        confirm: what a value can do to the user's machine ("imports code"). Such a value is taken
+            from a checkpoint only if the user gives it again on the command line.
+        harmless: values that need no confirmation.
     """
     bounds = {"above": above, "least": least, "below": below, "most": most}
-    metadata = {"meaning": meaning, **bounds}
+    metadata = {"meaning": meaning, **bounds, "confirm": confirm, "harmless": harmless}
     if isinstance(default, dict | list):
         kind = type(default)
         return dataclasses.field(default_factory=lambda: kind(default), metadata=metadata)
@@ -111,6 +116,8 @@ def checked(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
     require(fits, f"{name}={shown(value)} must be {describe(kind)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         require_bounds(name, value, bounds)
+    if isinstance(value, int):
+        require(abs(value) < 2**63, f"{name} has {len(str(value))} digits, which is too many")
     return value
 
 
@@ -207,10 +214,10 @@ def parse_yaml(name: str, text: str) -> Any:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        value = OmegaConf.from_dotlist([f"v={text}"]).get("v")
+        parsed = OmegaConf.from_dotlist([f"v={text}"])
+        return OmegaConf.to_container(parsed, resolve=False)["v"]  # type: ignore[index,call-overload]
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UsageError(f"'{name}={text}' has a value that cannot be read; quote it") from error
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 def shown(value: Any) -> str:

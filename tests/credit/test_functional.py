@@ -48,14 +48,3 @@ def test_standardise_per_agent_and_pooled():
     pooled = standardise(x, per_agent=False)
     assert pooled.mean().abs() < 1e-5
     assert pooled[..., 2, 0].std() > 5 * pooled[..., 0, 0].std()  # keeps the scale between agents
-
-
-@pytest.mark.slow
-def test_the_formulas_compile_without_graph_breaks():
-    def credit(weight, own):
-        return standardise(local_advantage(force_diagonal(weight), own))
-
-    weight = torch.rand(B, N, N)
-    own = torch.randn(B, N, 1)
-    compiled = torch.compile(credit, fullgraph=True, backend="aot_eager")
-    assert torch.allclose(compiled(weight, own), credit(weight, own), atol=1e-6)

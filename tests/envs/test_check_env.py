@@ -7,11 +7,9 @@ import torch
 from mpe2 import simple_spread_v3
 from torchrl.data import Composite, OneHot, Unbounded
 from torchrl.envs import GymEnv, PettingZooWrapper, SerialEnv
-from torchrl.envs.libs.vmas import VmasEnv
 
-from env_helpers import example
-from helpers import bare_trainer, fit, parameters_of
-from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, UsageError, check_env
+from env_helpers import example, vmas_navigation
+from ilvf import Encircle, UsageError, check_env
 
 Rooms = example("own_env").Rooms
 
@@ -23,18 +21,6 @@ def problems(env):
     first, *lines = str(caught.value).splitlines()
     assert "does not fit" in first
     return lines
-
-
-def vmas(num_envs, seed=0, device="cpu", continuous_actions=False, max_steps=None):
-    return VmasEnv(
-        "navigation",
-        num_envs=num_envs,
-        continuous_actions=continuous_actions,
-        n_agents=3,
-        max_steps=max_steps,
-        seed=seed,
-        device=device,
-    )
 
 
 def simple_spread():
@@ -59,7 +45,7 @@ def test_a_complete_environment_has_no_notes(env, sizes):
 
 def test_missing_optional_parts_are_noted():
     """VMAS has no truncated (by default), no states, no horizon and no get_state."""
-    facts = check_env(vmas(2))
+    facts = check_env(vmas_navigation(2))
     assert (facts.n_agents, facts.observation_dim, facts.n_actions) == (3, 18, 9)
     assert facts.state_key == "observation"
     starts = ("no 'truncated'", "no ('agents', 'state')", "no attribute horizon", "no get_state")
@@ -205,7 +191,7 @@ def test_an_environment_without_a_group_of_agents_misses_three_keys():
 
 
 def test_continuous_actions_are_reported():
-    assert "need Categorical" in problems(vmas(2, continuous_actions=True))[0]
+    assert "need Categorical" in problems(vmas_navigation(2, continuous_actions=True))[0]
 
 
 def test_one_hot_actions_are_reported():
@@ -224,32 +210,3 @@ def test_a_single_reward_is_reported():
 def test_something_else_is_no_environment(refused):
     with refused("int is no TorchRL environment"):
         check_env(3)
-
-
-# ---------------------------------------------------------------------- training
-@pytest.mark.slow
-def test_an_environment_of_another_library_is_trained():
-    """VMAS: ILVF-P reads observations instead of states, and episodes are counted for it."""
-    make = functools.partial(vmas, max_steps=8)
-    facts = check_env(make(num_envs=2))
-    n = facts.n_agents
-    actor = CategoricalActor(n, facts.observation_dim, facts.n_actions, hidden=8)
-    critic = InfluenceCritic(n, facts.state_dim, facts.n_actions, hidden=8)
-    training = dict(num_envs=4, rollout_steps=8, epochs=2, minibatches=2)
-    evaluation = dict(eval_every=1, eval_episodes=3, eval_steps=8)
-    module = ILVFP(make, actor, critic, state_key=facts.state_key, **training, **evaluation)
-    before = parameters_of(module)
-    fit(module, 2)
-    assert not torch.equal(before, parameters_of(module))
-    metrics = module.last_metrics
-    assert metrics["eval/episode/length"] == 8
-    team = metrics["eval/reward/agent_step"] * 8 * n
-    assert metrics["eval/return/team"] == pytest.approx(team, rel=1e-4)
-
-
-def test_an_environment_without_a_horizon_needs_eval_steps(refused):
-    actor = CategoricalActor(3, 18, 9, hidden=8)
-    critic = InfluenceCritic(3, 18, 9, hidden=8)
-    module = ILVFP(vmas, actor, critic, state_key="observation", num_envs=2, rollout_steps=4)
-    with refused("horizon", "eval_steps"):
-        bare_trainer(1).fit(module)

@@ -1,4 +1,7 @@
-"""Agents that die: no credit, no blame, no future, and no part in what the living are measured by."""
+"""Agents that die before the episode ends: their values, losses and targets.
+
+`("agents", "mask")` is True for living agents.
+"""
 
 import pytest
 import torch
@@ -7,133 +10,161 @@ from tensordict.nn import TensorDictModule
 from torchrl.objectives.value import MultiAgentGAE
 
 from ilvf.credit import ILVFAdvantage
+from ilvf.credit.estimators import CounterfactualAdvantage
 from ilvf.losses import ILVFLoss
 from ilvf.losses.maddpg import MADDPGLoss
-from ilvf.modules import CategoricalActor, InfluenceCritic, ValueNorm
+from ilvf.modules import CategoricalActor, CounterfactualCritic, InfluenceCritic, ValueNorm
 from ilvf.modules.critics.joint import JointCritic
 
-N, D, A = 3, 4, 5
+N = 3  # agents
+D = 4  # numbers of a state
+A = 5  # actions
 
 
-class Tens(torch.nn.Module):
-    """V = 10 for everybody, everywhere."""
+class ConstantValue(torch.nn.Module):
+    """V = 10 for all agents and states."""
 
     def forward(self, state):
         return torch.full((*state.shape[:-1], 1), 10.0)
 
 
+# ---------------------------------------------------------------------- advantages
 @pytest.mark.parametrize("shifted", [True, False])
-def test_the_dead_have_no_future(shifted):
-    """Agent 1 dies in step 1 of four: there its advantage is r − V = 2 − 10 = −8, and nothing comes after.
+def test_the_value_is_0_after_death(shifted):
+    """Agent 1 dies in step 1 of four; λ = 0, so Â = r + 0.5 V(s') − V(s).
 
-    Agent 0 lives: 2 + 0.5 · 10 − 10 = −3 in every step (λ = 0). In step 0 agent 1 has −3 too.
+    Agent 0 lives: 2 + 0.5 · 10 − 10 = −3 in every step. Agent 1 has −3 in step 0, then
+    2 + 0.5 · 0 − 10 = −8, and 0 when it is dead.
     """
     mask = torch.ones(1, 4, N, dtype=torch.bool)
     mask[:, 2:, 1] = False
-    ends = torch.zeros(1, 4, 1, dtype=torch.bool)
-    later = {"agents": {"state": torch.zeros(1, 4, N, D), "reward": torch.full((1, 4, N, 1), 2.0)}}
-    later["agents"]["mask"] = torch.cat([mask[:, 1:], mask[:, -1:]], 1)
-    later["agents"]["reward"][:, 2:, 1] = 0.0
-    td = TensorDict(
-        {"agents": {"state": torch.zeros(1, 4, N, D), "mask": mask}, "next": later}, [1, 4]
-    )
-    td["next", "done"], td["next", "terminated"] = ends, ends.clone()
+    state = torch.zeros(1, 4, N, D)
+    reward = torch.full((1, 4, N, 1), 2.0)
+    reward[:, 2:, 1] = 0.0
+    next_mask = torch.cat([mask[:, 1:], mask[:, -1:]], 1)
+    next_agents = {"state": state.clone(), "reward": reward, "mask": next_mask}
+    no_end = torch.zeros(1, 4, 1, dtype=torch.bool)
+    later = {"agents": next_agents, "done": no_end, "terminated": no_end.clone()}
+    td = TensorDict({"agents": {"state": state, "mask": mask}, "next": later}, [1, 4])
     critic = TensorDictModule(
-        Tens(), in_keys=[("agents", "state")], out_keys=[("agents", "state_value")]
+        ConstantValue(), in_keys=[("agents", "state")], out_keys=[("agents", "state_value")]
     )
     inner = MultiAgentGAE(gamma=0.5, lmbda=0.0, value_network=None)
     estimate = ILVFAdvantage(inner, critic, torch.eye(N), normalize="none", shifted=shifted)
-    own = estimate(td)["agents", "advantage"][0, :, :, 0]
-    assert own[:, 0].tolist() == [-3.0] * 4
-    assert own[:, 1].tolist() == [-3.0, -8.0, 0.0, 0.0]
+    advantage = estimate(td)["agents", "advantage"][0, :, :, 0]
+    assert advantage[:, 0].tolist() == [-3.0] * 4
+    assert advantage[:, 1].tolist() == [-3.0, -8.0, 0.0, 0.0]
 
 
-def test_the_loss_is_that_of_the_living():
-    """As if the dead agent's row did not exist in the sums; and its networks get no gradient from it."""
-    actor = CategoricalActor(N, D, A, hidden=8, gain=1.0)
-    loss = ILVFLoss(actor, InfluenceCritic(N, D, A, hidden=8), entropy=0.5)
-    rows = 6
-    state = torch.randn(rows, N, D)
-    with torch.no_grad():
-        td = actor(TensorDict({"agents": {"observation": state, "state": state}}, [rows]))
-    for key in ("advantage", "value_target", "normalised_value", "state_value"):
-        td["agents", key] = torch.randn(rows, N, 1)
-    torch.manual_seed(0)  # Q is random
-    whole = loss(td)
-    alive = torch.ones(rows, N, dtype=torch.bool)
-    td["agents", "mask"] = alive
-    torch.manual_seed(0)
-    assert all(torch.equal(v, whole[k]) for k, v in loss(td).items())
-    alive[:, 2] = False
-    td["agents", "advantage"][:, 2] = td["agents", "value_target"][:, 2] = 1e6
-    terms = loss(td)
-    sum(v for k, v in terms.items() if k.startswith("loss_")).backward()
-    assert terms["loss_objective"].abs() < 100
-    assert terms["loss_value"] < 1e4
-    for net in (actor.net.head, loss.critic.action_value.head):
-        assert net.weight.grad[:2].abs().sum(dim=(1, 2)).min() > 0
-        assert not net.weight.grad[2].any()
+def test_comas_target_uses_the_values_of_living_agents():
+    """Agent 1 is dead after the first of two steps.
 
-
-def test_a_value_norm_of_the_living():
-    """Agent 0 is seen with 1 and 3 (its third row is dead): mean 2, variance 1; of agent 1 nothing is ever seen."""
-    x = torch.tensor([[[1.0], [7.0]], [[3.0], [7.0]], [[1e6], [7.0]]])
-    mask = torch.tensor([[True, False], [True, False], [False, False]]).unsqueeze(-1)
-    norm = ValueNorm((2, 1))
-    norm.update(x, mask)
-    mean, std = norm.moments()
-    assert mean.flatten().tolist() == pytest.approx([2.0, 0.0])
-    assert std[0].item() == pytest.approx(1.0)
-    norm.update(x, torch.ones_like(mask))
-    norm.update(x, mask)
-    assert norm.moments()[0][1].item() == pytest.approx(
-        7.0
-    )  # 7s are all that was ever seen of agent 1
-
-
-def test_maddpgs_target_of_the_dead_is_their_last_reward():
-    actor = CategoricalActor(N, D, A, hidden=8)
-    loss = MADDPGLoss(actor, JointCritic(N, D, A, hidden=8), gamma=0.9, normalize_values=False)
-    rows, state = 4, torch.randn(4, N, D)
-    for p in loss.target_critic.parameters():
-        p.data.fill_(0.0)
-    loss.target_critic.net.head.bias.data.fill_(10.0)
-    later = {"observation": state, "state": state, "reward": torch.ones(rows, N, 1)}
-    later["mask"] = torch.tensor([True, False, True]).expand(rows, N)
-    now = {"observation": state, "state": state, "action": torch.zeros(rows, N, dtype=torch.long)}
-    td = TensorDict(
-        {"agents": now, "next": {"agents": later, "terminated": torch.zeros(rows, 1).bool()}},
-        [rows],
-    )
-    assert loss.target(td)[0].flatten().tolist() == [10.0, 1.0, 10.0]
-
-
-def test_coma_goes_on_with_the_living():
-    """Agent 1 is dead after the first of two steps: its target leans on the others' values.
-
-    Q̄ of the living is 10, of the dead one 1000. γ = 0.5, λ = 0: target = 3 rewards of 1 + 0.5 · 10 = 8 for everybody.
+    Q̄ of the living is 10, of the dead 1000. γ = 0.5, λ = 0: the target of all agents is the team's
+    reward of 3, plus 0.5 · 10.
     """
-    from ilvf.credit.estimators import CounterfactualAdvantage
-    from ilvf.modules import CounterfactualCritic
-
     critic = CounterfactualCritic(N, D, A, hidden=8)
-    for p in critic.parameters():
-        p.data.zero_()
-    critic.rest.head.bias.data.copy_(
-        torch.tensor([10.0, 1000.0, 10.0]).view(N, 1, 1).expand(N, 1, A)
-    )
+    for parameter in critic.parameters():
+        parameter.data.zero_()
+    value = torch.tensor([10.0, 1000.0, 10.0]).view(N, 1, 1)
+    critic.rest.head.bias.data.copy_(value.expand(N, 1, A))
     actor = CategoricalActor(N, D, A, hidden=8)
     state = torch.randn(1, 2, N, D)
     mask = torch.tensor([[[True, True, True], [True, False, True]]])
-    later = {"observation": state, "state": state, "reward": torch.ones(1, 2, N, 1)}
-    later["mask"] = torch.tensor([True, False, True]).expand(1, 2, N)
-    td = TensorDict(
-        {"agents": {"observation": state, "state": state, "mask": mask}, "next": {"agents": later}},
-        [1, 2],
-    )
+    agents = {"observation": state, "state": state, "mask": mask}
+    next_agents = {"observation": state, "state": state, "reward": torch.ones(1, 2, N, 1)}
+    next_agents["mask"] = torch.tensor([True, False, True]).expand(1, 2, N)
+    no_end = torch.zeros(1, 2, 1, dtype=torch.bool)
+    later = {"agents": next_agents, "done": no_end, "terminated": no_end.clone()}
+    td = TensorDict({"agents": agents, "next": later}, [1, 2])
     with torch.no_grad():
         actor(td)
-    td["next", "done"] = td["next", "terminated"] = torch.zeros(1, 2, 1, dtype=torch.bool)
     CounterfactualAdvantage(actor, critic, None, gamma=0.5, lmbda=0.0, normalize="none")(td)
     assert td["agents", "value_target"].flatten().tolist() == pytest.approx([8.0] * 6)
     assert not td["agents", "advantage"][0, 1, 1].any()
+
+
+# ---------------------------------------------------------------------- losses
+class TestPPOLoss:
+    @pytest.fixture
+    def loss(self):
+        torch.manual_seed(1)
+        actor = CategoricalActor(N, D, A, hidden=8, gain=1.0)
+        return ILVFLoss(actor, InfluenceCritic(N, D, A, hidden=8), entropy=0.5)
+
+    @pytest.fixture
+    def batch(self, loss):
+        """Six rows with random advantages and targets."""
+        state = torch.randn(6, N, D)
+        with torch.no_grad():
+            td = loss.actor(TensorDict({"agents": {"observation": state, "state": state}}, [6]))
+        for key in ("advantage", "value_target", "normalised_value", "state_value"):
+            td["agents", key] = torch.randn(6, N, 1)
+        return td
+
+    @staticmethod
+    def terms(loss, batch):
+        """The terms of the loss, with the same random numbers in every call."""
+        torch.manual_seed(0)
+        return loss(batch)
+
+    def test_a_mask_of_living_agents_changes_nothing(self, loss, batch):
+        without = self.terms(loss, batch)
+        batch["agents", "mask"] = torch.ones(6, N, dtype=torch.bool)
+        for name, value in self.terms(loss, batch).items():
+            assert torch.equal(value, without[name])
+
+    def test_dead_agents_have_no_part_in_the_loss(self, loss, batch):
+        """Agent 2 is dead; its networks get no gradient."""
+        batch["agents", "mask"] = torch.tensor([True, True, False]).expand(6, N)
+        small = self.terms(loss, batch)
+        batch["agents", "advantage"][:, 2] = 1e6
+        batch["agents", "value_target"][:, 2] = 1e6
+        terms = self.terms(loss, batch)
+        for name, value in terms.items():
+            assert torch.equal(value, small[name]), name
+        sum(value for name, value in terms.items() if name.startswith("loss_")).backward()
+        for network in (loss.actor.net.head, loss.critic.action_value.head):
+            gradient = network.weight.grad
+            assert gradient[:2].abs().sum(dim=(1, 2)).min() > 0
+            assert not gradient[2].any()
+
+
+def test_maddpgs_target_of_dead_agents_is_their_reward():
+    """γ = 0.9 and Q(s', a') = 10: 1 + 0.9 · 10 for the living, 1 for agent 1."""
+    actor = CategoricalActor(N, D, A, hidden=8)
+    critic = JointCritic(N, D, A, hidden=8)
+    loss = MADDPGLoss(actor, critic, gamma=0.9, normalize_values=False)
+    for parameter in loss.target_critic.parameters():
+        parameter.data.fill_(0.0)
+    loss.target_critic.net.head.bias.data.fill_(10.0)
+    rows = 4
+    state = torch.randn(rows, N, D)
+    agents = {"observation": state, "state": state}
+    agents["action"] = torch.zeros(rows, N, dtype=torch.long)
+    next_agents = {"observation": state, "state": state, "reward": torch.ones(rows, N, 1)}
+    next_agents["mask"] = torch.tensor([True, False, True]).expand(rows, N)
+    later = {"agents": next_agents, "terminated": torch.zeros(rows, 1).bool()}
+    td = TensorDict({"agents": agents, "next": later}, [rows])
+    assert loss.target(td)[0].flatten().tolist() == [10.0, 1.0, 10.0]
+
+
+# ---------------------------------------------------------------------- normalization
+def test_a_value_norm_counts_living_agents_only():
+    """Agent 0 lives with 1 and 3 and is dead in the third row; agent 1 is always dead."""
+    values = torch.tensor([[[1.0], [7.0]], [[3.0], [7.0]], [[1e6], [7.0]]])
+    mask = torch.tensor([[True, False], [True, False], [False, False]]).unsqueeze(-1)
+    norm = ValueNorm((2, 1))
+    norm.update(values, mask)
+    mean, std = norm.moments()
+    assert mean.flatten().tolist() == pytest.approx([2.0, 0.0])
+    assert std[0].item() == pytest.approx(1.0)  # (1 + 1) / 2
+
+
+def test_a_value_norm_keeps_the_moments_of_a_dead_agent():
+    """Agent 1 lives with values of 7 and is dead in the next update."""
+    values = torch.tensor([[[1.0], [7.0]], [[3.0], [7.0]]])
+    norm = ValueNorm((2, 1))
+    norm.update(values, torch.ones(2, 2, 1, dtype=torch.bool))
+    norm.update(values, torch.tensor([[True, False]] * 2).unsqueeze(-1))
+    mean, _ = norm.moments()
+    assert mean[1].item() == pytest.approx(7.0)

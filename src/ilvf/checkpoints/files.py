@@ -1,29 +1,73 @@
 """Writing, finding and reading checkpoint files."""
 
+import contextlib
 import os
-import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from tqdm.auto import tqdm
 
+from ilvf.checkpoints.verify import require_checkpoint
+from ilvf.data.tensor_files import load_tensors
 from ilvf.errors import UsageError, require
 
 RESUMED = "ILVF_RESUMED"  # environment variable: what `last` is, for the other processes of a run
-READ_ERRORS = (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes a temporary file and renames it, so that a kill at any moment leaves a whole file."""
+    """Writes a temporary file and renames it, so that a kill at any moment leaves a whole file.
+
+    A checkpoint that cannot be written does not end the run: the last good one is kept, and the
+    next iteration tries again.
+
+    Attributes:
+        failed: path → reason, of checkpoints whose last attempt failed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed: dict[Path, str] = {}
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        part = Path(f"{path}.part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, part)
-        part.replace(path)
+        path = Path(path)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, part)
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            self._note(path, part, error)
+        else:
+            self.failed.pop(path, None)
+
+    def _note(self, path: Path, part: Path, error: Exception) -> None:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        first = path not in self.failed
+        self.failed[path] = str(error).strip().splitlines()[0]
+        if first:
+            tqdm.write(
+                f"the checkpoint {path} cannot be written ({self.failed[path]}); training "
+                "continues, and the next iteration tries again",
+                file=sys.stderr,
+            )
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The verified content; see `read_checkpoint`."""
+        return read_checkpoint(path)
+
+    def require_saved(self, path: Path) -> None:
+        """Raise if the last attempt to write `path` failed."""
+        if path in self.failed:
+            kept = f"{path} is of an earlier iteration" if path.is_file() else "there is none"
+            raise UsageError(
+                f"the last checkpoint could not be written to {path} ({self.failed[path]}); {kept}"
+            )
 
 
 def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
@@ -46,18 +90,45 @@ def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
 
 
 def newest_run(out: Path) -> Path:
-    """The folder of the run below `out` whose checkpoint is the newest.
+    """The folder of the run below `out` that was active last.
 
     The other processes of a distributed run take what the first process found.
+
+    Raises:
+        UsageError: there is none, or the newest has no checkpoint.
     """
     if "LOCAL_RANK" in os.environ and RESUMED in os.environ:
         return Path(os.environ[RESUMED])
-    found = list(out.glob("*/checkpoints/last.ckpt"))
+    runs = sorted(folders_of_runs(out), key=last_active)
     require(
-        bool(found), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER"
+        bool(runs), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER"
     )
-    newest = max(found, key=lambda path: path.stat().st_mtime)
-    return newest.parent.parent
+    newest = runs[-1]
+    older = [run for run in runs if has_checkpoint(run)]
+    advice = f"; the newest that has one is {older[-1]}" if older else ""
+    require(
+        has_checkpoint(newest),
+        f"the newest run {newest} has no checkpoint, it ended before its first{advice}",
+    )
+    return newest
+
+
+def folders_of_runs(out: Path) -> list[Path]:
+    """The folders below `out` in which a run has begun."""
+    found = {path.parent for path in out.glob("*/run.lock")}
+    found |= {path.parent.parent for path in out.glob("*/checkpoints/last.ckpt")}
+    return list(found)
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Has the run in this folder saved a checkpoint?"""
+    return (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def last_active(run: Path) -> float:
+    """When the run in this folder last wrote one of its files [s]."""
+    files = (run / "run.lock", run / "metrics.jsonl", run / "checkpoints" / "last.ckpt")
+    return max(path.stat().st_mtime for path in files if path.is_file())
 
 
 def run_folder(checkpoint: Path) -> Path:
@@ -67,21 +138,13 @@ def run_folder(checkpoint: Path) -> Path:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint of this library, on the CPU; loads tensors and plain values only.
+    """The content of a checkpoint of this library, on the CPU; verified, tensors and values only.
 
     Raises:
-        UsageError: the file is missing, truncated or no checkpoint of this library.
+        UsageError: the file is missing, damaged, incomplete or no checkpoint of this library, or
+            its weights are not finite.
     """
-    require(Path(path).is_file(), f"checkpoint {path} does not exist")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except READ_ERRORS as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"checkpoint {path} cannot be read, it is truncated or no checkpoint ({reason})"
-        ) from error
-    require(
-        isinstance(content, dict) and "ilvf" in content and "state_dict" in content,
-        f"{path} is not a checkpoint of this library: it has no 'ilvf' entry",
-    )
+    path = Path(path)
+    content = load_tensors(path, "checkpoint")
+    require_checkpoint(path, content)
     return content

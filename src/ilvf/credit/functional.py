@@ -36,6 +36,9 @@ def standardise(
 ) -> Tensor:
     """(x − mean) / std over the batch of `[*B, N, 1]`; moments are averaged over all processes.
 
+    The moments are centered, E[(x − mean)²], and computed in float32 at least: E[x²] − E[x]²
+    cancels where the mean is much larger than the standard deviation.
+
     Args:
         x: `[*B, N, 1]`.
         per_agent: moments of every agent; False pools the agents.
@@ -43,14 +46,25 @@ def standardise(
         eps: added to the standard deviation.
     """
     axes = tuple(range(x.ndim - 2)) if per_agent else tuple(range(x.ndim))
-    if mask is None:
-        first, second = mean_over_ranks(torch.stack([x.mean(axes), x.square().mean(axes)]))
-    else:
-        kept = x.masked_fill(~mask, 0)
-        sums = [kept.sum(axes), kept.square().sum(axes), mask.sum(axes).to(x.dtype)]
-        first, second, count = mean_over_ranks(torch.stack(sums))
-        count = count.clamp_min(1e-12)
-        first = first / count
-        second = second / count
-    std = (second - first.square()).clamp_min(0).sqrt()
-    return (x - first) / (std + eps)
+    wide = x.float() if x.dtype.itemsize < 4 else x
+    alive = None if mask is None else mask.to(wide.dtype)
+    centered = wide - _means([wide], axes, alive)[0]
+    error, variance = _means([centered, centered.square()], axes, alive)
+    std = (variance - error.square()).clamp_min(0).sqrt()  # `error`: rounding error of the mean
+    return ((centered - error) / (std + eps)).to(x.dtype)
+
+
+def _means(values: list[Tensor], axes: tuple[int, ...], alive: Tensor | None) -> Tensor:
+    """Means over axes of the batch and over all processes, stacked.
+
+    Args:
+        values: tensors of one shape.
+        axes: to average over.
+        alive: weights 1 and 0 of the entries; entries of weight 0 may be anything. None for all 1.
+    """
+    if alive is None:
+        return mean_over_ranks(torch.stack([value.mean(axes) for value in values]))
+    dead = alive == 0
+    sums = [value.masked_fill(dead, 0).sum(axes) for value in values]
+    *sums, count = mean_over_ranks(torch.stack([*sums, alive.sum(axes)]))
+    return torch.stack(sums) / count.clamp_min(1e-12)

@@ -6,7 +6,6 @@ checkpoint holds only the names of the files in the order of the ring, and the n
 Files that neither the buffer nor the newest checkpoint needs are deleted.
 """
 
-import pickle
 import shutil
 import uuid
 from pathlib import Path
@@ -17,6 +16,7 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 from torchrl.data.replay_buffers.samplers import RandomSampler
 
+from ilvf.data.tensor_files import load_tensors
 from ilvf.errors import UsageError, require
 
 FOLDER = "buffer"  # of a run, beside its checkpoints
@@ -156,29 +156,21 @@ def write(path: Path, content: dict[str, Any]) -> None:
         ) from error
 
 
-def read_rollout(
-    path: Path, device: torch.device | str = "cpu", *, check: bool = False
-) -> dict[str, Any]:
-    """The content of one file.
+def read_rollout(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The content of one file, verified.
 
     Args:
         path: the file.
         device: where its tensors are loaded to.
-        check: memory-map the file on the CPU, which reads only enough to see that it is complete.
 
     Raises:
-        UsageError: the file is missing or truncated.
+        UsageError: the file is missing, truncated or damaged.
     """
     require(path.is_file(), f"the replay buffer's file {path} is missing; {MISSING_ADVICE}")
-    place = "cpu" if check else device
     try:
-        return torch.load(path, map_location=place, weights_only=True, mmap=check)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"the replay buffer's file {path} cannot be read, it is truncated ({reason}); "
-            f"{MISSING_ADVICE}"
-        ) from error
+        return load_tensors(path, "the replay buffer's file", device)
+    except UsageError as error:
+        raise UsageError(f"{error}; {MISSING_ADVICE}") from error
 
 
 def folder_of(checkpoint: Path) -> Path:

@@ -28,6 +28,7 @@ class Declaration:
     contract: Mapping[str, Any] | None = field(default=None)
 
 
+KNOWN_PACKAGES = ("mpe2", "pettingzoo")  # of tasks that a checkpoint may name
 ENVIRONMENTS: dict[str, Declaration] = {}
 O = TypeVar("O", bound=type[Options])
 
@@ -158,6 +159,12 @@ class TabularOptions(Options):
     game_seed: int = option(0, "draws the tables of hidden_pairs and random", least=0)
 
 
+def is_known_task(task: object) -> bool:
+    """Is this a module of a known package, whose `parallel_env` is called?"""
+    parts = str(task).split(".")
+    return parts[0] in KNOWN_PACKAGES and all(part.isidentifier() for part in parts)
+
+
 @environment("pettingzoo", "ilvf.envs.pettingzoo.env:PettingZoo")
 @dataclass
 class PettingZooOptions(Options):
@@ -166,6 +173,8 @@ class PettingZooOptions(Options):
     task: str = option(
         "mpe2.simple_spread_v3",
         "package.module, whose parallel_env is called, or package.module:function",
+        confirm="imports code",
+        harmless=is_known_task,
     )
     kwargs: dict[str, Any] = option(
         {}, "the task's arguments: env.kwargs.N=5, or env.kwargs='{N: 5, local_ratio: 0.2}'"
@@ -223,11 +232,17 @@ class SignalOptions(Options):
     teleport: float = option(
         600.0, "seconds after which SUMO takes a vehicle out of a jam; -1 for never", least=-1
     )
-    options: Any = option(None, "more of SUMO's command line, such as '--step-length 0.5'")
+    options: Any = option(
+        None,
+        "more of SUMO's command line, such as '--step-length 0.5'",
+        confirm="can make SUMO write files",
+    )
     simulator: Literal["libsumo", "traci", "gui"] = option(
         "libsumo", "libsumo, traci, or gui, which opens SUMO's window"
     )
-    tripinfo: str | None = option(None, "folder for SUMO's records of finished trips")
+    tripinfo: str | None = option(
+        None, "folder for SUMO's records of finished trips", confirm="names files that are written"
+    )
     timeout: float = option(60.0, "seconds that a simulator may take for a step or reset", above=0)
     attempts: int = option(3, "episodes in a row in which a simulator may fail", least=1)
 
@@ -269,7 +284,11 @@ class SumoOptions(CopyOptions, SignalOptions, ReadingOptions):
 
     net_file: str | None = option(None, "the network, NAME.net.xml")
     routes: Any = option(None, "its traffic: a file, or several, [a.rou.xml, b.rou.xml]")
-    additional: Any = option(None, "more files of SUMO, such as detectors")
+    additional: Any = option(
+        None,
+        "more files of SUMO, such as detectors",
+        confirm="can make SUMO write files",
+    )
     detectors: bool = option(
         False, "signals see what the lane-area detector with the id of each lane sees"
     )

@@ -5,6 +5,7 @@
 defaults, environment overlay, preset or saved config, command line.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from omegaconf import DictConfig
 from ilvf.envs.options import ENVIRONMENTS
 from ilvf.errors import UsageError, require
 from ilvf.experiment.renamed import renamed_argument, renamed_key, renamed_value
-from ilvf.experiment.schema import Leaf, Schema, flatten, require_known, require_mapping
+from ilvf.experiment.schema import (
+    Leaf,
+    Schema,
+    flatten,
+    require_known,
+    require_literal,
+    require_mapping,
+)
 from ilvf.options import nearest, parse_yaml
 
 Config = DictConfig
@@ -31,7 +39,7 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
         UsageError: an unknown key, with the nearest known one; a value of another type or out of
             bounds; a missing file.
     """
-    given = dict(renamed_argument(*split(argument)) for argument in arguments)
+    given = given_values(arguments)
     checkpoint = next((key for key in RESUMING if given.get(key) not in (None, "", "null")), None)
     if checkpoint is not None:
         return _resume(schema, given, checkpoint)
@@ -60,7 +68,11 @@ def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     given[key] = str(path)
     saved = require_mapping(read_checkpoint(path)["ilvf"]["config"], f"the config in {path}")
     env, values = saved_values(schema, saved, str(path))
-    update_from_text(values, schema.leaves(env), given)
+    leaves = schema.leaves(env)
+    for name, leaf in leaves.items():
+        if name not in given:
+            leaf.require_confirmed(values[name], path)
+    update_from_text(values, leaves, given)
     return schema.structured(values, env)
 
 
@@ -114,8 +126,23 @@ def overlays(kind: str) -> list[str]:
 
 
 # ---------------------------------------------------------------------- values
+def given_values(arguments: Iterable[str]) -> dict[str, str]:
+    """Key → text of a command line, in today's names; says so if a key is given twice."""
+    given: dict[str, str] = {}
+    for argument in arguments:
+        key, text = renamed_argument(*split(argument))
+        if key in given and given[key] != text:
+            print(f"note: {key} is given twice; {key}={text} counts", file=sys.stderr)
+        given[key] = text
+    return given
+
+
 def split(argument: str) -> tuple[str, str]:
     """(key, text) of `key=text`."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the argument {argument!r} is not valid UTF-8") from error
     key, equals, text = argument.partition("=")
     require(
         bool(equals and key),
@@ -161,6 +188,7 @@ def assign(values: dict[str, Any], leaf: Leaf, key: str, value: Any) -> None:
     for name in path:
         inner[name] = dict(inner.get(name) or {})
         inner = inner[name]
+    require_literal(key, value)
     inner[last] = value
 
 

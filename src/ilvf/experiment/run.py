@@ -16,13 +16,19 @@ from omegaconf import OmegaConf
 
 from ilvf.algorithms.base import Training
 from ilvf.checkpoints.files import RESUMED, AtomicCheckpoints, read_checkpoint
-from ilvf.checkpoints.fit import require_fit, require_replay_files, require_same_size
+from ilvf.checkpoints.fit import (
+    require_fit,
+    require_more_iterations,
+    require_replay_files,
+    require_same_size,
+)
 from ilvf.errors import UsageError
 from ilvf.experiment.build import build
 from ilvf.experiment.callbacks import CleanStop, IterationBar
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
 from ilvf.experiment.folder import experiment_name, make_run_folder, run_name
+from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
 from ilvf.experiment.schema import flatten
@@ -58,8 +64,14 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Training | None
     if checkpoint and content:
         require_same_size(content, trainer.world_size, module.options.num_envs)
         require_replay_files(checkpoint, content)
+        require_more_iterations(content, config.trainer.max_epochs)
+    lock = RunLock(folder) if trainer.is_global_zero else None
     tracker.start(module.config, config.seed, _changes(content, module))
-    _fit(trainer, module, tracker, stop, checkpoint)
+    try:
+        _fit(trainer, module, tracker, stop, checkpoint)
+    finally:
+        if lock is not None:
+            lock.release()
     if trainer.is_global_zero:
         print_ending(module, tracker, stop.signal)
     if stop.signal:
@@ -88,6 +100,8 @@ def _fit(
     status = "FAILED"
     try:
         trainer.fit(module, ckpt_path=str(checkpoint) if checkpoint else None)
+        files: Any = trainer.strategy.checkpoint_io
+        files.require_saved(tracker.run_dir / "checkpoints" / "last.ckpt")
         status = "FINISHED"
     finally:
         _store_files(tracker)

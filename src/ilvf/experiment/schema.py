@@ -41,7 +41,18 @@ class Leaf:
 
     def checked(self, value: Any) -> Any:
         """`value`, if its type and bounds are right."""
+        require_literal(self.key, value)
         return checked(self.key, value, self.kind, self.metadata)
+
+    def require_confirmed(self, value: Any, path: object) -> None:
+        """Raise if a value of the checkpoint `path` must be given again by the user."""
+        effect = self.metadata.get("confirm")
+        harmless = self.metadata.get("harmless") or (lambda _: False)
+        require(
+            not effect or value == self.default or harmless(value),
+            f"the checkpoint {path} has {self.key}={value!r}, which {effect}; if you trust it, "
+            f"give {self.key}=... again on the command line",
+        )
 
     @property
     def allowed(self) -> str:
@@ -111,6 +122,19 @@ class Schema:
             else:
                 config[section] = OmegaConf.structured(instance)
         return OmegaConf.create(config)
+
+
+def require_literal(key: str, value: Any) -> None:
+    """Raise if a value has an interpolation: config is data, and `${...}` is not resolved."""
+    if isinstance(value, str):
+        require("${" not in value, f"{key}={value!r} contains '${{', which is not allowed here")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            require_literal(f"{key}.{name}", name)
+            require_literal(f"{key}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            require_literal(key, inner)
 
 
 def fields_by_class(options: type[Options]) -> Iterator[dataclasses.Field]:

@@ -1,19 +1,26 @@
 """The MLflow store: an embedded sqlite file by default, a server by `MLFLOW_TRACKING_URI`."""
 
+import contextlib
 import logging
 import os
+import sqlite3
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ilvf.errors import UsageError, require
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PROBE = 10.0  # [s] to reach a server before the run starts
+SILENCE = 5.0  # [s] to wait for another process without a word
+PATIENCE = 90.0  # [s] to wait while another process creates the store
 
 
 def tracking_uri(out: Path) -> str:
@@ -30,21 +37,42 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
         UsageError: the store cannot be used, or the experiment is deleted.
     """
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they log tracebacks
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
     if uri.startswith("http"):
         _probe(uri)
-    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
-    from sqlalchemy.exc import SQLAlchemyError
 
+    lock = out / "mlflow.lock"
     try:
-        with FileLock(out / "mlflow.lock"):
+        with patient_lock(lock):
             _create_experiment(MlflowClient(uri), uri, out, experiment)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except UsageError:
+        raise
+    except Timeout:
+        raise UsageError(
+            f"another process has held {lock} for {PATIENCE:.0f} s, to create or migrate the "
+            "store; wait for it, or delete the file if no process runs"
+        ) from None
+    except Exception as error:  # a store can raise anything; its first line says what
         reason = first_line(error)
         raise UsageError(f"the MLflow store {uri} cannot be used: {reason}") from error
+
+
+@contextlib.contextmanager
+def patient_lock(path: Path) -> Iterator[None]:
+    """Hold a lock; say so if another process holds it for more than some seconds."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=SILENCE)
+    except Timeout:
+        print(f"waiting for another process that holds {path}", file=sys.stderr, flush=True)
+        lock.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _create_experiment(client: Any, uri: str, out: Path, experiment: str) -> None:
@@ -96,6 +124,36 @@ def add_to_run(uri: str, run_id: str | None, folder: Path, metrics: Mapping[str,
             f"the run {run_id} in {uri} cannot be written: {first_line(error)}; see {folder}"
         ) from error
     return True
+
+
+def follow_move(client: Any, uri: str, run_id: str, out: Path) -> None:
+    """Correct the paths in a local store whose folder was moved to `out`.
+
+    A store keeps absolute paths of its files. They are corrected if the old folder is gone.
+
+    Raises:
+        UsageError: the old folder still exists, so the store was copied; names both.
+    """
+    artifacts = client.get_run(run_id).info.artifact_uri
+    if not uri.startswith("sqlite") or not artifacts.startswith("file:"):
+        return
+    home = Path(url2pathname(urlparse(artifacts).path))
+    here = out.resolve()
+    old = home.parents[2]  # OUT/artifacts/RUN/artifacts
+    if here == old:
+        return
+    require(
+        not old.exists(),
+        f"the store in {here} keeps this run's files in {old}, which still exists: "
+        f"continue the run there (out={old}), or move that folder away",
+    )
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (old.as_uri(), here.as_uri()),
+            )
+    print(f"the store was moved from {old} to {here}; its paths are corrected")
 
 
 def has_run(client: Any, run_id: str) -> bool:

@@ -17,7 +17,7 @@ from ilvf.errors import UsageError
 from ilvf.experiment.facts import code_version, machine
 from ilvf.experiment.metrics_file import METRICS, append_row, read_rows, rewrite
 from ilvf.experiment.schema import flatten
-from ilvf.experiment.store import URI_VARIABLE, first_line, has_run
+from ilvf.experiment.store import URI_VARIABLE, first_line, follow_move, has_run
 
 RETRY_AFTER = 60.0  # [s] between attempts to reach a store that failed
 Send = Callable[[], None]
@@ -45,6 +45,7 @@ class MLflowTracker(MLFlowLogger):
         self._failed_at: dict[str, float] = {}
         self._warned = False
         self._logged_until = -1
+        self._unwritten: list[tuple[int, Mapping[str, float]]] = []  # rows for metrics.jsonl
 
     # ------------------------------------------------------------------ called by Lightning
     @rank_zero_only
@@ -53,8 +54,23 @@ class MLflowTracker(MLFlowLogger):
         if step <= self._logged_until:
             return
         self._logged_until = step
-        append_row(self.run_dir / METRICS, step, metrics)
+        self._unwritten.append((step, metrics))
+        self._write_rows()
         self._send_metrics(metrics, step)
+
+    def _write_rows(self) -> None:
+        """Append rows to `metrics.jsonl`; those that cannot be written wait for the next call."""
+        try:
+            while self._unwritten:
+                append_row(self.run_dir / METRICS, *self._unwritten[0])
+                self._unwritten.pop(0)
+        except OSError as error:
+            self._warn_once(f"{self.run_dir / METRICS} cannot be written ({error.strerror})")
+
+    def _warn_once(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
+            rank_zero_warn(f"{what}; training continues, records are kept and sent later")
 
     def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         send = super().log_metrics
@@ -77,12 +93,12 @@ class MLflowTracker(MLFlowLogger):
         Raises:
             UsageError: the store cannot be written.
         """
-        from mlflow.exceptions import MlflowException
-
         before = os.environ.get(URI_VARIABLE)
         try:
             self._start(config, seed, changes)
-        except (MlflowException, OSError) as error:
+        except UsageError:
+            raise
+        except Exception as error:  # a store can raise anything; its first line says what
             raise UsageError(
                 f"the run cannot be recorded in {self.uri}: {first_line(error)}"
             ) from error
@@ -100,6 +116,7 @@ class MLflowTracker(MLFlowLogger):
         assert self.experiment is client  # the property creates the run
         tags: dict[str, Any] = {"resume.changes": changes} if changes else {}
         if resumed:
+            follow_move(client, self.uri, str(self._run_id), self.run_dir.parent)
             client.update_run(self._run_id, status="RUNNING")
         else:
             self.log_hyperparams(flatten(config))
@@ -130,9 +147,13 @@ class MLflowTracker(MLFlowLogger):
     def figure(self, figure: Any, name: str) -> None:
         """Store a matplotlib figure in the run's folder and with the run."""
         path = self.run_dir / "pictures" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
-        self.artifact(path, "pictures")
+
+        def send() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=110)
+            self.experiment.log_artifact(self.run_id, str(path), "pictures")
+
+        self._attempt(send, "files")
 
     @rank_zero_only
     def close(self, status: str) -> None:
@@ -140,6 +161,7 @@ class MLflowTracker(MLFlowLogger):
         self._failed_at = {}  # one last attempt
         self._attempt(lambda: None, "files")
         self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
+        self._write_rows()
         missing = sum(map(len, self._waiting.values()))
         if missing:
             path = self.run_dir / METRICS
@@ -160,9 +182,4 @@ class MLflowTracker(MLFlowLogger):
                 waiting.pop(0)
         except Exception as error:  # no error of a store or a network may end the training
             self._failed_at[kind] = time.monotonic()
-            if not self._warned:
-                self._warned = True
-                rank_zero_warn(
-                    f"MLflow failed ({first_line(error)}); training continues, records are kept "
-                    "and sent later"
-                )
+            self._warn_once(f"MLflow failed ({first_line(error)})")

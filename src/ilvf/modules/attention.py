@@ -73,10 +73,17 @@ class GumbelAttention(nn.Module):
 
 def gumbel_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
     """Noisy attention weights  w^g = sigmoid((h + g) / τ),  with fresh noise g (eq. 8)."""
-    return torch.sigmoid((logits + gumbel_like(logits, generator)) / tau)
+    noise = gumbel_like(logits, generator)
+    return torch.sigmoid((logits + noise) / tau).to(logits.dtype)
 
 
 def gumbel_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Gumbel noise of the shape of x:  g = −log(−log u),  u ~ U(0, 1)."""
-    u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-    return u.log_().neg_().log_().neg_()
+    """Gumbel noise of the shape of x:  g = −log(−log u),  u ~ U(0, 1).
+
+    The noise is finite: u = 0, which generators return once in 2²⁴ draws, counts as the smallest
+    positive number. With g = −∞ a possible action would lose to an impossible one, whose logit is
+    the lowest finite number. In 16 bits u = 0 would be frequent, so the noise is float32 at least.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    u = torch.rand(x.shape, generator=generator, dtype=dtype, device=x.device)
+    return u.clamp_min_(torch.finfo(dtype).tiny).log_().neg_().log_().neg_()

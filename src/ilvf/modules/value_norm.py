@@ -1,5 +1,8 @@
 """Normalization of values: critics and mixers output numbers of order one."""
 
+from collections.abc import Callable
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +17,8 @@ class ValueNorm(nn.Module):
 
     The division removes the bias towards the initial 0. Critics output normalized values, and
     `denormalize` maps them to the reward's scale before GAE. The on-policy algorithms update the
-    moments once per rollout, averaged over all processes.
+    moments once per rollout, averaged over all processes. They are float64, or float32 on a device
+    that has no float64 (MPS).
 
     Args:
         shape: shape of the statistics, `(N, 1)` for one per agent.
@@ -40,6 +44,17 @@ class ValueNorm(nn.Module):
         self.register_buffer("second", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("weight", torch.zeros((), dtype=torch.float64))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Called by `to`, `cuda` and so on, with what they do to every tensor."""
+
+        def on_any_device(x: Tensor) -> Tensor:
+            try:
+                return fn(x)
+            except TypeError:  # the device has no float64
+                return fn(x.float())
+
+        return super()._apply(on_any_device, recurse)
+
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, `shape` each."""
         weight = self.weight.clamp_min(1e-5)
@@ -54,7 +69,7 @@ class ValueNorm(nn.Module):
             x: `[*B, *shape]`.
             mask: bool, of the shape of x; entries of dead agents are False and do not count.
         """
-        x = x.detach().double().reshape(-1, *self.first.shape)
+        x = x.detach().to(self.first.dtype).reshape(-1, *self.first.shape)
         if mask is None:
             first, second = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
         else:
@@ -70,13 +85,12 @@ class ValueNorm(nn.Module):
         alive, its moments start from this batch instead of from 0.
         """
         x = x.masked_fill(~alive, 0)
-        sums = torch.stack([x.mean(0), x.square().mean(0), alive.double().mean(0)])
+        sums = torch.stack([x.mean(0), x.square().mean(0), alive.to(x.dtype).mean(0)])
         first, second, share = mean_over_ranks(sums)
         batch = torch.stack([first, second]) / share.clamp_min(1e-12)
-        if self.weight > 0:
-            is_new = (share > 0) & (self.second == 0)
-            self.first.copy_(torch.where(is_new, batch[0] * self.weight, self.first))
-            self.second.copy_(torch.where(is_new, batch[1] * self.weight, self.second))
+        is_new = (self.weight > 0) & (share > 0) & (self.second == 0)
+        self.first.copy_(torch.where(is_new, batch[0] * self.weight, self.first))
+        self.second.copy_(torch.where(is_new, batch[1] * self.weight, self.second))
         previous = torch.stack([self.first, self.second]) / self.weight.clamp_min(1e-5)
         return torch.where(share > 0, batch, previous)
 

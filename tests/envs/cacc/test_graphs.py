@@ -46,7 +46,8 @@ def test_only_a_collision_changes_the_rewards_of_others():
     hold = torch.zeros(1, 4).long()
     world = env.platoon(torch.full((1, 4), 25.0), torch.full((1, 4), 15.0))
     before = env.advance(world, hold)["reward"]
-    safe, collided = 24.0, 0.5  # headways [m]
+    safe = 24.0  # headway [m]
+    collided = 0.5
     for j in range(4):
         for headway, expected in ((safe, torch.eye(4).bool()), (collided, env.reward_graph)):
             moved = {**world, "headway": world["headway"].clone()}

@@ -110,7 +110,8 @@ def test_the_dilemma_of_gifts():
     all_give, all_keep, one_keeps = (
         replace(game, logits=logits).values()[0] for logits in (give, keep, agent_0_keeps)
     )
-    no_agent_in_state_1, all_in_state_1 = 0, 7
+    no_agent_in_state_1 = 0  # joint states
+    all_in_state_1 = 7
     assert all_give[all_in_state_1].tolist() == pytest.approx([10.0] * 3)
     assert all_keep[no_agent_in_state_1].tolist() == pytest.approx([0.0] * 3)
     assert one_keeps[all_in_state_1, 0].item() == pytest.approx(10 + 9)

@@ -64,6 +64,7 @@ def town(tmp_path_factory):
 def make_road():
     """make_road(network, routes, ...) is an environment of 100 s, closed after the test."""
     made = []
+    before = simulators()
 
     def make(network, routes, **options):
         made.append(SumoTrafficEnv(network, routes, **{"seconds": 100, **options}))
@@ -72,7 +73,7 @@ def make_road():
     yield make
     for env in made:
         env.close()
-    assert not simulators()
+    assert not simulators(besides=before)
 
 
 @pytest.fixture

@@ -123,11 +123,11 @@ def test_fault_of_one_copy_ends_only_its_episode(town):
         env.rollout(3, auto_reset=False, tensordict=td)
 
 
-@pytest.mark.slow
 def test_killed_worker_is_one_sentence_and_leaves_no_simulator(road, refused):
+    before = simulators()
     env = Traffic(*road, num_envs=2, seed=0, seconds=50, workers=1)
     env.reset()
-    running = simulators()
+    running = simulators(besides=before)
     assert len(running) == 3  # two, and the worker's template
     env.copies.workers[0].process.kill()
     with refused("worker 0", "SIGKILL", "resume=last"):

@@ -42,7 +42,6 @@ def test_vehicles(flows):
 
 
 # ---------------------------------------------------------------------- networks
-@pytest.mark.slow
 def test_sumo_runs_the_traffic_on_a_city_with_the_names_of_monaco(monaco_like_net, tmp_path):
     scenario = monaco.monaco(monaco_like_net, tmp_path)
     assert not scenario.detectors

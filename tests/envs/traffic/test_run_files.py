@@ -26,7 +26,7 @@ HALF_ROUTES = '<routes><flow id="f" from="a_J1"'
         ("additional", None, ("there is no file", "file.xml")),
     ],
 )
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_broken_files_are_one_sentence(key, content, words, workers, crossing, out, recipe, capsys):
     broken = out / "file.xml"
     if content is not None:
@@ -67,7 +67,6 @@ def test_simulation_can_begin_later(morning, crossing, recipe, tmp_path, capsys)
     assert "episode/running               0.0000" not in page
 
 
-@pytest.mark.slow
 def test_full_disk_costs_a_run_only_its_trips(crossing, out, recipe):
     trips = out / "trips"
     trips.mkdir()

@@ -220,7 +220,6 @@ def go_on(process):
     process.stdin.flush()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "exit_code"),
     [
@@ -239,7 +238,6 @@ def test_simulators_end_with_their_parent(parent, code, exit_code):
     assert end_soon(*processes)
 
 
-@pytest.mark.slow
 def test_fork_has_a_template_of_its_own(parent):
     process = parent(FORK)
     ours = process.stdout.readline().split()

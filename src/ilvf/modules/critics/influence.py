@@ -158,13 +158,9 @@ class OwnFirst(nn.Module):
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
 
     def _value(self, state: Tensor, weight: Tensor) -> Tensor:
-        matrix: Tensor = self.of_value.weight
-        if self.input_norm == "layer":
-            x = scaled_concat(state, weight)
-            matrix = centered(matrix)
-        else:
-            x = weighted_concat(state, weight)
-        return self.of_value.apply_to(x.transpose(0, 1), matrix)
+        normalized = self.input_norm == "layer"
+        concat = normalized_concat if normalized else weighted_concat
+        return self.of_value(concat(state, weight).transpose(0, 1))
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
         mixed = self.normalize(weight @ state).transpose(0, 1)
@@ -212,12 +208,17 @@ class SharedFirst(nn.Module):
         return swap_first_axes(weight @ by_source + acted.unsqueeze(1))
 
 
-def scaled_concat(state: Tensor, weight: Tensor) -> Tensor:
-    """x_i / std(x_i) with x_i = concat_j w_ij s_j: LayerNorm without its subtraction of the mean.
+def normalized_concat(state: Tensor, weight: Tensor) -> Tensor:
+    """LayerNorm of x_i = concat_j w_ij s_j, in float32.
 
-    `centered` does the subtraction in the next layer's weights. Mean and variance of x_i follow
-    from the sums over the features of s_j and s_j², in O(N²) per state instead of O(N²·D), and
-    the scale multiplies w instead of x.
+    With μ_j and v_j, mean and variance of s_j over its features,
+
+        x_ijd − mean(x_i) = w_ij (s_jd − μ_j) + δ_ij,    δ_ij = w_ij μ_j − mean_j(w_ij μ_j)
+        var(x_i)          = mean_j(w_ij² v_j + δ_ij²)
+
+    so that the moments cost O(N²) per state instead of O(N²·D). Every difference is taken before
+    it is squared or rounded: E[x²] − E[x]² cancels where the mean is much larger than the
+    standard deviation.
 
     Args:
         state: `[B, N, D]`.
@@ -226,22 +227,23 @@ def scaled_concat(state: Tensor, weight: Tensor) -> Tensor:
     Returns:
         `[B, N, D·N]`, feature by feature: consecutive numbers over j are faster to compute.
     """
-    by_feature = state.transpose(-1, -2).contiguous()  # [B, D, N]
-    width = by_feature.shape[-2] * by_feature.shape[-1]
-    mean = (weight @ by_feature.sum(-2).unsqueeze(-1)) / width  # [B, N, 1]
-    square = (weight.square() @ by_feature.square().sum(-2).unsqueeze(-1)) / width
-    scale = (square - mean.square()).clamp_min(0).add(EPS).rsqrt()
-    return ((weight * scale).unsqueeze(-2) * by_feature.unsqueeze(-3)).flatten(-2)
+    by_feature = state.float().transpose(-1, -2)  # [B, D, N]
+    weight = weight.float()
+    mean = by_feature.mean(-2, keepdim=True)  # μ_j [B, 1, N]
+    by_feature = (by_feature - mean).contiguous()
+    variance = by_feature.square().mean(-2, keepdim=True)  # v_j [B, 1, N]
+    part = weight * mean
+    offset = part - part.mean(-1, keepdim=True)  # δ_ij [B, N, N]
+    total = (weight.square() * variance + offset.square()).mean(-1, keepdim=True)
+    scale = total.add(EPS).rsqrt()
+    offset = (offset * scale).unsqueeze(-2)
+    weight = (weight * scale).unsqueeze(-2)
+    return torch.addcmul(offset, weight, by_feature.unsqueeze(-3)).flatten(-2)
 
 
 def weighted_concat(state: Tensor, weight: Tensor) -> Tensor:
-    """x_i = concat_j w_ij s_j, in the order of `scaled_concat`: `[B, N, D·N]`."""
+    """x_i = concat_j w_ij s_j, in the order of `normalized_concat`: `[B, N, D·N]`."""
     return (weight.unsqueeze(-2) * state.transpose(-1, -2).unsqueeze(-3)).flatten(-2)
-
-
-def centered(weight: Tensor) -> Tensor:
-    """W `[N, F, H]` with zero column means:  (x − mean(x)) W = x · centered(W)."""
-    return weight - weight.mean(1, keepdim=True)
 
 
 def swap_first_axes(x: Tensor) -> Tensor:

@@ -1,0 +1,91 @@
+"""Is a checkpoint complete, undamaged and finite?"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ilvf.errors import require
+
+CONTENT = {  # dotted entry of a checkpoint → type
+    "epoch": int,
+    "state_dict": Mapping,
+    "ilvf": Mapping,
+    "ilvf.config": Mapping,
+    "ilvf.config.env": Mapping,
+    "ilvf.config.env.name": str,
+    "ilvf.config.algorithm": Mapping,
+    "ilvf.config.seed": int,
+    "ilvf.actor": Mapping,
+    "ilvf.state": Mapping,
+    "ilvf.state.frames": int,
+    "ilvf.state.ranks": list,
+    "ilvf.wall_s": float,
+}
+PER_RANK = {"generators": Mapping, "env": Mapping, "checksum": str}
+
+
+def require_checkpoint(path: Path, content: Any) -> None:
+    """Raise unless `content` is a complete checkpoint of this library with finite weights."""
+    require(
+        isinstance(content, Mapping) and "ilvf" in content,
+        f"{path} is not a checkpoint of this library: it has no 'ilvf' entry",
+    )
+    for entry, kind in CONTENT.items():
+        require_entry(path, content, entry, kind)
+    ranks = content["ilvf"]["state"]["ranks"]
+    require(bool(ranks), f"checkpoint {path}: its entry ilvf.state.ranks is empty")
+    for number, rank in enumerate(ranks):
+        for name, kind in PER_RANK.items():
+            require_entry(path, {"rank": rank}, f"rank.{name}", kind, f" of process {number}")
+    require_weights(path, content)
+
+
+def require_entry(path: Path, content: Any, entry: str, kind: type, where: str = "") -> None:
+    """Raise unless the dotted `entry` exists and has the type `kind`."""
+    value = content
+    for name in entry.split("."):
+        found = isinstance(value, Mapping) and name in value
+        require(found, f"checkpoint {path} has no entry {entry}{where}; it is incomplete")
+        value = value[name]
+    kinds = (int, float) if kind is float else kind
+    fits = isinstance(value, kinds) and not (isinstance(value, bool) and kind is not bool)
+    require(
+        fits,
+        f"checkpoint {path}: its entry {entry}{where} is a {type(value).__name__}, "
+        f"not a {kind.__name__}",
+    )
+
+
+def require_weights(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise unless the weights are finite tensors, and those that were saved."""
+    weights = content["state_dict"]
+    for name, value in weights.items():
+        require(
+            isinstance(value, Tensor),
+            f"checkpoint {path}: {name} is a {type(value).__name__}, not a tensor",
+        )
+        finite = not value.is_floating_point() or bool(torch.isfinite(value).all())
+        require(finite, f"checkpoint {path}: {name} has entries that are NaN or infinite")
+    saved = content["ilvf"]["state"]["ranks"][0]["checksum"]
+    require(
+        checksum_of(weights) == saved,
+        f"checkpoint {path} is damaged: its weights do not have the checksum that was saved; "
+        "use another copy of it",
+    )
+    require(
+        math.isfinite(content["ilvf"]["wall_s"]),
+        f"checkpoint {path}: its entry ilvf.wall_s is not a number",
+    )
+
+
+def checksum_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all tensors, in their order."""
+    digest = hashlib.sha256()
+    for value in weights.values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""One process trains in a run's folder at a time."""
+
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ilvf.errors import UsageError
+
+LOCK = "run.lock"  # in the run's folder; also marks the folder as a run's
+HOLDER = "run.pid"
+
+
+class RunLock:
+    """A lock on a run's folder that the system releases when the process ends.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        UsageError: another process trains in this folder; names it.
+    """
+
+    def __init__(self, folder: Path):
+        self.lock = FileLock(folder / LOCK)
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"the run {folder} is being trained by process {holder_of(folder)}; "
+                "wait for its end, or stop it"
+            ) from None
+        (folder / HOLDER).write_text(str(os.getpid()))
+
+    def release(self) -> None:
+        """Let another process train in this folder."""
+        self.lock.release()
+
+
+def holder_of(folder: Path) -> str:
+    """The process that holds the lock, as far as it is known."""
+    try:
+        return (folder / HOLDER).read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"
