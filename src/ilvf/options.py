@@ -11,6 +11,7 @@ This module imports nothing heavy, so that `--help` is instant.
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -110,14 +111,16 @@ def checked(name: str, value: Any, kind: Any, bounds: Mapping[str, Any]) -> Any:
             f"{nearest(str(value), choices)}",
         )
         return value
+    if isinstance(value, int):
+        require(abs(value) < 2**63, f"{name} has {len(str(abs(value)))} digits, which is too many")
     if float in plain and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if str in plain and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     fits = any(type(value) is (typing.get_origin(k) or k) for k in plain)
     require(fits, f"{name}={shown(value)} must be {describe(kind)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         require_bounds(name, value, bounds)
-    if isinstance(value, int):
-        require(abs(value) < 2**63, f"{name} has {len(str(value))} digits, which is too many")
     return value
 
 

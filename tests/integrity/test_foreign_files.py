@@ -269,7 +269,7 @@ def test_weights_that_were_changed_are_noticed(tmp_path, refused):
 def test_a_damaged_replay_file_is_refused_before_the_run_goes_on(tmp_path, out, recipe, capsys):
     run = out / "qmix"
     shutil.copytree(OLD.parents[2] / "qmix", run)
-    file = sorted((run / "buffer").iterdir())[0]
+    file = sorted((run / "buffer").iterdir())[-1]
     data = bytearray(file.read_bytes())
     for k in range(20, 80):  # some of them are in padding
         data[len(data) * k // 100] ^= 4

@@ -88,15 +88,17 @@ class Training(L.LightningModule):
 
     # ------------------------------------------------------------------ set-up
     def on_fit_start(self) -> None:
-        seed = self.seed + 1000 * self.global_rank
-        torch.manual_seed(seed)
+        torch.manual_seed(self._seed_of_process)
         self.env = self.make_env(
-            num_envs=self.options.num_envs, seed=seed, device=self.indexed_device()
+            num_envs=self.options.num_envs,
+            seed=self._seed_of_process,
+            device=self.indexed_device(),
         )
         self._evaluation_steps(self.env)
         if self.pending is not None:
             self.frames = self.pending["frames"]
-            load_env(self.pending, self.env, self.global_rank, self.trainer.world_size)
+            place = (self.global_rank, self.trainer.world_size)
+            load_env(self.pending, self.env, *place, seed=self._seed_of_process)
         steps = self.options.rollout_steps
         self.collector = make_collector(self.env, self.behaviour(), steps)
         self.rollouts = iter(self.collector)
@@ -125,6 +127,10 @@ class Training(L.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = groups[group["name"]][1] * factor
 
+    @property
+    def _seed_of_process(self) -> int:
+        return self.seed + 1000 * self.global_rank
+
     def indexed_device(self) -> torch.device:
         """This process's device, with its index."""
         if self.device.type == "cuda" and self.device.index is None:
@@ -135,7 +141,8 @@ class Training(L.LightningModule):
     def begin_iteration(self) -> None:
         """Start the clock; restore the random generators of a resumed run, after all set-up."""
         if self.pending is not None:
-            load_generators(self.pending["ranks"][self.global_rank]["generators"])
+            rank = self.global_rank
+            load_generators(self.pending, self.env, rank, seed=self._seed_of_process)
             self.pending = None
         if self.options.lr_end is not None:
             done = self.current_epoch / max((self.trainer.max_epochs or 1) - 1, 1)
@@ -183,16 +190,19 @@ class Training(L.LightningModule):
         """All metrics of this iteration, over all processes, in one transfer to the host."""
         steps = torch.stack(self._steps)
         self._steps = []
-        self._require_finite(steps)
         names = [*map(self._metric_name, self._step_names), "optim/grad_norm"]
         means = dict(zip(names, steps.mean(0), strict=True)) | self._measures
         reduce = self.trainer.strategy.reduce
         summed = torch.stack([value.float() for value in self._sums.values()])
         averaged = torch.stack([value.float() for value in means.values()])
-        sums = reduce(summed, reduce_op="sum").tolist()
-        averages = reduce(averaged, reduce_op="mean").tolist()
-        metrics = episode_metrics(dict(zip(self._sums, sums, strict=True)))
-        metrics |= dict(zip(means, averages, strict=True))
+        sums = reduce(summed, reduce_op="sum")
+        averages = reduce(averaged, reduce_op="mean")
+        finite = torch.isfinite(steps).all().float().unsqueeze(0)
+        is_finite, *numbers = torch.cat([finite, sums, averages]).tolist()
+        if not is_finite:
+            self._raise_not_finite(steps)
+        metrics = episode_metrics(dict(zip(self._sums, numbers[: len(sums)], strict=True)))
+        metrics |= dict(zip(means, numbers[len(sums) :], strict=True))
         return metrics | self._clock() | {"frames": float(self.frames)}
 
     def _metric_name(self, name: str) -> str:
@@ -209,9 +219,8 @@ class Training(L.LightningModule):
             "time/collect_share": (self.collected_at - self.started_at) / seconds,
         }
 
-    def _require_finite(self, steps: Tensor) -> None:
-        if torch.isfinite(steps).all():
-            return
+    def _raise_not_finite(self, steps: Tensor) -> None:
+        """Name the first number in `steps` `[steps, terms]` that is not finite."""
         row, column = (~torch.isfinite(steps)).nonzero()[0].tolist()
         name = [*self._step_names, "gradient norm"][column]
         step = self.global_step - len(steps) + row + 1
@@ -232,7 +241,9 @@ class Training(L.LightningModule):
             self.loss.actor,
             max_steps=self._evaluation_steps(env),
             deterministic=options.eval_deterministic,
+            seed=seed,  # the same on all processes, so that they agree on the best checkpoint
         )
+        metrics = self.trainer.strategy.broadcast(metrics)
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:
             if isinstance(callback, EvaluationCallback):

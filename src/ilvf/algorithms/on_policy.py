@@ -63,8 +63,8 @@ class OnPolicy(Training):
         self.begin_iteration()
         with self.trainer.precision_plugin.forward_context():
             rollout = next(self.rollouts)
-            self.collected_at = time.perf_counter()
-            self.advantage(rollout)
+        self.collected_at = time.perf_counter()
+        self.advantage(rollout)  # in full precision, also with bf16-mixed
         self._update_value_norm(rollout)
         self.collected(rollout)
         return rollout.select(*self._kept_keys(rollout)).reshape(-1)

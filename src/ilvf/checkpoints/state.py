@@ -1,42 +1,41 @@
 """State for a bit-exact continuation that Lightning does not save.
 
-Random generators, environments and the frame counter, per process.
+Random generators, environments and the frame counter, per process. The generators of a GPU cannot
+continue on a CPU, nor the reverse: a run that resumes on another kind of device starts new random
+numbers, from its seed and its frame count.
 """
 
 import hashlib
 import random
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torchrl.envs import EnvBase
 
 from ilvf.distributed import several
 from ilvf.errors import require
 
+CPU = torch.device("cpu")
 
-def save_generators() -> dict[str, Any]:
-    """The states of Python's, numpy's and torch's generators, in types that load safely."""
+
+def save_generators(device: torch.device = CPU) -> dict[str, Any]:
+    """The states of Python's, numpy's and torch's generators, in types that load safely.
+
+    Args:
+        device: of the run; its generator is saved besides the CPU's.
+    """
     state: Any = np.random.get_state(legacy=True)  # noqa: NPY002 (other libraries draw from it)
     name, keys, *rest = state
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
-        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state(device)] if device.type == "cuda" else [],
     }
-
-
-def load_generators(state: dict[str, Any]) -> None:
-    """Restore what `save_generators` returned."""
-    random.setstate(state["python"])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(state["torch"].cpu())
-    if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state(state["cuda"][0].cpu())
 
 
 def checksum(module: nn.Module) -> str:
@@ -49,12 +48,16 @@ def checksum(module: nn.Module) -> str:
 
 def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dict[str, Any]:
     """The frame counter, and of every process: generators, environments, checksum and `more`."""
-    mine = {
-        "generators": save_generators(),
-        "env": env.get_state() if hasattr(env, "get_state") else {},
-        "checksum": checksum,
-        **more,
-    }
+    device = device_of(env)
+    mine = on_cpu(
+        {
+            "device": device.type,
+            "generators": save_generators(device),
+            "env": env.get_state() if hasattr(env, "get_state") else {},
+            "checksum": checksum,
+            **more,
+        }
+    )
     ranks = [mine]
     if several():
         ranks = [None] * dist.get_world_size()  # type: ignore[list-item]
@@ -62,21 +65,104 @@ def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dic
     return {"frames": frames, "ranks": ranks}
 
 
-def load_env(state: dict[str, Any], env: EnvBase, rank: int, world_size: int) -> None:
+def on_cpu(state: Any) -> Any:
+    """`state` with all tensors on the CPU.
+
+    Unpickling a tensor of another process's GPU would use memory of that GPU in this process.
+    """
+    if isinstance(state, Tensor):
+        return state.detach().cpu()
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    if type(state) in (list, tuple):
+        return type(state)(on_cpu(value) for value in state)
+    return state
+
+
+# ---------------------------------------------------------------------- resuming
+def load_env(
+    state: dict[str, Any], env: EnvBase, rank: int, world_size: int, *, seed: int = 0
+) -> None:
     """Restore this process's environments; the next reset returns the restored state.
 
     Environments without `set_state` get a new seed, so that they do not repeat their first
-    episodes.
+    episodes. On another kind of device the random numbers start anew, with one warning.
+
+    Args:
+        state: what `save_run_state` returned.
+        env: environments of this process.
+        rank, world_size: of this process, and the number of processes.
+        seed: of this process, for new random numbers.
     """
     found = len(state["ranks"])
     require(
         found == world_size,
         f"the checkpoint is of {found} processes, this run has {world_size}; use the same number",
     )
-    saved = state["ranks"][rank]["env"]
-    if saved:
-        env.set_state(saved)
+    saved = state["ranks"][rank]
+    goes_on = generators_fit(saved, env)
+    if not goes_on and rank == 0:
+        warnings.warn(
+            f"the checkpoint's random generators do not fit this run on {device_of(env).type}: "
+            "random numbers start anew from the seed and the frame count, and the continuation "
+            "is not bit-exact",
+            stacklevel=2,
+        )
+    new_seed = restart_seed(seed, state["frames"])
+    world = dict(saved["env"])
+    if world:
+        if "rng" in world and not goes_on:
+            place = getattr(getattr(env, "rng", None), "device", device_of(env))
+            world["rng"] = torch.Generator(place).manual_seed(new_seed).get_state()
+        env.set_state(world)
         return
-    generator = torch.Generator()
-    generator.set_state(state["ranks"][rank]["generators"]["torch"].cpu())
-    env.set_seed(int(torch.randint(2**30, (), generator=generator)))
+    if goes_on:
+        generator = torch.Generator()
+        generator.set_state(saved["generators"]["torch"].cpu())
+        new_seed = int(torch.randint(2**30, (), generator=generator))
+    env.set_seed(new_seed)
+
+
+def load_generators(state: dict[str, Any], env: EnvBase, rank: int, *, seed: int = 0) -> None:
+    """Restore this process's random generators, or start new random numbers if they do not fit.
+
+    Arguments: see `load_env`.
+    """
+    saved = state["ranks"][rank]
+    generators = saved["generators"]
+    random.setstate(generators["python"])
+    name, keys, *rest = generators["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    if not generators_fit(saved, env):
+        torch.manual_seed(restart_seed(seed, state["frames"]))
+        return
+    torch.set_rng_state(generators["torch"].cpu())
+    device = device_of(env)
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(generators["cuda"][0].cpu(), device)
+
+
+def generators_fit(saved: dict[str, Any], env: EnvBase) -> bool:
+    """Whether the saved generators of a process can continue on the device of `env`."""
+    device = device_of(env)
+    generators = saved["generators"]
+    pairs = [(generators["torch"], torch.get_rng_state())]
+    if device.type == "cuda":
+        if not generators["cuda"]:
+            return False
+        pairs.append((generators["cuda"][0], torch.cuda.get_rng_state(device)))
+    if "rng" in saved["env"] and isinstance(getattr(env, "rng", None), torch.Generator):
+        pairs.append((saved["env"]["rng"], env.rng.get_state()))
+    same_device = saved.get("device", device.type) == device.type  # old checkpoints have no device
+    savable = device.type in ("cpu", "cuda")
+    return same_device and savable and all(a.numel() == b.numel() for a, b in pairs)
+
+
+def restart_seed(seed: int, frames: int) -> int:
+    """Seed of the random numbers of a run that restarts them after `frames` frames."""
+    return random.Random(f"{seed} {frames}").randrange(2**31)
+
+
+def device_of(env: EnvBase) -> torch.device:
+    """The device of an environment; the CPU if it names none."""
+    return CPU if env.device is None else env.device

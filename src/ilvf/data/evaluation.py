@@ -3,8 +3,9 @@
 An evaluation runs new episodes and leaves torch's random numbers as they were before it.
 """
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from tensordict import TensorDictBase
@@ -23,7 +24,12 @@ INTERRUPTED = "interrupted"
 
 @torch.no_grad()
 def evaluate(
-    env: EnvBase, policy: TensorDictModuleBase, *, max_steps: int, deterministic: bool = True
+    env: EnvBase,
+    policy: TensorDictModuleBase,
+    *,
+    max_steps: int,
+    deterministic: bool = True,
+    seed: int | None = None,
 ) -> tuple[dict[str, float], TensorDictBase]:
     """Run the first episode of every environment in the batch.
 
@@ -33,13 +39,15 @@ def evaluate(
         policy: writes `("agents", "action")`.
         max_steps: T, steps after which an episode counts as ended.
         deterministic: take the most likely actions; False samples.
+        seed: of torch's random numbers in the evaluation, such as sampled actions. None goes on
+            with the present random numbers.
 
     Returns:
         `episode_metrics` of the first episodes, without the interrupted ones, and the rollout
         `[B, T]`, which also has the steps after a first episode.
     """
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
-    with torch.random.fork_rng(), set_exploration_type(mode):
+    with separate_randomness(env.device, seed), set_exploration_type(mode):
         rollout = env.rollout(max_steps, policy, break_when_any_done=False)
     counted, ends = first_episode(rollout["next", "done"])
     if not keeps_episodes(rollout):
@@ -50,6 +58,32 @@ def evaluate(
         warnings.warn(message, stacklevel=3)  # level 2 is torch.no_grad
     sums = episode_sums(rollout, counted & whole, ends)
     return episode_metrics({name: float(value) for name, value in sums.items()}), rollout
+
+
+@contextlib.contextmanager
+def separate_randomness(device: torch.device | None, seed: int | None) -> Iterator[None]:
+    """Restore torch's random generators afterwards: of the CPU and of `device`, no other GPU's.
+
+    Args:
+        device: that the block uses besides the CPU; None for none.
+        seed: of these generators in the block; None leaves them as they are.
+    """
+    kind = "cpu" if device is None else device.type
+    on_mps = torch.mps.get_rng_state() if kind == "mps" else None
+    cuda = [device] if kind == "cuda" else []
+    with torch.random.fork_rng(cuda, device_type="cuda"):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+            for gpu in cuda:
+                with torch.cuda.device(gpu):
+                    torch.cuda.manual_seed(seed)
+            if on_mps is not None:
+                torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if on_mps is not None:
+                torch.mps.set_rng_state(on_mps)
 
 
 def add_statistics(rollout: TensorDictBase, counted: Tensor) -> None:

@@ -131,7 +131,7 @@ class BatchedEnv(Scenario):
         found = tuple(action.shape)
         if found != need:
             raise UsageError(f"('agents', 'action') has the shape {found}, need {need}")
-        if action.device.type != "cpu":
+        if not on_host(action):
             return  # reading the values would wait for the device; its index check must do
         low, high = (int(x) for x in action.aminmax())
         if low < 0 or high >= self.n_actions:
@@ -192,10 +192,12 @@ class BatchedEnv(Scenario):
         """Restore what `get_state` returned; the next full reset starts in this world.
 
         Args:
-            state: without `step` and `return`, the episode starts in this world.
+            state: without `step` and `return`, the episode starts in this world; without `rng`, the
+                generator stays as it is.
 
         Raises:
-            UsageError: the state is of another number of environments.
+            UsageError: the state is of another number of environments, or its generator is of
+                another kind of device.
         """
         saved = {k: v.to(self.device) for k, v in state.items() if k != "rng"}
         world = self._no_history() | saved
@@ -205,5 +207,22 @@ class BatchedEnv(Scenario):
             not wrong,
             f"the saved state is of {sorted(wrong)} environments, this one has {need}",
         )
-        self.rng.set_state(state["rng"].cpu())
+        if "rng" in state:
+            self._set_generator(state["rng"])
         self._restored = world
+
+    def _set_generator(self, state: Tensor) -> None:
+        """Set the generator's state; the states of CPUs and GPUs differ in size."""
+        found = state.numel()
+        need = self.rng.get_state().numel()
+        require(
+            found == need,
+            f"the saved state's generator has {found} bytes, one on {self.device} has {need}: it "
+            "was saved on another kind of device; leave out its 'rng'",
+        )
+        self.rng.set_state(state.cpu())
+
+
+def on_host(x: Tensor) -> bool:
+    """Can the numbers of `x` be read without waiting for another device?"""
+    return x.device.type == "cpu"

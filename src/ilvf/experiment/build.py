@@ -13,6 +13,7 @@ from ilvf.checkpoints.fit import require_fit
 from ilvf.envs import make_env
 from ilvf.experiment.config import Config, saved_values
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.sizes import require_memory
 
 
 def environment_factory(config: Config, **more: Any) -> EnvFactory:
@@ -26,6 +27,7 @@ def build(config: Config) -> Training:
     factory = environment_factory(config)
     env = factory(num_envs=1, seed=config.seed)
     env.close()  # only its sizes are needed
+    require_memory(config, env)
     module = importlib.import_module(f"ilvf.algorithms.{config.recipe}")
     trained = module.build(OmegaConf.to_object(config.algorithm), factory, env, config.seed)
     trained.config = saved_form(config)

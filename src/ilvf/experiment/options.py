@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ilvf.algorithms.options import config_of
+from ilvf.errors import require
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 
@@ -32,13 +33,34 @@ class TrainerOptions(Options):
     max_epochs: int = option(
         100, "iterations; one is num_envs × rollout_steps frames per process", least=1
     )
-    accelerator: str = option("auto", "cpu, gpu, auto")
-    devices: int = option(1, "processes, one device each")
-    num_nodes: int = option(1, "machines")
-    strategy: str = option("auto", "ddp for several processes")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = option(
+        "auto", "cpu, gpu (cuda or mps), or auto: a GPU if there is one"
+    )
+    devices: int | list[int] = option(
+        1, "processes of this machine, one device each; -1 for all GPUs, or a list of GPUs: [0, 2]"
+    )
+    num_nodes: int = option(1, "machines; several are started by torchrun", least=1)
+    strategy: Literal["auto", "ddp"] = option(
+        "auto", "ddp, which auto also takes for several processes"
+    )
     precision: Literal["32-true", "bf16-mixed"] = option("32-true", "32-true or bf16-mixed")
     threads: int = option(0, "CPU threads per process, 0 for torch's own choice", least=0)
     progress: bool = option(True, "show a progress bar")
+
+    def check(self) -> None:
+        super().check()
+        devices = self.devices
+        if isinstance(devices, int):
+            require(
+                devices >= 1 or devices == -1,
+                f"trainer.devices={devices} must be at least 1, or -1 for all GPUs",
+            )
+            return
+        indices = [k for k in devices if type(k) is int and k >= 0]
+        require(
+            bool(devices) and len(set(indices)) == len(devices),
+            f"trainer.devices={devices} must name different GPUs by numbers from 0, such as [0, 2]",
+        )
 
 
 def training_schema(name: str, doc: str | None = None) -> Schema:

@@ -27,7 +27,12 @@ from ilvf.experiment.build import build
 from ilvf.experiment.callbacks import CleanStop, IterationBar
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
-from ilvf.experiment.folder import experiment_name, make_run_folder, run_name
+from ilvf.experiment.folder import (
+    experiment_name,
+    make_run_folder,
+    number_of_processes,
+    run_name,
+)
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
@@ -138,12 +143,17 @@ def make_trainer(
 ) -> L.Trainer:
     """Lightning's Trainer, with checkpoints `best` and `last` and one progress bar.
 
+    Several processes always use DDP without broadcast of buffers: the processes keep the
+    statistics of the value normalization equal themselves.
+
     Raises:
-        UsageError: Lightning refuses an option; in Lightning's words.
+        UsageError: this machine lacks the devices, or Lightning refuses an option; in Lightning's
+            words.
     """
     options: dict[str, Any] = OmegaConf.to_container(config.trainer)  # type: ignore[assignment]
     options = {name: value for name, value in options.items() if name not in NOT_LIGHTNINGS}
-    if options["strategy"] == "ddp":
+    processes = number_of_processes(options["accelerator"], options["devices"])
+    if options["strategy"] == "ddp" or processes * options["num_nodes"] > 1:
         options["strategy"] = DDPStrategy(broadcast_buffers=False)
     checkpoints = functools.partial(
         ModelCheckpoint, folder / "checkpoints", enable_version_counter=False
@@ -164,11 +174,10 @@ def make_trainer(
             log_every_n_steps=2**31,
             use_distributed_sampler=False,
         )
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UsageError(f"trainer: {error}") from error
     except Exception as error:
-        if type(error).__name__ == "MisconfigurationException":  # not one public class
-            raise UsageError(f"trainer: {error}") from error
+        misconfigured = type(error).__name__ == "MisconfigurationException"  # not one public class
+        if misconfigured or isinstance(error, ValueError | TypeError | RuntimeError):
+            raise UsageError(f"trainer: {' '.join(str(error).split())}") from error
         raise
 
 

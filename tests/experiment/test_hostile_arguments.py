@@ -1,0 +1,70 @@
+"""Arguments that nobody means: each ends in one sentence, and allocates nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from helpers import ROOT
+from ilvf.experiment.build import build
+from ilvf.experiment.config import resolve
+from ilvf.experiment.options import training_schema
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "algorithm.hidden=1000000000",
+        "algorithm.depth=1000000000",
+        "algorithm.num_envs=1000000000",
+        "algorithm.rollout_steps=1000000000",
+        "algorithm.eval_episodes=10000000000",
+        "algorithm.eval_steps=10000000000",
+    ],
+)
+def test_memory_is_asked_for_before_it_is_allocated(argument, refused):
+    config = resolve(training_schema("ilvf_p"), [argument])
+    with refused("GiB", "available"):
+        build(config)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("seed=" + "9" * 400, ("seed", "400 digits")),
+        ("seed=4294967296", ("seed=4294967296", "[0, 4294967296)")),
+        ("env.horizon=" + "9" * 400, ("env.horizon", "digits")),
+        ("env.horizon=" + "9" * 5000, ("env.horizon", "whole number")),
+        ("algorithm.lr=" + "9" * 400, ("algorithm.lr", "finite")),
+        ("algorithm.eval_steps=0", ("algorithm.eval_steps=0", "at least 1")),
+    ],
+)
+def test_huge_numbers_are_refused(argument, words, refused):
+    with refused(*words):
+        resolve(training_schema("ilvf_p"), [argument])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [b"out=\xff\xfe"],
+        [b"\xff=3"],
+        ["env.n_agents=1000000"],
+        ["env=tabular", "env.n_agents=60"],
+        ["algorithm.lr="],
+        ["seeds="],
+        ["=", "="],
+        ["out=a\x01b"],
+    ],
+    ids=str,
+)
+def test_a_strange_argument_is_no_traceback(arguments, tmp_path):
+    command = [sys.executable, ROOT / "recipes" / "ilvf_p.py", "--cfg", *arguments]
+    found = subprocess.run(command, capture_output=True, cwd=tmp_path)
+    assert b"Traceback" not in found.stderr
+    assert found.returncode in (0, 2)
+
+
+def test_a_key_that_is_given_twice_is_announced(capsys):
+    assert resolve(training_schema("ilvf_p"), ["seed=1", "seed=2"]).seed == 2
+    assert "seed is given twice; seed=2 counts" in capsys.readouterr().err
