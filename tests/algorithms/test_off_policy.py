@@ -97,9 +97,9 @@ def test_epsilon_falls_with_the_number_of_frames():
         ("qmix", {"target_every": 0}, ("target_every=0",)),
         ("qmix", {"warmup": -1}, ("warmup=-1",)),
         ("qmix", {"epsilon_end": 2.0}, ("epsilon_end=2",)),
-        ("qmix", {"loss": {"gamma": 2.0}}, ("gamma=2",)),
-        ("qmix", {"loss": {"huber_delta": 0.0}}, ("huber_delta=0",)),
-        ("maddpg", {"loss": {"temperature": 0.0}}, ("temperature=0", "positive")),
+        ("qmix", {"gamma": 2.0}, ("gamma=2",)),
+        ("qmix", {"huber_delta": 0.0}, ("huber_delta=0",)),
+        ("maddpg", {"temperature": 0.0}, ("temperature=0", "positive")),
         ("maddpg", {"actor_lr": -1.0}, ("actor_lr=-1",)),
     ],
 )

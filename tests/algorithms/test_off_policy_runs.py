@@ -1,4 +1,4 @@
-"""Whole runs of QMIX, VDN and MADDPG: resuming with the replay buffer, evaluating, two processes."""
+"""Whole runs of QMIX, VDN and MADDPG: replay buffers, resuming, evaluating, two processes."""
 
 import re
 import shutil
@@ -8,10 +8,13 @@ import torch
 
 import ilvf
 from ilvf.envs import Encircle
+from ilvf.experiment.metrics_file import METRICS, read_rows
 from run_helpers import (
     assert_same_learning,
     folder_with_store,
     last_checkpoint,
+    logged_frames,
+    only_mlflow_run,
     only_run,
     output_of,
     start_recipe,
@@ -57,18 +60,24 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(out, store, recip
 
 
 def test_a_killed_run_resumes_exactly(out, store, recipe):
+    """Same weights, one MLflow run, no iteration lost or logged twice, no partial files left."""
     process = start_recipe(out, "qmix", *TINY, "trainer.max_epochs=100000")
     wait_for_iterations(out, 5, process)
     process.kill()
     process.communicate()
     run = only_run(out)
     done = last_checkpoint(out)["epoch"] + 1
-    (run / "buffer" / "0-999999-abc.pt.part").write_bytes(b"cut")  # a kill can leave such a file
+    with (run / METRICS).open("a") as file:
+        file.write('{"frames": 99999, "rew')  # a kill can cut a line
+    (run / "buffer" / "0-999999-abc.pt.part").write_bytes(b"cut")  # or a file
     end = f"trainer.max_epochs={done + 2}"
     assert recipe("qmix", "resume=last", f"out={out}", end) == 0
     whole = folder_with_store(out / "whole", store)
     assert recipe("qmix", *TINY, f"out={whole}", end) == 0
     assert_same_learning(out, whole)
+    assert logged_frames(out) == logged_frames(whole)
+    assert len(read_rows(run / METRICS)) == done + 2
+    assert only_mlflow_run(out).info.status == "FINISHED"
     assert not list((run / "buffer").glob("*.part"))
 
 

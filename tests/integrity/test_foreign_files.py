@@ -228,12 +228,7 @@ def changed(entry, value):
     [
         ("state_dict", None, "state_dict"),
         ("ilvf", [], "ilvf"),
-        ("ilvf.config", {}, "ilvf.config.env"),
         ("ilvf.config", None, "ilvf.config"),
-        ("ilvf.config.env", {}, "ilvf.config.env.name"),
-        ("ilvf.config.env.name", 3, "not a str"),
-        ("ilvf.config.seed", "x", "not a int"),
-        ("ilvf.config.algorithm", 5, "ilvf.config.algorithm"),
         ("ilvf.actor", None, "ilvf.actor"),
         ("ilvf.state.ranks", [], "is empty"),
         ("ilvf.state.ranks", [5], "of process 0"),
@@ -246,6 +241,24 @@ def test_an_incomplete_checkpoint_is_one_sentence(entry, value, words, tmp_path,
     torch.save(changed(entry, value), tmp_path / "x.ckpt")
     with refused("x.ckpt", words):
         read_checkpoint(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("ilvf.config", {}, "has no config"),
+        ("ilvf.config.env", {}, "ilvf.config.env.name"),
+        ("ilvf.config.env.name", 3, "not a str"),
+        ("ilvf.config.seed", "x", "not a int"),
+        ("ilvf.config.algorithm", 5, "ilvf.config.algorithm"),
+        ("ilvf.config.env.name", "bogus", "env=bogus"),
+        ("ilvf.config.algorithm", {"lr": "fast"}, "algorithm.lr='fast'"),
+    ],
+)
+def test_an_incomplete_config_is_one_sentence(entry, value, words, tmp_path, refused):
+    torch.save(changed(entry, value), tmp_path / "x.ckpt")
+    with refused(words):
+        resolve(training_schema("ilvf_p"), [f"resume={tmp_path / 'x.ckpt'}"])
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path, refused):

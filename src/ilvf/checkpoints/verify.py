@@ -16,15 +16,17 @@ CONTENT = {  # dotted entry of a checkpoint → type
     "state_dict": Mapping,
     "ilvf": Mapping,
     "ilvf.config": Mapping,
-    "ilvf.config.env": Mapping,
-    "ilvf.config.env.name": str,
-    "ilvf.config.algorithm": Mapping,
-    "ilvf.config.seed": int,
     "ilvf.actor": Mapping,
     "ilvf.state": Mapping,
     "ilvf.state.frames": int,
     "ilvf.state.ranks": list,
     "ilvf.wall_s": float,
+}
+CONFIG = {  # of a checkpoint that a command has saved
+    "ilvf.config.env": Mapping,
+    "ilvf.config.env.name": str,
+    "ilvf.config.algorithm": Mapping,
+    "ilvf.config.seed": int,
 }
 PER_RANK = {"generators": Mapping, "env": Mapping, "checksum": str}
 
@@ -43,6 +45,22 @@ def require_checkpoint(path: Path, content: Any) -> None:
         for name, kind in PER_RANK.items():
             require_entry(path, {"rank": rank}, f"rank.{name}", kind, f" of process {number}")
     require_weights(path, content)
+
+
+def require_config(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config in a checkpoint, which must name environment, algorithm and seed.
+
+    A module that was trained by hand, without a command, has no config.
+    """
+    config = content["ilvf"]["config"]
+    require(
+        bool(config),
+        f"checkpoint {path} has no config, it was not saved by a command of this library; "
+        "build the module as it was built, and load its state_dict",
+    )
+    for entry, kind in CONFIG.items():
+        require_entry(path, content, entry, kind)
+    return config
 
 
 def require_entry(path: Path, content: Any, entry: str, kind: type, where: str = "") -> None:

@@ -16,6 +16,7 @@ from ilvf.envs.contract import (
     spec_problems,
 )
 from ilvf.errors import UsageError, require
+from ilvf.modules.agent_nets import LEAST_NORMALIZED
 
 STEPS = 3  # of the trial rollout
 
@@ -132,6 +133,14 @@ def _notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
         )
     if (group, "state") not in td.keys(True):
         yield f"no {(group, 'state')}: critics read the observations"
+    found = [key for key in ("observation", "state") if td.get((group, key), None) is not None]
+    sizes = {key: td[group, key].shape[-1] for key in found}
+    for key, size in sizes.items():
+        if size < LEAST_NORMALIZED:
+            yield (
+                f"{(group, key)} has {size} numbers: networks read fewer than "
+                f"{LEAST_NORMALIZED} without LayerNorm, so they should be of order 1"
+            )
     if not hasattr(env, "horizon"):
         yield "no attribute horizon: tell evaluations how long an episode lasts, eval_steps="
     if not saves_states(env):

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from ilvf.algorithms.base import EnvFactory, Training
 from ilvf.checkpoints.fit import require_fit
+from ilvf.checkpoints.verify import require_config
 from ilvf.envs import make_env
 from ilvf.experiment.config import Config, saved_values
 from ilvf.experiment.options import training_schema
@@ -49,7 +50,7 @@ def load_trained(
     Raises:
         UsageError: the networks of the checkpoint do not fit the environment.
     """
-    saved = content["ilvf"]["config"]
+    saved = require_config(path, content)
     schema = training_schema(saved.get("recipe", "ilvf_p"))  # the first version did not name it
     name, values = saved_values(schema, saved, str(path))
     options = OmegaConf.to_container(env) if isinstance(env, Config) else dict(env)

@@ -57,6 +57,7 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
 def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     """The config in a checkpoint, under today's defaults; its environment and seed wholly."""
     from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
+    from ilvf.checkpoints.verify import require_config
 
     clash = [k for k in ("preset", "env") if k in given]
     require(
@@ -66,7 +67,7 @@ def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     out = Path(given.get("out", schema.leaves(None)["out"].default))
     path = find_checkpoint(given[key], out, prefer="last" if key == "resume" else "best")
     given[key] = str(path)
-    saved = require_mapping(read_checkpoint(path)["ilvf"]["config"], f"the config in {path}")
+    saved = require_config(path, read_checkpoint(path))
     env, values = saved_values(schema, saved, str(path))
     leaves = schema.leaves(env)
     for name, leaf in leaves.items():

@@ -1,21 +1,15 @@
-"""The names, the folder and the processes of a run."""
+"""The names and the folder of a run."""
 
 import datetime
 import os
 import uuid
 from pathlib import Path
 
-import torch
-from lightning.fabric.plugins.environments import (
-    LSFEnvironment,
-    MPIEnvironment,
-    SLURMEnvironment,
-)
-
 from ilvf.checkpoints.files import run_folder
 from ilvf.distributed import decided_by_first, several, under_torchrun
-from ilvf.errors import UsageError, require
+from ilvf.errors import UsageError
 from ilvf.experiment.config import Config
+from ilvf.experiment.processes import require_torchrun
 
 RUN_DIR = "ILVF_RUN_DIR"  # environment variable: the run's folder, for its other processes
 
@@ -71,71 +65,3 @@ def make_folder(path: Path, cause: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{cause}: the folder {path} cannot be made ({error.strerror})") from error
-
-
-# ---------------------------------------------------------------------- processes
-def require_torchrun(num_nodes: int) -> None:
-    """Raise unless the run is on one machine or torchrun has started its processes."""
-    if under_torchrun():
-        return
-    how = "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m ilvf train ..."
-    require(
-        num_nodes == 1,
-        f"trainer.num_nodes={num_nodes} needs torchrun; start on every machine {how}",
-    )
-    for cluster in (SLURMEnvironment, LSFEnvironment, MPIEnvironment):
-        tasks = cluster().world_size() if cluster.detect() else 1
-        require(
-            tasks == 1,
-            f"{cluster.__name__.removesuffix('Environment')} has started {tasks} tasks; start one "
-            f"task per machine, which runs {how}",
-        )
-
-
-def number_of_processes(accelerator: str, devices: int | list[int]) -> int:
-    """Processes of this machine, one device each.
-
-    Args:
-        accelerator, devices: of `TrainerOptions`.
-
-    Raises:
-        UsageError: the machine does not have the devices.
-    """
-    gpus = visible_gpus(accelerator)
-    if gpus == 0:
-        _require_cpu_processes(devices)
-    elif isinstance(devices, list):
-        require(max(devices) < gpus, f"trainer.devices={devices}, but {_visible(gpus)}")
-    elif devices == -1:
-        return gpus
-    else:
-        require(devices <= gpus, f"trainer.devices={devices}, but {_visible(gpus)}")
-    return len(devices) if isinstance(devices, list) else devices
-
-
-def visible_gpus(accelerator: str) -> int:
-    """The number of GPUs that the accelerator of a run can use; 0 if the run is on the CPU."""
-    if accelerator == "cpu":
-        return 0
-    cuda = torch.cuda.device_count() if accelerator != "mps" else 0
-    mps = torch.backends.mps.is_available() if accelerator != "cuda" else False
-    return cuda or int(mps)
-
-
-def _visible(gpus: int) -> str:
-    return "one GPU, number 0, is visible" if gpus == 1 else f"GPUs 0 to {gpus - 1} are visible"
-
-
-def _require_cpu_processes(devices: int | list[int]) -> None:
-    """Raise unless `devices` processes are sensible on the CPU; two are always allowed."""
-    require(
-        isinstance(devices, int) and devices > 0,
-        f"trainer.devices={devices} means GPUs, and the run is on the CPU; give a number of "
-        "processes",
-    )
-    most = max(os.cpu_count() or 1, 2)
-    require(
-        isinstance(devices, int) and devices <= most,
-        f"trainer.devices={devices} is more than the {most} processes that this machine's cores "
-        "can run",
-    )

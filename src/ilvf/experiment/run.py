@@ -27,15 +27,11 @@ from ilvf.experiment.build import build
 from ilvf.experiment.callbacks import CleanStop, IterationBar
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
-from ilvf.experiment.folder import (
-    experiment_name,
-    make_run_folder,
-    number_of_processes,
-    run_name,
-)
+from ilvf.experiment.folder import experiment_name, make_run_folder, run_name
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
+from ilvf.experiment.processes import number_of_processes
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seeds import run_seeds
 from ilvf.experiment.store import open_store, tracking_uri

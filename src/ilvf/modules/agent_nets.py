@@ -20,6 +20,7 @@ from ilvf.options import configure
 ACTIVATIONS = {"relu": torch.relu_, "tanh": torch.tanh_, "elu": F.elu_}
 HIDDEN_GAIN = math.sqrt(2)
 EPS = 1e-5  # added to the variance in every LayerNorm
+LEAST_NORMALIZED = 3  # features that LayerNorm needs
 
 
 def orthogonal(weight: Tensor, gain: float) -> Tensor:
@@ -141,7 +142,13 @@ class AgentMLP(nn.Module):
 
 
 def layer_norm(x: Tensor) -> Tensor:
-    """LayerNorm over the last axis, without scale and offset: the next linear layer has both."""
+    """LayerNorm over the last axis, without scale and offset: the next linear layer has both.
+
+    Fewer than `LEAST_NORMALIZED` features are returned unchanged: of one number LayerNorm leaves
+    nothing, and of two only which is larger.
+    """
+    if x.shape[-1] < LEAST_NORMALIZED:
+        return x
     return F.layer_norm(x, x.shape[-1:], eps=EPS)
 
 

@@ -112,6 +112,7 @@ def learning_curve(path: Path, title: str = "") -> Figure:
         points = [(row["frames"], row[metric]) for row in rows if metric in row]
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, color=colour)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     axes.grid(alpha=0.3)
     return figure

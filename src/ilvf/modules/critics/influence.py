@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ilvf.modules.agent_nets import (
     EPS,
+    LEAST_NORMALIZED,
     AgentLinear,
     AgentMLP,
     agents_last,
@@ -158,7 +159,8 @@ class OwnFirst(nn.Module):
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
 
     def _value(self, state: Tensor, weight: Tensor) -> Tensor:
-        normalized = self.input_norm == "layer"
+        enough = state.shape[-2] * state.shape[-1] >= LEAST_NORMALIZED
+        normalized = self.input_norm == "layer" and enough
         concat = normalized_concat if normalized else weighted_concat
         return self.of_value(concat(state, weight).transpose(0, 1))
 

@@ -1,0 +1,205 @@
+"""The hot path does not wait for the device: what reads numbers on the host, and how often.
+
+Reading a tensor's numbers (`.item()`, `bool(x)`, `x.tolist()`, a boolean index) makes the host wait
+for everything that a GPU still has to do. Here the reads are counted on the CPU, by the operations
+that they call. Guards for tensors on the host and `one_hot`, which checks its argument only there,
+are replaced by what they do on a GPU.
+"""
+
+import sys
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from helpers import bare_trainer
+from ilvf.algorithms.base import Training
+from ilvf.algorithms.options import ALGORITHMS
+from ilvf.analysis import auroc, density, off_diagonal
+from ilvf.experiment.build import build
+from ilvf.experiment.config import resolve
+from ilvf.experiment.options import training_schema
+from ilvf.modules import ValueNorm
+
+ITERATIONS = 3
+STEPS = 10  # of a rollout
+READS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
+SMALL = (
+    "algorithm.num_envs=4",
+    f"algorithm.rollout_steps={STEPS}",
+    "algorithm.hidden=8",
+    "algorithm.eval_every=100",
+    "algorithm.eval_episodes=2",
+)
+ON_POLICY = ("algorithm.epochs=2", "algorithm.minibatches=2")
+OFF_POLICY = ("algorithm.updates=4", "algorithm.batch_size=16", "algorithm.warmup=0")
+ENVIRONMENTS = {
+    "encircle": ("env.n_agents=4", "env.horizon=10"),
+    "capture_prey": ("env=capture_prey", "env.horizon=10"),
+    "cacc": ("env=cacc", "env.n_agents=4"),
+}
+METRICS = "algorithms/base.py _gather_metrics"
+ALLOWED = {  # reads of a whole iteration, by file and function
+    METRICS: 1,  # all metrics in one transfer
+    "credit/signals.py write_values": 3,  # picks the states after which an episode ends
+    "credit/sources.py influence": 3,  # checks the range of the weights, once a rollout
+    "envs/encircle/env.py _place_obstacles": 2,  # once for every step with a reset
+}
+
+
+class HostReads(TorchDispatchMode):
+    """Counts the reads by the function of this library, or the other library, that asks."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+        self.methods = {}
+
+    def __enter__(self):
+        for name in ("tolist", "numpy"):  # these call no operation
+            method = getattr(torch.Tensor, name)
+            self.methods[name] = method
+            setattr(torch.Tensor, name, self.counted(method))
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        for name, method in self.methods.items():
+            setattr(torch.Tensor, name, method)
+        return super().__exit__(*error)
+
+    def counted(self, method):
+        def reading(tensor, *arguments, **options):
+            self.counts[asking()] += 1
+            return method(tensor, *arguments, **options)
+
+        return reading
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in READS or (name.startswith("index") and has_boolean_index(args)):
+            self.counts[asking()] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def has_boolean_index(args):
+    indices = args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else ()
+    return any(x is not None and x.dtype in (torch.bool, torch.uint8) for x in indices)
+
+
+def asking():
+    """ "algorithms/base.py _gather_metrics", or the name of another library."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if "/ilvf/" in path:
+            return f"{path.rpartition('/ilvf/')[2]} {frame.f_code.co_name}"
+        for library in ("torchrl", "lightning"):
+            if f"/{library}/" in path:
+                return library
+        frame = frame.f_back
+    return "unknown"
+
+
+def one_hot(index, n_classes):
+    """What `torch.nn.functional.one_hot` computes on a GPU, where it checks nothing on the host."""
+    return (index.unsqueeze(-1) == torch.arange(n_classes)).long()
+
+
+@pytest.fixture
+def like_a_gpu(monkeypatch):
+    monkeypatch.setattr("ilvf.envs.base.on_host", lambda x: False)
+    monkeypatch.setattr("torch.nn.functional.one_hot", one_hot)
+
+
+def reads_of_the_last_iteration(name, env):
+    """All reads between the start of an iteration and its metrics, evaluation left out."""
+    kind = OFF_POLICY if "updates" in ALGORITHMS[name].__dataclass_fields__ else ON_POLICY
+    config = resolve(training_schema(name), [*ENVIRONMENTS[env], *SMALL, *kind])
+    module = build(config)
+    reads = HostReads()
+    begin = Training.begin_iteration
+    gather = Training._gather_metrics
+    seen = []
+
+    def begin_counting(self):
+        begin(self)
+        reads.counts.clear()
+        reads.__enter__()
+
+    def stop_counting(self):
+        try:
+            return gather(self)
+        finally:
+            reads.__exit__(None, None, None)
+            seen.append(Counter(reads.counts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "begin_iteration", begin_counting)
+        patch.setattr(Training, "_gather_metrics", stop_counting)
+        bare_trainer(ITERATIONS).fit(module)
+    return seen[-1]
+
+
+@pytest.mark.usefixtures("like_a_gpu")
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [*((name, "encircle") for name in ALGORITHMS), ("ilvf_p", "capture_prey"), ("ilvf_p", "cacc")],
+)
+def test_an_iteration_reads_the_device_for_its_metrics_only(name, env):
+    reads = reads_of_the_last_iteration(name, env)
+    ours = {place: n for place, n in reads.items() if place not in ("torchrl", "lightning")}
+    assert ours[METRICS] == 1
+    too_often = {place: n for place, n in ours.items() if n > ALLOWED.get(place, 0)}
+    assert not too_often, reads
+
+
+def reads_of(function, *arguments):
+    with HostReads() as reads:
+        function(*arguments)
+    return reads.counts.total()
+
+
+def test_the_counter_sees_every_kind_of_read():
+    x = torch.rand(3)
+    assert reads_of(lambda: x.sum().item()) == 1
+    assert reads_of(lambda: bool(x.any())) == 1
+    assert reads_of(lambda: x[x > 0.5]) >= 1
+    assert reads_of(lambda: x.masked_select(x > 0.5)) >= 1
+    assert reads_of(lambda: f"{x[0]:.2f}") >= 1
+    assert reads_of(lambda: x.tolist()) == 1
+    assert reads_of(lambda: x[torch.tensor([0, 1])] + 1) == 0
+
+
+def test_scores_and_value_norm_read_nothing():
+    weight = torch.rand(5, 5)
+    norm = ValueNorm((5, 1))
+    alive = torch.rand(7, 5, 1) < 0.5
+    assert reads_of(auroc, weight, weight > 0.5) == 0
+    assert reads_of(density, weight) == 0
+    assert reads_of(norm.update, torch.randn(7, 5, 1), alive) == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_off_diagonal_takes_the_entries_row_by_row(n):
+    matrix = torch.rand(3, 2, n, n)
+    expected = matrix[..., ~torch.eye(n, dtype=torch.bool)]
+    assert torch.equal(off_diagonal(matrix), expected)
+    assert torch.equal(off_diagonal(matrix.transpose(-1, -2)).sort().values, expected.sort().values)
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_auroc_counts_pairs_and_half_of_the_ties(levels):
+    torch.manual_seed(levels)
+    score = torch.randint(levels, (6, 6)) / levels
+    truth = torch.rand(6, 6) < 0.4
+    true = off_diagonal(score)[off_diagonal(truth)]
+    false = off_diagonal(score)[~off_diagonal(truth)]
+    difference = true.unsqueeze(1) - false
+    expected = ((difference > 0) + 0.5 * (difference == 0)).mean()
+    assert auroc(score, truth).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("truth", [torch.zeros(3, 3), torch.ones(3, 3)])
+def test_auroc_without_both_kinds_of_pairs_is_chance(truth):
+    assert auroc(torch.rand(3, 3), truth.bool()).item() == 0.5

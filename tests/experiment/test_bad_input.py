@@ -1,0 +1,76 @@
+"""What a run refuses: each error is one sentence, with exit code 2."""
+
+import re
+
+import pytest
+import torch
+
+from helpers import TINY
+from run_helpers import only_mlflow_run, only_run
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("algorithm.taw=1", "algorithm.taw"),
+        ("env.n_agents=7", "n_agents=7"),
+        ("algorithm.lr=-1", "lr=-1"),
+        ("algorithm.tau=0", "tau=0"),
+        ("algorithm.influence=all", "algorithm.influence='all'"),
+        ("algorithm.discretise=hard", "algorithm.discretise='hard'"),
+        ("seeds=a-b", "seeds=a-b"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0"),
+        ("trainer.accelerator=abacus", "abacus"),
+        ("resume=last", "no run with a checkpoint"),
+    ],
+)
+def test_a_bad_argument(out, recipe, capsys, argument, words):
+    assert recipe("ilvf_p", *TINY, f"out={out}", argument) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("error: ")
+    assert sentence.count("\n") == 1
+    assert words in sentence
+
+
+def test_an_output_folder_below_a_file(out, recipe, capsys):
+    (out / "file").write_text("")
+    assert recipe("ilvf_p", *TINY, f"out={out / 'file' / 'runs'}") == 2
+    assert re.search(r"error: out=.*cannot be made \(Not a directory\)", capsys.readouterr().err)
+
+
+# ---------------------------------------------------------------------- checkpoints
+@pytest.fixture
+def checkpoint(out, recipe, capsys):
+    """The last checkpoint of a finished run of ILVF-P below `out`."""
+    assert recipe("ilvf_p", *TINY, f"out={out}") == 0
+    capsys.readouterr()
+    return only_run(out) / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_configuration(out, checkpoint, recipe, capsys):
+    refusals = {
+        "env.n_agents=6": r"does not fit this config: n_agents is 4 there, 6 here",
+        "algorithm.shared_first=true": r"does not fit.*loss\.critic.* there, .* here",
+        "algorithm.num_envs=6": r"4} environments a process, this run 6",
+        "algorithm.input_norm=none": r"input_norm is layer there, none here",  # equal shapes
+        "preset=paper": r"error: ",
+    }
+    for argument, pattern in refusals.items():
+        assert recipe("ilvf_p", f"resume={checkpoint}", f"out={out}", argument) == 2
+        assert re.search(pattern, capsys.readouterr().err), argument
+    assert only_mlflow_run(out).info.status == "FINISHED"  # the run itself is untouched
+
+
+@pytest.mark.slow
+def test_a_truncated_checkpoint(out, checkpoint, recipe, capsys):
+    truncated = out / "truncated.ckpt"
+    truncated.write_bytes(checkpoint.read_bytes()[:5000])
+    assert recipe("ilvf_p", f"resume={truncated}", f"out={out}") == 2
+    assert "truncated.ckpt cannot be read, it is truncated" in capsys.readouterr().err
+
+
+def test_a_file_of_another_program(tmp_path, recipe, capsys):
+    torch.save({"something": 1}, tmp_path / "other.ckpt")
+    assert recipe("evaluate", f"checkpoint={tmp_path / 'other.ckpt'}") == 2
+    assert "not a checkpoint of this library" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Several runs: seeds and their comparison, one fresh store, several processes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from helpers import TINY
+from run_helpers import (
+    last_checkpoint,
+    logged_frames,
+    mlflow_runs,
+    output_of,
+    run_folders,
+    start_recipe,
+)
+
+pytestmark = pytest.mark.slow
+
+OPEN_AND_LOG = """
+import sys
+from pathlib import Path
+from mlflow.tracking import MlflowClient
+from ilvf.experiment.store import open_store, tracking_uri
+
+uri = tracking_uri(Path(sys.argv[1]))
+open_store(uri, Path(sys.argv[1]), "encircle")
+client = MlflowClient(uri)
+run = client.create_run(client.get_experiment_by_name("encircle").experiment_id)
+for step in range(20):
+    client.log_metric(run.info.run_id, "reward", 1.0, step=step)
+client.set_terminated(run.info.run_id)
+"""
+
+
+def test_three_processes_may_create_one_store_at_the_same_time(tmp_path, monkeypatch):
+    """Each one opens a store that does not exist and logs a run."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    command = [sys.executable, "-c", OPEN_AND_LOG, str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for process in processes:
+        output_of(process)
+    runs = mlflow_runs(tmp_path)
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+
+
+def test_seeds_run_in_processes_and_are_compared_and_evaluated_again(out, recipe, capfd):
+    """Two seeds of the learned influence, and one run with the reward graph."""
+    assert recipe("ilvf_p", *TINY, f"out={out}", "seeds=0-1") == 0
+    assert recipe("ilvf_p", *TINY, f"out={out}", "algorithm.influence=reward_graph") == 0
+    assert len(run_folders(out)) == 3
+
+    capfd.readouterr()
+    assert recipe("compare", f"out={out}") == 0
+    table = capfd.readouterr().out
+    assert re.search(r"influence=learned +2 ", table)
+    gain_of_the_oracle = r"1\.00\s"  # the share of its own gain
+    assert re.search(rf"influence=reward_graph +1 .* {gain_of_the_oracle}", table)
+    assert (out / "compare-encircle.png").stat().st_size > 10_000
+    assert recipe("compare", f"out={out}", "compare.metric=no/such") == 2
+    assert recipe("compare", f"out={out}", "compare.where=nonsense") == 2
+
+    (run,) = [folder for folder in run_folders(out) if "-s1-" in folder.name]
+    last_row = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    capfd.readouterr()
+    assert recipe("evaluate", f"checkpoint={run / 'checkpoints' / 'last.ckpt'}") == 0
+    team_return = float(re.search(r"return/team +(-[\d.]+)", capfd.readouterr().out)[1])
+    assert team_return == pytest.approx(last_row["eval/return/team"], abs=1e-3)
+    assert (run / "checkpoints" / "last-episode.png").exists()
+    assert recipe("evaluate", f"checkpoint={run}", "algorithm.eval_episodes=5", "seed=3") == 0
+    assert "5 episodes" in capfd.readouterr().out
+
+
+def test_a_folder_without_runs_cannot_be_compared(tmp_path, recipe):
+    assert recipe("compare", f"out={tmp_path / 'nowhere'}") == 2
+
+
+def test_two_processes_learn_the_same_from_environments_of_their_own(out):
+    """DDP: equal parameters on both ranks; frames and rewards are those of both together."""
+    output_of(start_recipe(out, "ilvf_p", *TINY, "trainer.devices=2", "trainer.strategy=ddp"))
+    state = last_checkpoint(out)["ilvf"]["state"]
+    first, second = state["ranks"]
+    assert first["checksum"] == second["checksum"]
+    assert not torch.equal(first["env"]["position"], second["env"]["position"])
+    assert not torch.equal(first["generators"]["torch"], second["generators"]["torch"])
+    assert state["frames"] == 2 * 2 * 40
+    assert logged_frames(out) == [80, 160]

@@ -1,0 +1,133 @@
+"""Pictures of runs: heatmap, learning curve, comparison, and when they are stored."""
+
+import json
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from ilvf.envs import Encircle
+from ilvf.reports.comparison import comparison
+from ilvf.reports.drawing import COLOURS, LINE_STYLES, curve_style
+from ilvf.reports.pictures import Pictures, heatmap, learning_curve, run_title
+
+CONFIG = {
+    "recipe": "ilvf_p",
+    "algorithm": {},
+    "env": {"name": "encircle"},
+    "seed": 3,
+}
+
+
+def test_rows_of_the_heatmap_are_acting_agents():
+    """w[1, 0]: V_1 depends on s_0, so agent 0 influences the return of agent 1."""
+    attention = torch.zeros(3, 3)
+    attention[1, 0] = 0.5
+    graph = torch.zeros(3, 3, dtype=torch.bool)
+    graph[2, 1] = True
+    figure = heatmap(attention, {"reward graph": graph}, 80, "ilvf_p on encircle")
+    first, second = figure.axes[:2]
+    assert first.images[0].get_array()[0, 1] == 0.5
+    assert second.images[0].get_array()[1, 2] == 1
+    assert first.get_ylabel() == "agent whose action it is"
+    assert first.get_xlabel() == "agent whose return changes"
+    assert figure.get_suptitle() == "ilvf_p on encircle after 80 frames"
+
+
+def test_a_learning_curve_has_a_line_for_each_metric_in_the_file(tmp_path):
+    rows = [
+        {"frames": 40, "reward/agent_step": -2.0},
+        {"frames": 80, "reward/agent_step": -1.0, "eval/reward/agent_step": -0.5},
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (axes,) = learning_curve(path, "mappo on encircle").axes
+    training, evaluation = axes.lines
+    assert training.get_xydata().tolist() == [[40, -2], [80, -1]]
+    assert evaluation.get_xydata().tolist() == [[80, -0.5]]
+    assert axes.get_title() == "mappo on encircle"
+    assert axes.get_xlabel() == "environment frames"
+
+
+def test_a_comparison_draws_means_and_bands():
+    curves = [pd.Series([0.0, 1.0], index=[40, 80]), pd.Series([0.0, 3.0], index=[40, 80])]
+    groups = {"two": curves, "one": curves[:1]}
+    (axes,) = comparison(groups, "return/team", "encircle").axes
+    assert axes.lines[0].get_xydata().tolist() == [[40, 0], [80, 2]]
+    assert [line.get_label() for line in axes.lines] == ["two (2 seeds)", "one (1 seed)"]
+    assert len(axes.collections) == 1  # one seed has no interval
+    assert "encircle" in axes.get_title()
+
+
+def test_curves_differ_in_colour_or_line_style():
+    number = len(COLOURS) * len(LINE_STYLES)
+    styles = {tuple(curve_style(k).values()) for k in range(number)}
+    assert len(styles) == number
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({}, "ilvf_p on encircle, seed 3"),
+        ({"algorithm": {"mixer": "vdn"}, "recipe": "qmix"}, "vdn on encircle, seed 3"),
+        ({"env": {"name": "pettingzoo", "task": "zoo"}}, "ilvf_p on zoo, seed 3"),
+    ],
+)
+def test_titles_name_algorithm_task_and_seed(changes, title):
+    assert run_title(SimpleNamespace(config=CONFIG | changes)) == title
+
+
+class Logger:
+    """Remembers the names of what is stored."""
+
+    def __init__(self, run_dir):
+        self.run_dir = run_dir
+        self.names = []
+
+    def figure(self, figure, name):
+        self.names.append(name)
+
+    def artifact(self, path, folder):
+        self.names.append(path.name)
+
+
+class Animated(Encircle):
+    def animate(self, episode, path):
+        assert episode.batch_size[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "attention", "names"),
+    [
+        (Animated, torch.eye(4), ["influence-00000080.png", "episode-00000080.png"]),
+        (Encircle, None, ["episode-00000080.png"]),
+    ],
+)
+def test_what_is_stored(env, attention, names, tmp_path):
+    env = env(4, num_envs=2, horizon=2, seed=0)
+    rollout = env.rollout(2)
+    trainer = SimpleNamespace(is_global_zero=True, logger=Logger(tmp_path))
+    module = SimpleNamespace(frames=80, attention=attention, config=CONFIG)
+    pictures = Pictures()
+    pictures.on_evaluation(trainer, module, env, rollout)
+    assert trainer.logger.names == names
+    pictures.on_fit_end(trainer, module)
+    ending = ["learning-curve.png"]
+    if hasattr(env, "animate"):
+        ending.append("episode-00000080.gif")
+    assert trainer.logger.names == names + ending
+
+
+def test_nothing_is_stored_without_a_logger_or_by_other_processes(tmp_path):
+    module = SimpleNamespace(frames=80, attention=torch.eye(4), config=CONFIG)
+    env = Encircle(4, horizon=2, seed=0)
+    logger = Logger(tmp_path)
+    for trainer in (
+        SimpleNamespace(is_global_zero=False, logger=logger),
+        SimpleNamespace(is_global_zero=True, logger=None),
+    ):
+        pictures = Pictures()
+        pictures.on_evaluation(trainer, module, env, env.rollout(2))
+        pictures.on_fit_end(trainer, module)
+    assert logger.names == []
