@@ -1,4 +1,7 @@
-"""PettingZoo environments for the tests, importable by worker processes: without torch, so that those start at once."""
+"""A PettingZoo environment for the tests, with faults on request.
+
+Worker processes import this file. It imports no torch, so that they start quickly.
+"""
 
 import os
 import signal
@@ -13,21 +16,24 @@ AGENTS = ("ann", "bob", "cat")
 
 
 class Line(ParallelEnv):
-    """Ann, Bob and Cat move on a line; they see 1, 2 and 3 numbers and have 2, 3 and 4 actions, numbered from 0, 1, 2.
+    """Ann, Bob and Cat move on a line.
 
-    Everybody's place begins in a random place; an action moves it by its number. The reward is the place. Nothing else
-    happens unless it is asked for.
+    They observe 1, 2 and 3 numbers: [place, step, −1] up to that size. They have 2, 3 and 4
+    actions, numbered from 0, 1 and 2; an action moves its agent by its number. An agent's place at
+    the start is random, and its reward is its place.
 
     Args:
-        limit: everybody is truncated at this step.
-        ends: name → step at which the agent is terminated.
-        leaves: name → step at which the agent alone is truncated.
-        mask: where the mask is, "observation" or "info"; it forbids action 0 after an odd number of steps.
-        state: infos have a state, [place, step], and Cat's has a third number.
-        space: of everybody's observation; a Discrete one counts steps.
-        trouble: what goes wrong in step `when`.
-        flag: a file that is made when something goes wrong; if it exists, nothing does.
-        will: a file that is made by closing.
+        limit: step at which all agents are truncated.
+        terminated_at: agent → step at which it is terminated.
+        truncated_at: agent → step at which it alone is truncated.
+        mask_in: "observation" or "info", where action masks are; None has none. A mask forbids
+            the first action after an odd number of steps.
+        with_state: infos have a state, [place, step], and Cat's has a third number, 9.
+        space: of all observations, instead of boxes; a Discrete one counts steps.
+        fault: what goes wrong, see `go_wrong`; "make", "two" and "continuous" do from the start.
+        fault_step: step at which it goes wrong.
+        fault_file: made when something goes wrong; if it exists already, nothing does.
+        closing_file: made by `close`.
     """
 
     metadata = {"name": "line"}
@@ -35,78 +41,118 @@ class Line(ParallelEnv):
     def __init__(
         self,
         limit=6,
-        ends=None,
-        leaves=None,
-        mask=None,
-        state=False,
+        terminated_at=None,
+        truncated_at=None,
+        mask_in=None,
+        with_state=False,
         space=None,
-        trouble=None,
-        when=2,
-        flag=None,
-        will=None,
+        fault=None,
+        fault_step=2,
+        fault_file=None,
+        closing_file=None,
     ):
-        self.possible_agents, self.sizes = list(AGENTS), dict(zip(AGENTS, (1, 2, 3), strict=True))
-        self.max_cycles, self.ends, self.leaves = limit, ends or {}, leaves or {}
-        self.mask, self.has_state, self.space = mask, state, space
-        self.trouble, self.when, self.flag, self.will = (
-            trouble,
-            when,
-            flag and Path(flag),
-            will and Path(will),
-        )
-        self.rng, self.resets, self.closed = np.random.default_rng(), 0, 0
-        self.state_space = spaces.Box(-np.inf, np.inf, (3,))
-        if trouble == "make":
+        if fault == "make":
             raise OSError("no licence")
+        self.possible_agents = list(AGENTS)
+        self.sizes = {"ann": 1, "bob": 2, "cat": 3}
+        self.max_cycles = limit
+        self.terminated_at = terminated_at or {}
+        self.truncated_at = truncated_at or {}
+        self.mask_in = mask_in
+        self.with_state = with_state
+        self.space = space
+        self.fault = fault
+        self.fault_step = fault_step
+        self.fault_file = Path(fault_file) if fault_file else None
+        self.closing_file = Path(closing_file) if closing_file else None
+        self.state_space = spaces.Box(-np.inf, np.inf, (3,))
+        self.rng = np.random.default_rng()
+        self.resets = 0
+        self.closed = 0
 
     def observation_space(self, agent):
-        space = self.space or spaces.Box(-np.inf, np.inf, (self.sizes[agent],))
-        if self.mask == "observation":
-            return spaces.Dict(
-                {"observation": space, "action_mask": spaces.MultiBinary(self.sizes[agent] + 1)}
-            )
-        return space
+        size = self.sizes[agent]
+        space = self.space or spaces.Box(-np.inf, np.inf, (size,))
+        if self.mask_in != "observation":
+            return space
+        return spaces.Dict({"observation": space, "action_mask": spaces.MultiBinary(size + 1)})
 
     def action_space(self, agent):
-        if self.trouble == "continuous":
+        if self.fault == "continuous":
             return spaces.Box(-1, 1, (2,))
-        n = self.sizes[agent]
-        return spaces.Discrete(n + 1, start=n - 1)
+        size = self.sizes[agent]
+        return spaces.Discrete(size + 1, start=size - 1)
 
     def reset(self, seed=None, options=None):
         self.resets += 1
         if seed is not None:
             self.rng = np.random.default_rng(seed)
-        self.agents = self.possible_agents[: 2 if self.trouble == "two" else 3]
-        self.place, self.steps = (
-            dict(zip(self.possible_agents, self.rng.random(3).round(3), strict=True)),
-            0,
-        )
-        return self.look(self.agents)
+        present = 2 if self.fault == "two" else 3
+        self.agents = self.possible_agents[:present]
+        places = self.rng.random(3).round(3)
+        self.place = dict(zip(self.possible_agents, places, strict=True))
+        self.steps = 0
+        return self.observe(self.agents)
 
     def step(self, actions):
         assert set(actions) == set(self.agents), (actions, self.agents)
         assert all(self.action_space(a).contains(x) for a, x in actions.items())
-        before, self.steps = list(self.agents), self.steps + 1
-        for a, x in actions.items():
-            self.place[a] += x
+        before = list(self.agents)
+        self.steps += 1
+        for agent, action in actions.items():
+            self.place[agent] += action
+        terminated = {a: self.terminated_at.get(a) == self.steps for a in before}
         late = self.steps >= self.max_cycles
-        terminated = {a: self.ends.get(a) == self.steps for a in before}
-        truncated = {a: late or self.leaves.get(a) == self.steps for a in before}
+        truncated = {a: late or self.truncated_at.get(a) == self.steps for a in before}
         self.agents = [a for a in before if not (terminated[a] or truncated[a])]
-        observations, infos = self.look(before)
+        observations, infos = self.observe(before)
         rewards = {a: self.place[a] for a in before}
-        if self.trouble and self.steps == self.when and not (self.flag and self.flag.exists()):
+        if self.is_faulty():
             self.go_wrong(observations, rewards, infos)
         return observations, rewards, terminated, truncated, infos
 
+    def observe(self, agents):
+        observations = {}
+        infos = {}
+        for agent in agents:
+            size = self.sizes[agent]
+            observation = np.array([self.place[agent], self.steps, -1.0][:size])
+            if isinstance(self.space, spaces.Discrete):
+                observation = self.space.start + self.steps % self.space.n
+            infos[agent] = {}
+            if self.with_state:
+                extra = [9.0] if agent == "cat" else []
+                infos[agent]["state"] = np.array([self.place[agent], self.steps, *extra])
+            mask = np.ones(size + 1, np.int8)
+            mask[0] = self.steps % 2 == 0
+            if self.mask_in == "observation":
+                observation = {"observation": observation, "action_mask": mask}
+            elif self.mask_in == "info":
+                infos[agent]["action_mask"] = mask
+            observations[agent] = observation
+        return observations, infos
+
+    def state(self):
+        return np.array([self.place[a] for a in self.possible_agents])
+
+    def close(self):
+        self.closed += 1
+        if self.closing_file:
+            self.closing_file.touch()
+
+    # ------------------------------------------------------------------ faults
+    def is_faulty(self):
+        if not self.fault or self.steps != self.fault_step:
+            return False
+        return not (self.fault_file and self.fault_file.exists())
+
     def go_wrong(self, observations, rewards, infos):
-        if self.flag:
-            self.flag.touch()
-        match self.trouble:
+        if self.fault_file:
+            self.fault_file.touch()
+        match self.fault:
             case "nan":
                 rewards["bob"] = float("nan")
-            case "blind":
+            case "infinite":
                 observations["bob"] = np.array([np.inf, 0.0])
             case "newcomer":
                 self.agents.append("dan")
@@ -118,10 +164,12 @@ class Line(ParallelEnv):
                 del rewards["bob"]
             case "wide":
                 observations["bob"] = np.zeros(7)
-            case "nothing":
+            case "nothing allowed":
                 infos["bob"]["action_mask"] = np.zeros(3)
+            case "long mask":
+                infos["bob"]["action_mask"] = np.zeros(5)
             case "sleep":
-                time.sleep(60)
+                time.sleep(600)
             case "raise":
                 raise RuntimeError("the simulator says no\nand more")
             case "exit":
@@ -129,41 +177,14 @@ class Line(ParallelEnv):
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def look(self, agents):
-        observations, infos = {}, {}
-        for a in agents:
-            n = self.sizes[a]
-            observations[a] = np.array([self.place[a], self.steps, -1.0][:n])
-            if isinstance(self.space, spaces.Discrete):
-                observations[a] = self.space.start + self.steps % self.space.n
-            infos[a] = (
-                {"state": np.array([self.place[a], self.steps, 9.0][: 2 + (a == "cat")])}
-                if self.has_state
-                else {}
-            )
-            allowed = np.ones(n + 1, np.int8)
-            allowed[0] = self.steps % 2 == 0
-            if self.mask == "observation":
-                observations[a] = {"observation": observations[a], "action_mask": allowed}
-            elif self.mask == "info":
-                infos[a]["action_mask"] = allowed
-        return observations, infos
 
-    def state(self):
-        return np.array([self.place[a] for a in self.possible_agents])
-
-    def close(self):
-        self.closed += 1
-        if self.will:
-            self.will.touch()
+# ---------------------------------------------------------------------- tasks by name
+def parallel_env(**kwargs):
+    return Line(**kwargs)
 
 
 def sleeper():
-    return Line(trouble="sleep", when=1)
-
-
-def parallel_env(**kwargs):
-    return Line(**kwargs)
+    return Line(fault="sleep", fault_step=1)
 
 
 def turn_based():

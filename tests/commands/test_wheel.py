@@ -48,15 +48,24 @@ def bin_folder(tmp_path_factory):
     return binaries
 
 
+def environment_of_a_pip_user():
+    """Environment variables without a path to the repository."""
+    environment = dict(os.environ)
+    environment.pop("PYTHONPATH", None)
+    environment["OMP_NUM_THREADS"] = "1"
+    return environment
+
+
 @pytest.fixture
-def ilvf(bin_folder, out):
+def ilvf(bin_folder, tmp_path):
     """ilvf("train", "mappo", ...): the output of the installed program in an empty folder."""
 
     def run(*arguments):
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        environment["OMP_NUM_THREADS"] = "1"
         return subprocess.check_output(
-            [bin_folder / "ilvf", *map(str, arguments)], text=True, cwd=out, env=environment
+            [bin_folder / "ilvf", *arguments],
+            text=True,
+            cwd=tmp_path,
+            env=environment_of_a_pip_user(),
         )
 
     return run
@@ -79,17 +88,48 @@ def test_help_of_every_command(ilvf):
     assert __version__ in ilvf("--version")
 
 
-def test_a_pip_user_trains_evaluates_compares_and_audits(ilvf, out):
-    """`out` has a store, so that the test does not wait for MLflow's migrations."""
-    runs = f"out={out}"
-    assert "checkpoint   " in ilvf("train", "ilvf_p", *TINY, runs)
-    assert "return/team" in ilvf("evaluate", "checkpoint=last", runs)
-    assert "ilvf_p" in ilvf("compare", runs)
-    small = ("audit.states=2", "audit.actions=2", "audit.repeats=2")
-    assert "Audit of" in ilvf("audit", "checkpoint=last", runs, *small)
-    small = ("influence.episodes=2", "influence.measure=false")
-    assert "Influence" in ilvf("influence", "checkpoint=last", runs, *small)
+COMMANDS_IN_ONE_PROCESS = """
+import sys
+from ilvf.commands.cli import main
+
+for line in sys.stdin.read().splitlines():
+    try:
+        main(line.split())
+    except SystemExit as stop:
+        if stop.code:
+            raise
+"""
+
+
+def test_a_pip_user_trains_evaluates_compares_and_audits(bin_folder, out):
+    """The commands run in one process, which imports PyTorch once.
+
+    `out` has a store, so that the test does not wait for MLflow's migrations.
+    """
+    lines = [
+        f"train ilvf_p {' '.join(TINY)} out={out}",
+        f"evaluate checkpoint=last out={out}",
+        f"compare out={out}",
+        f"audit checkpoint=last out={out} audit.states=2 audit.actions=2 audit.repeats=2",
+        f"influence checkpoint=last out={out} influence.episodes=2 influence.measure=false",
+        "train mappo preset=paper --cfg",
+    ]
+    page = subprocess.check_output(
+        [bin_folder / "python", "-c", COMMANDS_IN_ONE_PROCESS],
+        input="\n".join(lines),
+        text=True,
+        cwd=out,
+        env=environment_of_a_pip_user(),
+    )
+    for words in (
+        "checkpoint   ",
+        "return/team",
+        "ilvf_p",
+        "Audit of",
+        "Influence",
+        "n_obstacles: 3",
+    ):
+        assert words in page
     (run,) = (path.parent for path in out.glob("*/checkpoints"))
     assert (run / "audit" / "audit.png").is_file()
     assert (run / "influence" / "curves.png").is_file()
-    assert "n_obstacles: 3" in ilvf("train", "mappo", "preset=paper", "--cfg")

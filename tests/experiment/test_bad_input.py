@@ -25,7 +25,7 @@ from run_helpers import only_mlflow_run, only_run
     ],
 )
 def test_a_bad_argument(out, recipe, capsys, argument, words):
-    assert recipe("ilvf_p", *TINY, f"out={out}", argument) == 2
+    assert recipe("ilvf_p", f"out={out}", argument) == 2
     sentence = capsys.readouterr().err
     assert sentence.startswith("error: ")
     assert sentence.count("\n") == 1
@@ -47,7 +47,6 @@ def checkpoint(out, recipe, capsys):
     return only_run(out) / "checkpoints" / "last.ckpt"
 
 
-@pytest.mark.slow
 def test_a_checkpoint_of_another_configuration(out, checkpoint, recipe, capsys):
     refusals = {
         "env.n_agents=6": r"does not fit this config: n_agents is 4 there, 6 here",
@@ -62,7 +61,6 @@ def test_a_checkpoint_of_another_configuration(out, checkpoint, recipe, capsys):
     assert only_mlflow_run(out).info.status == "FINISHED"  # the run itself is untouched
 
 
-@pytest.mark.slow
 def test_a_truncated_checkpoint(out, checkpoint, recipe, capsys):
     truncated = out / "truncated.ckpt"
     truncated.write_bytes(checkpoint.read_bytes()[:5000])

@@ -15,7 +15,6 @@ from ilvf.experiment.tracking import MLflowTracker
 from run_helpers import last_checkpoint, logged_frames, only_mlflow_run, only_run, run_folders
 
 
-@pytest.mark.slow
 def test_a_nan_ends_the_run_and_keeps_the_last_good_checkpoint(out, recipe, capsys, monkeypatch):
     """Rewards become NaN in the third iteration."""
     calls = []
@@ -100,7 +99,6 @@ def test_a_store_that_fails_during_a_run(out, recipe, monkeypatch, recwarn):
     assert logged_frames(out) == [40, 80, 120, 160, 200]
 
 
-@pytest.mark.slow
 def test_records_wait_for_a_store_that_comes_back(out, recipe, monkeypatch):
     """The store fails once; every record arrives in the end."""
     log_metrics = MLFlowLogger.log_metrics

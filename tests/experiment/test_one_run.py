@@ -21,9 +21,6 @@ from run_helpers import (
     only_run,
 )
 
-pytestmark = pytest.mark.slow
-
-
 # ---------------------------------------------------------------------- what a run leaves
 
 
@@ -77,6 +74,7 @@ def test_a_trained_policy_acts(out, recipe):
 
 
 # ---------------------------------------------------------------------- resuming
+@pytest.mark.slow
 @pytest.mark.parametrize("influence", ["learned", "ones"])
 def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(out, store, recipe, influence):
     whole = folder_with_store(out / "whole", store)
@@ -91,6 +89,7 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(out, store, recip
     assert metric_history(whole) == metric_history(halves)  # in one MLflow run
 
 
+@pytest.mark.slow
 def test_options_given_to_a_resumed_run_count_and_are_recorded(out, recipe):
     assert recipe("ilvf_p", *TINY, f"out={out}", "algorithm.influence=ones") == 0
     options = ("trainer.max_epochs=3", "algorithm.lr=0.1", "algorithm.influence=identity")
@@ -103,6 +102,7 @@ def test_options_given_to_a_resumed_run_count_and_are_recorded(out, recipe):
     assert "'algorithm.influence': 'identity'" in changes
 
 
+@pytest.mark.slow
 def test_a_copied_checkpoint_begins_a_run_of_its_own(out, store, recipe):
     assert recipe("ilvf_p", *TINY, f"out={out}") == 0
     other = folder_with_store(out / "other", store)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions, load, publish
+from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = command_line(SCHEMA, arguments)
     options = config.audit
     trained = load(config, options.threads)
+    folder = report_folder(trained, "audit")
     from ilvf.analysis import audit, visited_states
     from ilvf.experiment.build import environment_factory
     from ilvf.reports.audit import write_report
@@ -76,7 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "audit": {**options, "gamma": gamma},
         "seconds": time.perf_counter() - started,
     }
-    folder = trained.run / "audit"
     publish(trained, folder, write_report(folder, found, weight, influence, source, setting))
 
 

@@ -67,6 +67,19 @@ def load(config: Config, threads: int) -> Trained:
     return Trained(path, content, load_trained(path, content, config.env))
 
 
+def report_folder(trained: Trained, name: str) -> Path:
+    """The folder `name` in the run's folder, made before the work begins.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    from ilvf.experiment.folder import make_folder
+
+    folder = trained.run / name
+    make_folder(folder, f"checkpoint={trained.path}")
+    return folder
+
+
 def publish(trained: Trained, folder: Path, metrics: Mapping[str, float]) -> None:
     """Print the report in `folder`, and store folder and metrics with the run in MLflow."""
     from ilvf.experiment.store import add_to_run, tracking_uri

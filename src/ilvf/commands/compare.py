@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         not uri.startswith("sqlite") or (out / "mlflow.db").is_file(),
         f"out={out} has no MLflow store (mlflow.db)",
     )
+    name = f"compare-{options.experiment.replace('/', '-')}.png"
+    picture = Path(options.picture or out / name)
+    require(picture.parent.is_dir(), f"compare.picture: there is no folder {picture.parent}")
     open_store(uri, out, options.experiment)
     by = options.by.split(",") if options.by else None
     groups = read_runs(uri, options.experiment, options.metric, options.where, by)
@@ -79,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     what = f"{options.metric} of {options.experiment}"
     print(f"{what}: mean ± sd over seeds, [95 % bootstrap interval]")
     print(table.to_string())
-    picture = Path(options.picture or out / f"compare-{options.experiment.replace('/', '-')}.png")
-    comparison(groups, options.metric).savefig(picture, dpi=120)
+    try:
+        comparison(groups, options.metric).savefig(picture, dpi=120)
+    except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture's
+        raise UsageError(f"the picture {picture} cannot be written ({error})") from error
     print(f"picture: {picture}")

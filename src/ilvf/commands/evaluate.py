@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ilvf.commands.checkpointed import CheckpointOptions
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from ilvf.data.evaluation import EVALUATION_SEED, evaluate
     from ilvf.experiment.build import environment_factory
+    from ilvf.experiment.folder import make_folder
 
     episodes = config.algorithm
     make_env = environment_factory(config)
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         source = Path(config.checkpoint)
         actor = trained_actor(env, source)
     else:
+        make_folder(Path(config.out), f"out={config.out}")
         source = Path(config.out) / f"{config.policy}-{config.env.name}"
         actor = rule(env, config.policy)
     metrics, rollout = evaluate(
@@ -105,10 +107,12 @@ def draw(env: Any, rollout: Any, picture: Path) -> None:
     """Draw the first episode, if the environment can."""
     if not hasattr(env, "draw"):
         return
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    env.draw(rollout).savefig(picture, dpi=110)
-    print(f"picture of the first episode: {picture}")
-    if hasattr(env, "animate"):
-        animation = picture.with_suffix(".gif")
-        env.animate(rollout, animation)
-        print(f"and as an animation: {animation}")
+    try:
+        env.draw(rollout).savefig(picture, dpi=110)
+        print(f"picture of the first episode: {picture}")
+        if hasattr(env, "animate"):
+            animation = picture.with_suffix(".gif")
+            env.animate(rollout, animation)
+            print(f"and as an animation: {animation}")
+    except OSError as error:
+        raise UsageError(f"the picture {picture} cannot be written ({error.strerror})") from error

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions, Trained, load, publish
+from ilvf.commands.checkpointed import CheckpointOptions, Trained, load, publish, report_folder
 from ilvf.errors import UsageError, require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = config.influence
     moments = read_moments(options.moments)
     trained = load(config, options.threads)
+    folder = report_folder(trained, "influence")
     from ilvf.experiment.build import environment_factory
     from ilvf.reports.influence import write_report
 
@@ -62,7 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     horizon = episode["horizon"]
     at = {moment: min(int(moment * horizon), horizon - 1) for moment in moments}
     measured = measure(trained, make_env, at, config) if measured_too else {}
-    folder = trained.run / "influence"
     setting = {"checkpoint": trained.path.name, "env": dict(config.env)}
     publish(trained, folder, write_report(folder, episode, at, measured, setting))
 

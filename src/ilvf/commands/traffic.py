@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions, load, publish
+from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
 from ilvf.commands.influence import learned_in
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config.env.workers = 0  # copies in worker processes do not report their queues
     options = config.traffic
     trained = load(config, options.threads)
+    folder = report_folder(trained, "traffic")
     from ilvf.reports.traffic import write_report
 
     if options.deterministic is None:
@@ -65,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept = uninterrupted(rollouts)
     rollouts = {policy: rollout[kept] for policy, rollout in rollouts.items()}
     influence = mean_influence(trained.module, rollouts["learned"])
-    folder = trained.run / "traffic"
     publish(trained, folder, write_report(folder, env, rollouts, influence, config))
 
 

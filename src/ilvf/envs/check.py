@@ -135,10 +135,10 @@ def _notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
         yield f"no {(group, 'state')}: critics read the observations"
     found = [key for key in ("observation", "state") if td.get((group, key), None) is not None]
     sizes = {key: td[group, key].shape[-1] for key in found}
-    for key, size in sizes.items():
+    for name, size in sizes.items():
         if size < LEAST_NORMALIZED:
             yield (
-                f"{(group, key)} has {size} numbers: networks read fewer than "
+                f"{(group, name)} has {size} numbers: networks read fewer than "
                 f"{LEAST_NORMALIZED} without LayerNorm, so they should be of order 1"
             )
     if not hasattr(env, "horizon"):

@@ -71,6 +71,7 @@ class CleanStop(Callback):
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.forced = False  # a second signal came
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):  # Lightning restores the old handlers
@@ -78,6 +79,7 @@ class CleanStop(Callback):
 
     def _ask(self, number: int, trainer: Trainer, module: Any) -> None:
         if self.signal is not None:
+            self.forced = True
             raise KeyboardInterrupt
         self.signal = number
         module.stop_requested = True

@@ -104,6 +104,10 @@ def _fit(
         files: Any = trainer.strategy.checkpoint_io
         files.require_saved(tracker.run_dir / "checkpoints" / "last.ckpt")
         status = "FINISHED"
+    except SystemExit:
+        if stop.forced:  # Lightning exits with 1
+            raise SystemExit(130) from None
+        raise
     finally:
         _store_files(tracker)
         tracker.close("KILLED" if stop.signal else status)

@@ -1,0 +1,66 @@
+"""Environments and policies that break the rules end in one sentence."""
+
+import pytest
+import torch
+from gymnasium import spaces
+
+from ilvf.envs import PettingZoo
+from pettingzoo_helpers import line_env, play_random
+
+WRONG = {
+    "NaN": (dict(fault="nan"), ["reward of bob in copy 0", "2 steps"]),
+    "infinite": (dict(fault="infinite"), ["observation of bob in copy 0"]),
+    "a new agent": (
+        dict(fault="newcomer"),
+        ["line (copy 0)", "dan after step 2", "not there before"],
+    ),
+    "an agent that leaves": (dict(fault="deserter"), ["lost bob in step 2"]),
+    "an agent missing at reset": (
+        dict(fault="two"),
+        ["has the agents ann, bob after reset", "ann, bob, cat"],
+    ),
+    "an early end": (
+        dict(terminated_at={"bob": 2}),
+        ["ended for bob in step 2", "goes on for ann, cat", "dying=true"],
+    ),
+    "no observation": (dict(fault="unseen"), ["no 'bob'", "step 2"]),
+    "no reward": (dict(fault="unpaid"), ["no reward", "bob in step 2"]),
+    "a wide observation": (dict(fault="wide"), ["bob an observation of shape (7,)", "step 2"]),
+    "a long mask": (
+        dict(fault="long mask", mask_in="info"),
+        ["gave bob a state or action mask of another size", "step 2"],
+    ),
+    "an empty mask": (
+        dict(fault="nothing allowed", mask_in="info"),
+        ["action mask of bob in copy 0", "allows nothing"],
+    ),
+    "continuous actions": (dict(fault="continuous"), ["ann has actions Box", "Discrete"]),
+    "observations without a size": (
+        dict(space=spaces.Sequence(spaces.Discrete(2))),
+        ["ann observes Sequence", "flatten"],
+    ),
+    "no time limit": (dict(limit=None), ["how long an episode is", "horizon="]),
+    "no copies": (dict(num_envs=0), ["num_envs=0"]),
+    "no time for workers": (dict(timeout=0), ["timeout=0"]),
+    "no steps": (dict(horizon=0), ["horizon=0"]),
+    "a negative number of workers": (dict(workers=-1), ["workers=-1"]),
+    "unknown arguments": (dict(colour="red"), ["kwargs={'colour': 'red'}", "colour"]),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_environment_or_option_is_refused(options, words, refused):
+    with refused(*words):
+        play_random(line_env(**options), 4)
+
+
+def test_an_unknown_option_is_refused(refused):
+    with refused("PettingZoo has no option 'worker'", "did you mean 'workers'"):
+        PettingZoo("zoo", worker=2)
+
+
+def test_a_policy_that_ignores_the_action_mask_is_refused(refused):
+    env = line_env()
+    td = env.reset().set(("agents", "action"), torch.full((2, 3), 3))
+    with refused("action 3 of ann, which has 2", "action_mask"):
+        env.step(td)

@@ -1,0 +1,53 @@
+"""Training runs on PettingZoo environments, and their arguments on the command line."""
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from helpers import TINY
+from pettingzoo_helpers import worker_processes
+
+SMALL = tuple(argument for argument in TINY if not argument.startswith("env."))
+TASK = ("env=pettingzoo", "env.task=zoo")
+
+
+@pytest.mark.slow
+def test_a_run_that_loses_a_worker_can_be_resumed(out, recipe, capsys, tmp_path):
+    """SIGKILL in the third iteration: one sentence and exit code 2; then the run goes on."""
+    kwargs = {"limit": 100, "fault": "kill", "fault_step": 25, "fault_file": tmp_path / "file"}
+    task = [*TASK, "env.workers=2", "algorithm.eval_steps=3"]
+    task += [f"env.kwargs.{name}={value}" for name, value in kwargs.items()]
+    common = (f"out={out}", "trainer.max_epochs=4")
+    assert recipe("mappo", *SMALL, *task, *common) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: worker ")
+    assert "was killed by SIGKILL in step 25" in error
+    (last,) = out.glob("*/checkpoints/last.ckpt")
+    assert torch.load(last, weights_only=True)["ilvf"]["state"]["frames"] == 2 * 40
+    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("pettingzoo/zoo").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FAILED"
+
+    assert recipe("mappo", "resume=last", "env.task=zoo", *common) == 0
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FINISHED"
+    history = client.get_metric_history(run.info.run_id, "reward/agent_step")
+    assert [metric.step for metric in history] == [40, 80, 120, 160]
+    assert not worker_processes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_agents_die_in_a_run(workers, out, recipe):
+    """Bob ends in the second step of an episode, Ann in the third, Cat in the fourth."""
+    deaths = "env.kwargs.terminated_at={bob: 2, ann: 3}"
+    task = [*TASK, f"env.workers={workers}", "env.dying=true", "env.horizon=4", deaths]
+    assert recipe("ilvf_p", *SMALL, *task, f"out={out}") == 0
+    assert not worker_processes()
+
+
+def test_a_graph_that_the_task_does_not_have_is_refused(recipe, out, capsys):
+    assert recipe("ilvf_p", *TASK, "algorithm.influence=reward_graph", f"out={out}") == 2
+    assert "does not know its reward_graph" in capsys.readouterr().err
