@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from mlflow.tracking import MlflowClient
 
 from helpers import ROOT
 from ilvf.errors import UsageError, run_recipe
@@ -20,6 +19,8 @@ torch.set_num_threads(1)
 def store(tmp_path_factory):
     """A migrated, empty MLflow store, made once because migrations take seconds."""
     folder = tmp_path_factory.mktemp("store")
+    from mlflow.tracking import MlflowClient
+
     MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
     return folder / "mlflow.db"
 
@@ -35,7 +36,7 @@ def out(tmp_path, store, monkeypatch):
 
 @pytest.fixture
 def recipe(monkeypatch):
-    """recipe("ilvf_p", "seed=1", ...) runs `recipes/ilvf_p.py seed=1 ...`; returns its exit code."""
+    """recipe("ilvf_p", "seed=1", ...) runs `recipes/ilvf_p.py seed=1 ...`: its exit code."""
 
     def run(name: str, *args: str) -> int:
         monkeypatch.setattr(sys, "argv", [str(ROOT / "recipes" / f"{name}.py"), *map(str, args)])

@@ -146,8 +146,9 @@ def end_soon(*processes: psutil.Process) -> bool:
 
 
 # ---------------------------------------------------------------------- runs
+OTHERS = ("env.", "algorithm.num_envs=", "algorithm.eval_episodes=")
 SMALL = (  # rollouts of two copies and ten steps; an episode of the town has ten steps
-    *(argument for argument in TINY if not argument.startswith("env.")),
+    *(argument for argument in TINY if not argument.startswith(OTHERS)),
     "algorithm.num_envs=2",
     "algorithm.eval_episodes=2",
 )

@@ -126,6 +126,14 @@ def irregular(folder: Path, *options: str, seed: int = 3, iterations: int = 60) 
     return net
 
 
+def grid(folder: Path, *options: str) -> Path:
+    """A grid of three by three junctions, A0 to C2, with the edges A0A1 and so on."""
+    net = folder / "grid.net.xml"
+    size = ["--grid", "--grid.number", "3"]
+    run_program("netgenerate", *size, *options, "--output-file", net)
+    return net
+
+
 def town(folder: Path, vehicles_per_hour: int) -> tuple[Path, Path]:
     """An irregular network with seven signals, 9 to 29 links and 2 to 4 phases, and its traffic.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -36,7 +37,7 @@ class Line(ParallelEnv):
         closing_file: made by `close`.
     """
 
-    metadata = {"name": "line"}
+    metadata: ClassVar = {"name": "line"}
 
     def __init__(
         self,

@@ -29,17 +29,17 @@ def run_recipe(main: Callable[[], object]) -> None:
     try:
         main()
     except UsageError as error:
-        _exit(str(error))
+        _end(str(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         reason = (str(error).strip().splitlines() or ["MemoryError"])[-1]
-        _exit(f"there is not enough memory: {reason[-160:]}; make the sizes smaller")
+        _end(f"there is not enough memory: {reason[-160:]}; make the sizes smaller")
 
 
-def _exit(sentence: str) -> None:
+def _end(sentence: str) -> None:
     text = sentence.encode("utf-8", "backslashreplace").decode()  # arguments may be invalid UTF-8
     print(f"error: {text}", file=sys.stderr)
     raise SystemExit(2) from None

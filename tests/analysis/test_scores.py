@@ -25,6 +25,17 @@ def test_auroc():
     assert auroc(score, truth).item() == pytest.approx(7 / 8)
 
 
+def test_equal_scores_count_half_in_auroc():
+    """0.3 of a true pair is above 0.1 and equal to 0.3 of the two false pairs.
+
+    The other three true pairs have 0.9, above both.
+    """
+    truth = tensor([[1, 1, 1], [1, 1, 1], [0, 0, 1]], dtype=torch.bool)
+    score = tensor([[0.0, 0.3, 0.9], [0.9, 0.0, 0.9], [0.1, 0.3, 0.0]])
+    wins = 3 * 2 + 1 + 0.5  # of 4 true and 2 false pairs
+    assert auroc(score, truth).item() == pytest.approx(wins / 8)
+
+
 @pytest.mark.parametrize("truth", [torch.ones(3, 3).bool(), torch.eye(3).bool()])
 def test_auroc_is_chance_if_there_is_only_one_kind_of_pair(truth):
     assert auroc(torch.rand(3, 3), truth).item() == 0.5

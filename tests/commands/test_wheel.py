@@ -12,6 +12,7 @@ import pytest
 from helpers import ROOT, TINY
 from ilvf import __version__
 from ilvf.commands.cli import COMMANDS
+from run_helpers import only_run
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +89,8 @@ def test_help_of_every_command(ilvf):
     assert __version__ in ilvf("--version")
 
 
-COMMANDS_IN_ONE_PROCESS = """
+SEPARATOR = "=" * 100
+RUN_LINES = f"""
 import sys
 from ilvf.commands.cli import main
 
@@ -98,6 +100,7 @@ for line in sys.stdin.read().splitlines():
     except SystemExit as stop:
         if stop.code:
             raise
+    print("{SEPARATOR}", flush=True)
 """
 
 
@@ -106,30 +109,25 @@ def test_a_pip_user_trains_evaluates_compares_and_audits(bin_folder, out):
 
     `out` has a store, so that the test does not wait for MLflow's migrations.
     """
-    lines = [
-        f"train ilvf_p {' '.join(TINY)} out={out}",
-        f"evaluate checkpoint=last out={out}",
-        f"compare out={out}",
-        f"audit checkpoint=last out={out} audit.states=2 audit.actions=2 audit.repeats=2",
-        f"influence checkpoint=last out={out} influence.episodes=2 influence.measure=false",
-        "train mappo preset=paper --cfg",
-    ]
-    page = subprocess.check_output(
-        [bin_folder / "python", "-c", COMMANDS_IN_ONE_PROCESS],
-        input="\n".join(lines),
+    last = f"checkpoint=last out={out}"
+    commands = {
+        f"train ilvf_p {' '.join(TINY)} out={out}": "checkpoint   ",
+        f"evaluate {last}": "return/team",
+        f"compare out={out}": "ilvf_p",
+        f"audit {last} audit.states=2 audit.actions=2 audit.repeats=2": "Audit of",
+        f"influence {last} influence.episodes=2 influence.measure=false": "Influence",
+        "train mappo preset=paper --cfg": "n_obstacles: 3",
+    }
+    output = subprocess.check_output(
+        [bin_folder / "python", "-c", RUN_LINES],
+        input="\n".join(commands),
         text=True,
         cwd=out,
         env=environment_of_a_pip_user(),
     )
-    for words in (
-        "checkpoint   ",
-        "return/team",
-        "ilvf_p",
-        "Audit of",
-        "Influence",
-        "n_obstacles: 3",
-    ):
+    pages = output.split(SEPARATOR)[:-1]
+    for page, words in zip(pages, commands.values(), strict=True):
         assert words in page
-    (run,) = (path.parent for path in out.glob("*/checkpoints"))
+    run = only_run(out)
     assert (run / "audit" / "audit.png").is_file()
     assert (run / "influence" / "curves.png").is_file()

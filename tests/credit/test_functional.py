@@ -4,11 +4,8 @@ import pytest
 import torch
 from torch import tensor
 
+from credit_helpers import B, N, T
 from ilvf.credit import force_diagonal, local_advantage, standardise
-
-N = 3  # agents
-B = 6  # rows
-T = 8  # steps
 
 
 @pytest.fixture(autouse=True)
@@ -20,16 +17,16 @@ def test_credit_goes_to_the_agent_whose_action_moved_the_return():
     """Agent 0 alone moves agent 2 and gets its 7; a transposed matrix would give it nothing."""
     only_0_moves_2 = torch.zeros(3, 3)
     only_0_moves_2[0, 2] = 1.0
-    own = tensor([[0.0], [0.0], [7.0]])
-    assert local_advantage(only_0_moves_2, own).flatten().tolist() == [7.0, 0.0, 0.0]
-    assert local_advantage(only_0_moves_2.T, own).flatten().tolist() == [0.0, 0.0, 0.0]
+    individual = tensor([[0.0], [0.0], [7.0]])
+    assert local_advantage(only_0_moves_2, individual).flatten().tolist() == [7.0, 0.0, 0.0]
+    assert local_advantage(only_0_moves_2.T, individual).flatten().tolist() == [0.0, 0.0, 0.0]
 
 
-def test_the_identity_gives_own_advantages_and_ones_their_sum():
-    own = torch.randn(B, T, N, 1)
-    assert torch.equal(local_advantage(torch.eye(N), own), own)
-    team = own.sum(-2, keepdim=True).expand_as(own)
-    assert torch.allclose(local_advantage(torch.ones(N, N), own), team, atol=1e-6)
+def test_the_identity_gives_individual_advantages_and_ones_their_sum():
+    individual = torch.randn(B, T, N, 1)
+    assert torch.equal(local_advantage(torch.eye(N), individual), individual)
+    team = individual.sum(-2, keepdim=True).expand_as(individual)
+    assert torch.allclose(local_advantage(torch.ones(N, N), individual), team, atol=1e-6)
 
 
 def test_force_diagonal_changes_the_diagonal_alone():

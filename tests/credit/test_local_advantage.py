@@ -5,17 +5,12 @@ import torch
 from tensordict.nn import TensorDictModule, TensorDictSequential
 from torch import tensor
 from torchrl.objectives.multiagent import MAPPOLoss
-from torchrl.objectives.value import GAE, MultiAgentGAE, TDLambdaEstimator
+from torchrl.objectives.value import GAE, TDLambdaEstimator
 
+from credit_helpers import A, B, D, N, T, gae
 from helpers import gae_by_loop, random_rollout, torchrl_policy
 from ilvf.credit import Bernoulli, ILVFAdvantage, Soft, Threshold
 from ilvf.modules import CategoricalActor, InfluenceCritic
-
-N = 3  # agents
-D = 4  # numbers of a state
-A = 5  # actions
-B = 6  # rows
-T = 8  # steps
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +29,7 @@ def valued_rollout(done_at=()):
     return td
 
 
-def gae():
-    return MultiAgentGAE(gamma=0.9, lmbda=0.8, value_network=None)
-
-
-def own_advantages(td):
+def individual_advantages(td):
     """GAE of every agent by a loop, `[B, T, N, 1]`."""
     done = td["next", "done"][..., 0]
     terminated = td["next", "terminated"][..., 0]
@@ -56,7 +47,7 @@ def test_the_identity_is_plain_gae_of_every_agent(terminated):
     td = valued_rollout(done_at=[(0, 3), (2, 6)])
     if terminated:
         td["next", "terminated"] = td["next", "done"].clone()
-    expected = own_advantages(td)
+    expected = individual_advantages(td)
     ILVFAdvantage(gae(), influence=torch.eye(N), normalize="none")(td)
     assert torch.allclose(td["agents", "advantage"], expected, atol=1e-5)
     target = expected + td["agents", "state_value"]
@@ -66,7 +57,7 @@ def test_the_identity_is_plain_gae_of_every_agent(terminated):
 def test_ones_are_the_teams_summed_advantage():
     td = valued_rollout()
     ILVFAdvantage(gae(), influence=torch.ones(N, N), normalize="none")(td)
-    team = own_advantages(td).sum(-2, keepdim=True).expand(B, T, N, 1)
+    team = individual_advantages(td).sum(-2, keepdim=True).expand(B, T, N, 1)
     assert torch.allclose(td["agents", "advantage"], team, atol=1e-5)
 
 
@@ -81,14 +72,14 @@ def test_ones_are_the_teams_summed_advantage():
 )
 def test_inner_estimators_work_with_team_level_dones(inner):
     td = valued_rollout(done_at=[(1, 4)])
-    expected = own_advantages(td)
+    expected = individual_advantages(td)
     ILVFAdvantage(inner, influence=torch.eye(N), normalize="none")(td)
     assert torch.allclose(td["agents", "advantage"], expected, atol=1e-4)
 
 
 # ---------------------------------------------------------------------- options
 def advantages_when_0_moves_2(**options):
-    """Own and local advantages `[B, T, N]` where only w[0, 2] is large."""
+    """Individual and local advantages `[B, T, N]` where only w[0, 2] is large."""
     td = valued_rollout()
     td["agents", "influence_weight"] = torch.full((B, T, N, N), 0.1)
     td["agents", "influence_weight"][..., 0, 2] = 0.9
@@ -97,20 +88,20 @@ def advantages_when_0_moves_2(**options):
 
 
 def test_the_default_orientation_credits_the_acting_agent():
-    own, local = advantages_when_0_moves_2()
-    assert torch.allclose(local[..., 0], own[..., 0] + own[..., 2])
-    assert torch.equal(local[..., 1:], own[..., 1:])
+    individual, local = advantages_when_0_moves_2()
+    assert torch.allclose(local[..., 0], individual[..., 0] + individual[..., 2])
+    assert torch.equal(local[..., 1:], individual[..., 1:])
 
 
 def test_the_literal_orientation_credits_the_other_agent():
-    own, local = advantages_when_0_moves_2(orientation="attention")
-    assert torch.allclose(local[..., 2], own[..., 2] + own[..., 0])
-    assert torch.equal(local[..., :2], own[..., :2])
+    individual, local = advantages_when_0_moves_2(orientation="attention")
+    assert torch.allclose(local[..., 2], individual[..., 2] + individual[..., 0])
+    assert torch.equal(local[..., :2], individual[..., :2])
 
 
-def test_without_the_forced_diagonal_agents_do_not_get_their_own_advantage():
-    own, local = advantages_when_0_moves_2(diagonal=False)
-    assert torch.allclose(local[..., 0], own[..., 2])
+def test_without_the_forced_diagonal_agents_do_not_get_their_individual_advantage():
+    individual, local = advantages_when_0_moves_2(diagonal=False)
+    assert torch.allclose(local[..., 0], individual[..., 2])
     assert not local[..., 1:].any()
 
 

@@ -6,7 +6,8 @@ import warnings
 import pytest
 import torch
 
-from helpers import TINY
+from helpers import TINY, bare_trainer
+from ilvf.algorithms.base import Training
 from ilvf.checkpoints.state import (
     device_of,
     generators_fit,
@@ -19,6 +20,9 @@ from ilvf.data.evaluation import evaluate, separate_randomness
 from ilvf.envs import Encircle
 from ilvf.errors import UsageError
 from ilvf.experiment import processes, seeds
+from ilvf.experiment.build import build
+from ilvf.experiment.config import resolve
+from ilvf.experiment.options import training_schema
 from ilvf.modules import CategoricalActor, ValueNorm
 from ilvf.modules.value_norm import ReturnNorm
 
@@ -168,6 +172,26 @@ def test_an_evaluation_leaves_the_random_numbers_of_training_alone(policy, seed)
     after = torch.rand(4)
     torch.manual_seed(0)
     assert torch.equal(after, torch.rand(4))
+
+
+def test_training_evaluates_the_same_in_every_process(monkeypatch):
+    """Also with sampled actions, though processes differ in their random numbers."""
+    found = []
+
+    def watched(*arguments, **options):
+        result = evaluate(*arguments, **options)
+        found.append(result[0])
+        return result
+
+    monkeypatch.setattr("ilvf.algorithms.base.evaluate", watched)
+    sampled = ("algorithm.eval_deterministic=false", "algorithm.lr=1e-12")  # nothing is learned
+    for rank in (0, 1):
+        monkeypatch.setattr(Training, "_seed_of_process", property(lambda self, k=rank: 1000 * k))
+        config = resolve(training_schema("mappo"), [*TINY, *sampled])
+        torch.manual_seed(0)
+        bare_trainer(1).fit(build(config))
+    assert found[0] == found[1]
+    assert "return/team" in found[0]
 
 
 def test_an_evaluation_on_the_cpu_touches_no_gpu(monkeypatch):

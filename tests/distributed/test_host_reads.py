@@ -3,7 +3,8 @@
 Reading a tensor's numbers (`.item()`, `bool(x)`, `x.tolist()`, a boolean index) makes the host wait
 for everything that a GPU still has to do. Here the reads are counted on the CPU, by the operations
 that they call. Guards for tensors on the host and `one_hot`, which checks its argument only there,
-are replaced by what they do on a GPU.
+are replaced by what they do on a GPU. A tensor made of numbers of the host (`torch.tensor`) counts
+too: its copy to the device waits.
 """
 
 import sys
@@ -24,7 +25,7 @@ from ilvf.modules import ValueNorm
 
 ITERATIONS = 3
 STEPS = 10  # of a rollout
-READS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
+READS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "lift_fresh")
 SMALL = (
     "algorithm.num_envs=4",
     f"algorithm.rollout_steps={STEPS}",
@@ -168,7 +169,8 @@ def test_the_counter_sees_every_kind_of_read():
     assert reads_of(lambda: x.masked_select(x > 0.5)) >= 1
     assert reads_of(lambda: f"{x[0]:.2f}") >= 1
     assert reads_of(lambda: x.tolist()) == 1
-    assert reads_of(lambda: x[torch.tensor([0, 1])] + 1) == 0
+    assert reads_of(lambda: torch.tensor([1.0, 2.0])) == 1
+    assert reads_of(lambda index: x[index] + 1, torch.tensor([0, 1])) == 0
 
 
 def test_scores_and_value_norm_read_nothing():

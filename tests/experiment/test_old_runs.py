@@ -28,6 +28,7 @@ def test_a_run_of_version_0_1_resumes_exactly(name, out, recipe):
         assert torch.allclose(resumed[key], value, rtol=1e-4, atol=1e-6), key
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_version_0_1_is_evaluated_and_audited(recipe, capsys, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(RUNS / "ilvf_p", run)

@@ -81,6 +81,13 @@ class ILVFP(OnPolicy):
         redraw = given.draw == "epoch" and advantage.source.reads_weights
         super().__init__(make_env, loss, advantage, given, seed=seed, redraw=redraw)
         self.attention: Tensor | None = None  # w, mean over the last rollout, row = critic
+        self.known_graphs: dict[str, Tensor] = {}  # metric → graph that the environment knows
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        for name, graph in MEASURED.items():
+            if hasattr(self.env, graph):
+                self.known_graphs[name] = getattr(self.env, graph)
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         """Adds the density of Ŵ and, where the environment knows the truth, how well w finds it."""
@@ -92,10 +99,8 @@ class ILVFP(OnPolicy):
             return measures
         self.attention = mean_over_ranks(weight.flatten(0, -3).mean(0).T)
         measures["attention/mean"] = self.attention.mean()
-        for name, graph in MEASURED.items():
-            if hasattr(self.env, graph):
-                found = auroc(self.attention, getattr(self.env, graph))
-                measures[f"attention/auroc_{name}"] = found
+        for name, graph in self.known_graphs.items():
+            measures[f"attention/auroc_{name}"] = auroc(self.attention, graph)
         return measures
 
 

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{what}: mean ± sd over seeds, [95 % bootstrap interval]")
     print(table.to_string())
     try:
-        comparison(groups, options.metric).savefig(picture, dpi=120)
+        comparison(groups, options.metric, options.experiment).savefig(picture, dpi=120)
     except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture's
         raise UsageError(f"the picture {picture} cannot be written ({error})") from error
     print(f"picture: {picture}")

@@ -46,7 +46,7 @@ def standardise(
         eps: added to the standard deviation.
     """
     axes = tuple(range(x.ndim - 2)) if per_agent else tuple(range(x.ndim))
-    wide = x.float() if x.dtype.itemsize < 4 else x
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
     alive = None if mask is None else mask.to(wide.dtype)
     centered = wide - _means([wide], axes, alive)[0]
     error, variance = _means([centered, centered.square()], axes, alive)

@@ -4,6 +4,7 @@ An environment is declared once, by `@environment(NAME, "module:function")` on t
 options. `make_env`, the command line, the contract tests and the documentation find it there.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -226,11 +227,14 @@ class SignalOptions(Options):
     )
     reward_scale: float = option(1.0, "factor of the rewards")
     observe_neighbors: bool = option(True, "observe the neighbours' waves too")
-    control_interval: float = option(5.0, "seconds of a step", above=0)
+    control_interval: float = option(5.0, "seconds of a step", least=0.001)
     yellow: float = option(2.0, "seconds of it for the transition between phases", least=0)
-    seconds: float = option(3600.0, "seconds of an episode", above=0)
+    seconds: float = option(3600.0, "seconds of an episode", above=0, most=10**9)
     teleport: float = option(
-        600.0, "seconds after which SUMO takes a vehicle out of a jam; -1 for never", least=-1
+        600.0,
+        "seconds after which SUMO takes a vehicle out of a jam; -1 for never",
+        least=-1,
+        most=10**9,
     )
     options: Any = option(
         None,
@@ -243,8 +247,35 @@ class SignalOptions(Options):
     tripinfo: str | None = option(
         None, "folder for SUMO's records of finished trips", confirm="names files that are written"
     )
-    timeout: float = option(60.0, "seconds that a simulator may take for a step or reset", above=0)
+    timeout: float = option(
+        60.0,
+        "seconds that a simulator may take for a step or reset; it may start for 300 s",
+        above=0,
+        most=10**6,
+    )
     attempts: int = option(3, "episodes in a row in which a simulator may fail", least=1)
+
+    @property
+    def episode_steps(self) -> int:
+        """Steps of an episode; the part of a step at its end is left out."""
+        steps = round(self.seconds / self.control_interval, 6)  # 1 s / 0.1 s is 10 steps
+        return math.floor(steps)
+
+    def check(self) -> None:
+        super().check()
+        interval = self.control_interval
+        require(
+            self.yellow < interval,
+            f"yellow={self.yellow:g} must be shorter than control_interval={interval:g} s",
+        )
+        require(
+            self.episode_steps >= 1,
+            f"seconds={self.seconds:g} must be at least one step of {interval:g} s",
+        )
+        require(
+            self.reward == "queue" or not self.reward_backlog,
+            f"reward_backlog=true is for reward=queue, not {self.reward}",
+        )
 
 
 @dataclass

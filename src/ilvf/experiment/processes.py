@@ -22,13 +22,22 @@ def require_torchrun(num_nodes: int) -> None:
         num_nodes == 1,
         f"trainer.num_nodes={num_nodes} needs torchrun; start on every machine {how}",
     )
-    for cluster in (SLURMEnvironment, LSFEnvironment, MPIEnvironment):
-        tasks = cluster().world_size() if cluster.detect() else 1
-        require(
-            tasks == 1,
-            f"{cluster.__name__.removesuffix('Environment')} has started {tasks} tasks; start one "
-            f"task per machine, which runs {how}",
-        )
+    cluster, tasks = tasks_of_cluster()
+    require(
+        tasks == 1,
+        f"{cluster} has started {tasks} tasks; start one task per machine, which runs {how}",
+    )
+
+
+def tasks_of_cluster() -> tuple[str, int]:
+    """The cluster's launcher that Lightning finds, and how many tasks it has started."""
+    if SLURMEnvironment.detect():
+        return "SLURM", int(os.environ["SLURM_NTASKS"])
+    if LSFEnvironment.detect():
+        return "LSF", int(os.environ["JSM_NAMESPACE_SIZE"])
+    if MPIEnvironment.detect():
+        return "MPI", MPIEnvironment().world_size()
+    return "", 1
 
 
 def number_of_processes(accelerator: str, devices: int | list[int]) -> int:

@@ -62,11 +62,11 @@ def write_report(
     played = {name: recorded(rollout) for name, rollout in rollouts.items()}
     figures = {
         "episode": draw_episodes(played, interval, task),
-        "map": map_queues(network, played, interval),
+        "map": map_queues(network, played, interval, task),
     }
     if influence:
         arrows = config["traffic"]["arrows"]
-        figures["influence"] = map_influence(network, influence["weight"], arrows)
+        figures["influence"] = map_influence(network, influence["weight"], arrows, task)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=110)
     content = {
@@ -115,6 +115,11 @@ def recorded(rollout: TensorDictBase) -> dict[str, Any]:
 def label(name: str) -> str:
     """A policy's name in tables and pictures."""
     return name.replace("_", " ")
+
+
+def titled(task: str, what: str) -> str:
+    """The title of a picture, with the task in front if there is one."""
+    return f"{task}: {what}" if task else what
 
 
 def count(episodes: int) -> str:
@@ -203,37 +208,39 @@ def draw_episodes(played: Played, interval: float, task: str = "") -> Figure:
         axes.set(ylabel=unit, ylim=(0, None))
         axes.grid(alpha=0.3)
     episodes = count(len(next(iter(played.values()))["speed"]))
-    places[0].set_title(
-        f"{task or 'traffic'}: thick the mean of {episodes}, thin each", fontsize=10
-    )
+    what = f"mean of {episodes} (thick) and each of them (thin)"
+    places[0].set_title(titled(task, what), fontsize=10)
     places[-1].set_xlabel("time [minutes]")
     handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 
-def map_queues(network: Network, played: Played, interval: float) -> Figure:
+def map_queues(network: Network, played: Played, interval: float, task: str = "") -> Figure:
     """Where vehicles halt, mean over the episodes: the learned policy and the first baseline."""
     first = list(played.items())[:2]
     queues = {label(name): record["queues"].mean((0, 1)).numpy() for name, record in first}
     figure = draw_side_by_side(network, queues)
     episodes, steps = first[0][1]["speed"].shape
     minutes = steps * interval / 60
-    figure.suptitle(f"Mean over {count(episodes)} of {minutes:g} minutes", fontsize=11)
+    what = f"Mean over {count(episodes)} of {minutes:g} minutes"
+    figure.suptitle(titled(task, what), fontsize=11)
     return figure
 
 
-def map_influence(network: Network, weight: Tensor, times: int) -> Figure:
+def map_influence(network: Network, weight: Tensor, times: int, task: str = "") -> Figure:
     """The largest weights as arrows from the acting signal.
 
     Args:
         network: the roads.
         weight: w `[N, N]`, row = acting signal.
         times: arrows ÷ signals.
+        task: for the title.
     """
     n = len(weight)
     figure = draw_map(network, influence=weight.numpy(), arrows=times * n, threshold=0.0)
     axes = figure.axes[0]
     shown = f"mean over the episodes, the {len(axes.texts)} heaviest of {n * (n - 1)} pairs"
-    axes.set_title(f"Learned weight w: whose action changes whose return,\n{shown}", fontsize=11)
+    what = f"learned weight w, whose action changes whose return,\n{shown}"
+    axes.set_title(titled(task, what), fontsize=11)
     return figure

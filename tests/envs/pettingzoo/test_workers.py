@@ -27,9 +27,9 @@ def no_worker_left():
 def test_workers_give_the_same_numbers(no_worker_left, tmp_path):
     """Five copies in two workers, over partial resets."""
     file = tmp_path / "closed"
-    kwargs = dict(mask_in="info", with_state=True, terminated_at={"bob": 2}, closing_file=str(file))
+    kwargs = dict(mask_in="info", with_state=True, terminated_at={"bob": 2})
     options = dict(num_envs=5, dying=True, global_state=True)
-    env = line_env(workers=2, **options, **kwargs)
+    env = line_env(workers=2, closing_file=str(file), **options, **kwargs)
     assert [w.last - w.first for w in env.copies.workers] == [2, 3]
     assert (play_random(env, 15) == play_random(line_env(**options, **kwargs), 15)).all()
     env.set_seed(0)
@@ -93,7 +93,7 @@ def test_workers_that_hang(refused, no_worker_left):
 
 
 def test_an_environment_that_cannot_be_made(refused, no_worker_left):
-    with refused("worker 0 (copies 0 to 0) failed while starting: OSError: no licence"):
+    with refused("worker 0 (copies 0 to 1) failed while starting: OSError: no licence"):
         line_env(workers=1, fault="make")
 
 

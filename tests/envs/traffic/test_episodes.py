@@ -137,6 +137,10 @@ def test_traci_gives_the_same_episode(town_env):
         (dict(timeout=0), "timeout=0"),
         (dict(control_interval=0, yellow=0), "control_interval=0"),
         (dict(seconds=float("inf")), "seconds=inf"),
+        (dict(seconds=1e300), "seconds=1e+300"),
+        (dict(control_interval=1e-9, yellow=0), "control_interval=1e-09"),
+        (dict(teleport=1e300), "teleport=1e+300"),
+        (dict(timeout=1e300), "timeout=1e+300"),
         (dict(teleport=-7), "teleport=-7"),
         (dict(reward_scale=float("nan")), "reward_scale=nan"),
         (dict(attempts=0), "attempts=0"),
@@ -159,6 +163,7 @@ def test_wrong_options(town_env, option, words, refused):
     [
         ("control_interval", dict(control_interval=2.5)),
         ("yellow", dict(yellow=1.5)),
+        ("yellow", dict(yellow=1e-9)),
         ("control_interval", dict(options=["--step-length", "3"])),
     ],
 )

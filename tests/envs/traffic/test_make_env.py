@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import fields
 
 import pytest
 
 from ilvf.envs import make_env
+from ilvf.envs.options import LargeGridOptions, MonacoOptions, SignalOptions, SumoOptions
+from ilvf.envs.traffic import read_network
 
 
 @pytest.fixture
@@ -120,3 +123,61 @@ def test_environments_of_workers_import_neither_torch_nor_sumo():
     imported = done.stdout.split()
     assert "ilvf.envs.traffic.env" in imported
     assert not {"torch", "libsumo"} & set(imported)
+
+
+# ---------------------------------------------------------------------- options
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"yellow": 5.0}, ("yellow=5", "control_interval=5")),
+        ({"control_interval": 1.0}, ("yellow=2", "control_interval=1")),
+        ({"seconds": 4.0}, ("seconds=4", "one step of 5 s")),
+        ({"control_interval": 7200.0}, ("seconds=3600", "one step of 7200 s")),
+        ({"reward": "wait", "reward_backlog": True}, ("reward_backlog", "wait")),
+        ({"reward": "pressure", "reward_backlog": True}, ("reward_backlog", "pressure")),
+    ],
+)
+@pytest.mark.parametrize("cls", [LargeGridOptions, MonacoOptions, SumoOptions, SignalOptions])
+def test_options_are_compared_before_anything_is_made(cls, options, words, refused):
+    with refused(*words):
+        cls(**options)
+
+
+NUMBERS = [field.name for field in fields(SumoOptions) if "float" in str(field.type)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e999])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_must_be_finite(name, value, refused):
+    assert len(NUMBERS) >= 9
+    with refused(f"{name}={value}", "finite"):
+        SumoOptions(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["max_edges", "max_distance", "cover"])
+def test_reading_refuses_nan(name, files, refused):
+    with refused(f"{name}=nan"):
+        read_network(files["net_file"], **{name: float("nan")})
+
+
+@pytest.mark.parametrize("name", ["seconds", "timeout", "teleport"])
+def test_times_beyond_those_of_a_machine(name, refused):
+    with refused(f"{name}=1e+300"):
+        SumoOptions(**{name: 1e300})
+
+
+@pytest.mark.parametrize("argument", ["env.yellow=7", "env.seconds=3", "env.control_interval=nan"])
+def test_command_line_refuses_options_before_sumo_starts(argument, out, recipe, capsys):
+    """No file is looked for: the files of this command do not exist."""
+    files = ("env.net_file=no.net.xml", "env.routes=no.rou.xml")
+    assert recipe("ilvf_p", "env=sumo", *files, argument, f"out={out}") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert argument.removeprefix("env.").partition("=")[0] in error
+    assert ".xml" not in error
+
+
+def test_no_route_file(files, refused):
+    for none in ([], ()):
+        with refused("routes is empty"):
+            make_env("sumo", net_file=files["net_file"], routes=none)

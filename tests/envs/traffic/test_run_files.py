@@ -32,7 +32,8 @@ def test_broken_files_are_one_sentence(key, content, words, workers, crossing, o
     if content is not None:
         broken.write_text(content)
     settings = (f"env.{key}={broken}", f"env.workers={workers}", f"out={out}")
-    assert recipe("ilvf_p", *SMALL, *crossing, *settings) == 2
+    others = [argument for argument in crossing if not argument.startswith(f"env.{key}=")]
+    assert recipe("ilvf_p", *SMALL, *others, *settings) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1

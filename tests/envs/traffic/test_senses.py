@@ -18,7 +18,8 @@ TRANSITIONS = {  # (shown, wanted): between
     ("Ggrr", "rGgr"): "yGrr",
     ("Grr", "GGr"): "GGr",  # no link loses green
     ("GGr", "GGr"): "GGr",
-    ("Gsr", "rGG"): "yGr",
+    ("Gsr", "rGG"): "ysr",
+    ("Gr", "sG"): "yr",  # a right turn on red is no green
 }
 
 

@@ -6,9 +6,9 @@ them may go.
 **Actions**: the green phases of the signal. Signals have different numbers of them.
 
 **Step** of `control_interval` (5 s): first a transition of `yellow` (2 s), in which links that lose
-green are yellow and links that gain green stay red, then the chosen phase. A signal at which no
-link loses green shows the chosen phase at once. Before the first step every signal counts as
-showing phase 0.
+green are yellow and links that gain green keep their letter, then the chosen phase. A signal at
+which no link loses green shows the chosen phase at once. Before the first step every signal counts
+as showing phase 0.
 
 **Wave** of an approach lane: how full its end is.
 

@@ -57,13 +57,16 @@ from ilvf.envs.traffic.network.read import read_network
 from ilvf.envs.traffic.scenarios.large_grid import large_grid
 from ilvf.envs.traffic.scenarios.monaco import monaco
 from ilvf.envs.traffic.senses import Senses
-from ilvf.envs.traffic.settings import checked_options
-from ilvf.envs.traffic.simulator.arguments import as_list, existing_files, split_words
+from ilvf.envs.traffic.simulator.arguments import additional_in, split_words
 from ilvf.envs.traffic.simulator.child import get_ready
 from ilvf.envs.traffic.simulator.crowding import crowded
+from ilvf.envs.traffic.simulator.paths import as_list, existing_files
 from ilvf.envs.traffic.simulator.simulation import require_sumo
+from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT
 from ilvf.errors import UsageError, require, run_recipe
-from ilvf.options import select
+from ilvf.options import configure, select
+
+LONGEST = 1e6  # [s] that an answer is awaited; the operating system cannot wait for years
 
 
 @dataclass
@@ -98,13 +101,11 @@ class Traffic(PettingZoo):
         device: torch.device | str = "cpu",
         **options: Any,
     ):
-        settings = checked_options(TrafficOptions, options, "a traffic environment")
+        settings = configure(TrafficOptions, options, "a traffic environment")
         warning = crowded(num_envs, os.cpu_count() or 1, psutil.virtual_memory().available)
         if warning:
             warnings.warn(warning, stacklevel=3)
         copies_per_worker = -(-num_envs // max(settings.workers, 1))
-        # The worker must notice a hung simulator before this process gives the worker up.
-        patience = 2 * settings.attempts * settings.timeout * copies_per_worker
         super().__init__(
             SumoTrafficEnv,
             {
@@ -115,7 +116,7 @@ class Traffic(PettingZoo):
                 **select(settings, SignalOptions),
             },
             workers=settings.workers,
-            timeout=patience,
+            timeout=patience_with_workers(settings, copies_per_worker),
             num_envs=num_envs,
             seed=seed,
             device=device,
@@ -211,10 +212,24 @@ def sumo_signals(
 def prepare(cls: type[O], options: Mapping[str, Any], of: str) -> O:
     """Checked options of an environment, `of`. SUMO is imported meanwhile, in another process."""
     require_sumo(of)
-    settings = checked_options(cls, options, of)
+    settings = configure(cls, options, of)
     if settings.simulator == "libsumo" and settings.workers == 0:
         get_ready("libsumo")
     return settings
+
+
+def patience_with_workers(options: SignalOptions, copies: int) -> float:
+    """Seconds that a worker may take for an answer.
+
+    The worker must notice a hung simulator, and replace it, before this process gives the worker
+    up.
+
+    Args:
+        options: `timeout` and `attempts` are used.
+        copies: of a worker.
+    """
+    start = max(START_LIMIT, options.timeout)
+    return min(LONGEST, options.attempts * (options.timeout + start) * copies)
 
 
 def signals_of(
@@ -228,8 +243,10 @@ def signals_of(
     words = []
     for line in as_list("options", settings.options):
         words += split_words(str(line))
+    additional: list[str | Path] = [*scenario.additional_files, *additional_in(words)]
+    reading = select(settings, ReadingOptions)
     return Traffic(
-        read_network(scenario.net_file, **select(settings, ReadingOptions)),
+        read_network(scenario.net_file, additional=additional, **reading),
         scenario.route_files,
         additional=scenario.additional_files,
         detectors=scenario.detectors,

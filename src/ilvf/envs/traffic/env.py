@@ -8,7 +8,7 @@ prints them and plays an episode of random phases.
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,22 @@ from ilvf.envs import traffic
 from ilvf.envs.options import SignalOptions
 from ilvf.envs.traffic.episode_statistics import EpisodeStatistics
 from ilvf.envs.traffic.network.network import Network
-from ilvf.envs.traffic.network.read import read_network
+from ilvf.envs.traffic.network.programs import require_same_programs
+from ilvf.envs.traffic.network.read import Files, read_network
 from ilvf.envs.traffic.senses import Senses
-from ilvf.envs.traffic.settings import checked_options, horizon_of
-from ilvf.envs.traffic.simulator.arguments import (
-    as_list,
-    command_line,
+from ilvf.envs.traffic.simulator.arguments import additional_in, command_line, words_of
+from ilvf.envs.traffic.simulator.episodes import Episodes
+from ilvf.envs.traffic.simulator.paths import (
+    absolute,
     existing_files,
     existing_folder,
-    split_words,
+    require_numbers,
+    require_plain_name,
 )
-from ilvf.envs.traffic.simulator.episodes import Episodes
 from ilvf.envs.traffic.simulator.simulation import Reading, Simulation, require_sumo
 from ilvf.errors import require, run_recipe
+from ilvf.options import configure
 
-Files = str | Path | Sequence[str | Path]
 Start = tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]  # observations, infos
 Step = tuple[  # observations, rewards, terminated, truncated, infos
     dict[str, np.ndarray],
@@ -73,10 +74,15 @@ class SumoTrafficEnv(ParallelEnv):
         **options: Any,
     ):
         require_sumo("this environment")
-        settings = checked_options(SignalOptions, options, "SumoTrafficEnv")
-        self.network = read_network(network) if isinstance(network, str | Path) else network
+        settings = configure(SignalOptions, options, "SumoTrafficEnv")
+        words = words_of(settings.options)
+        more = existing_files("additional", additional)
+        traffic_files = existing_files("routes", routes)
+        require(bool(traffic_files), "routes is empty; name a file of vehicles, flows or trips")
+        require_numbers([*traffic_files, *more])
+        self.network = network_with_programs(network, [*more, *additional_in(words)])
         self.senses = Senses(self.network, settings, detectors=detectors)
-        self.horizon = horizon_of(settings)
+        self.horizon = settings.episode_steps
         self.possible_agents = [signal.id for signal in self.network.signals]
         self.agents: list[str] = []
         self.metadata = {
@@ -89,11 +95,11 @@ class SumoTrafficEnv(ParallelEnv):
             {signal.id: signal.phases for signal in self.network.signals},
             self.senses.queries,
             command_line(
-                self.network.net_file,
-                existing_files("routes", routes),
-                existing_files("additional", additional),
+                net_file_for_sumo(self.network),
+                traffic_files,
+                more,
                 settings.teleport,
-                words_of(settings.options),
+                words,
             ),
             interval=settings.control_interval,
             yellow=settings.yellow,
@@ -225,11 +231,29 @@ class SumoTrafficEnv(ParallelEnv):
         return str(self.metadata["name"])
 
 
-def words_of(options: Any) -> list[str]:
-    """More of SUMO's command line: text is split like a shell's, a list has one word per item."""
-    if isinstance(options, str):
-        return split_words(options)
-    return [str(word) for word in as_list("options", options)]
+def network_with_programs(network: Network | str | Path, additional: Files) -> Network:
+    """A network whose signal programs are those that SUMO uses.
+
+    Args:
+        network: a net file, or the result of `read_network`.
+        additional: all additional files that SUMO gets.
+
+    Raises:
+        UsageError: a network was read with other programs.
+    """
+    if isinstance(network, str | Path):
+        return read_network(network, additional=additional)
+    files = existing_files("additional", additional)
+    if tuple(files) != network.additional_files:
+        require_same_programs(network.programs, files)
+    return network
+
+
+def net_file_for_sumo(network: Network) -> Path:
+    """The absolute path of a net file, if SUMO's command line can have it."""
+    path = absolute("there is no network", network.net_file)
+    require_plain_name(path)
+    return path
 
 
 def main() -> None:

@@ -211,7 +211,7 @@ class SharedFirst(nn.Module):
 
 
 def normalized_concat(state: Tensor, weight: Tensor) -> Tensor:
-    """LayerNorm of x_i = concat_j w_ij s_j, in float32.
+    """LayerNorm of x_i = concat_j w_ij s_j, in float32 at least.
 
     With μ_j and v_j, mean and variance of s_j over its features,
 
@@ -229,8 +229,9 @@ def normalized_concat(state: Tensor, weight: Tensor) -> Tensor:
     Returns:
         `[B, N, D·N]`, feature by feature: consecutive numbers over j are faster to compute.
     """
-    by_feature = state.float().transpose(-1, -2)  # [B, D, N]
-    weight = weight.float()
+    dtype = torch.promote_types(state.dtype, torch.float32)
+    by_feature = state.to(dtype).transpose(-1, -2)  # [B, D, N]
+    weight = weight.to(dtype)
     mean = by_feature.mean(-2, keepdim=True)  # μ_j [B, 1, N]
     by_feature = (by_feature - mean).contiguous()
     variance = by_feature.square().mean(-2, keepdim=True)  # v_j [B, 1, N]

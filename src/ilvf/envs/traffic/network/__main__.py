@@ -21,10 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="JSON: phases, neighbours, extensions instead of the derived ones",
     )
     parser.add_argument(
+        "--additional",
+        nargs="*",
+        default=[],
+        help="additional files, whose signal programs replace those of the net file",
+    )
+    parser.add_argument(
         "--map", type=Path, default="network.png", help="the picture to draw (default: %(default)s)"
     )
     chosen = parser.parse_args(arguments)
-    show(read_network(chosen.net, table=chosen.table), chosen.map)
+    network = read_network(chosen.net, table=chosen.table, additional=chosen.additional)
+    show(network, chosen.map)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Traffic lights of a net file: their links, programs, green phases and conflicts.
 
-A state has one letter per link: `G` green, `g` green but gives way, `y` yellow, `r` red, `u` red
-and yellow, `s` right turn after a stop, `o` and `O` off.
+A state has one letter per link: `G` green, `g` green but gives way, `y` and `Y` yellow, `r` and `R`
+red, `u` red and yellow, `s` right turn after a stop, `o` and `O` off.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from ilvf.errors import require
 
+LETTERS = "GgyYrRusoO"
 GREEN = "Gg"
 CHANGING = "yYu"  # a state with one of these is a transition to the next phase
 OPEN = "GgsoO"  # vehicles may pass, some of them only after a stop
@@ -83,12 +85,15 @@ def by_name(signal: str) -> list[Any]:
 
 
 # ---------------------------------------------------------------------- reading
-def find_lights(path: Path, net: Any) -> tuple[dict[str, Light], Notes]:
+def find_lights(
+    path: Path, net: Any, programs: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, Light], Notes]:
     """The traffic lights of a network, sorted by name, and notes on those without links.
 
     Args:
         path: the net file, for error messages.
         net: sumolib's network.
+        programs: signal → states that replace those of the net file.
 
     Raises:
         UsageError: the states of a light do not fit its links.
@@ -97,19 +102,34 @@ def find_lights(path: Path, net: Any) -> tuple[dict[str, Light], Notes]:
     notes: Notes = []
     for tls in sorted(net.getTrafficLights(), key=lambda tls: by_name(tls.getID())):
         links = links_of(tls)
-        states = states_of(tls)
+        states = programs.get(tls.getID()) or states_of(tls)
         light = Light(tls.getID(), tuple(sorted(links, key=links.__getitem__)), states)
         if not links:
             notes.append((light.id, "left out: no lane leads to it"))
             continue
-        last = max(links.values())
-        one_width = len({len(state) for state in states}) < 2
-        require(
-            one_width and last < light.width,
-            f"{path}: signal {light.id} has links up to {last}, but states {states[:1]}",
-        )
+        check_states(f"{path}: signal {light.id}", light, max(links.values()))
         lights[light.id] = light
     return lights, notes
+
+
+def check_states(where: str, light: Light, last: int) -> None:
+    """Raise unless the states of a program have a known letter for every link.
+
+    Args:
+        where: begins the message.
+        light: the traffic light.
+        last: its largest link index.
+    """
+    widths = sorted({len(state) for state in light.states})
+    require(
+        len(widths) < 2 and last < light.width,
+        f"{where} has links up to {last}, but states of {widths} letters; correct its <tlLogic>",
+    )
+    unknown = sorted(set("".join(light.states)) - set(LETTERS))
+    require(
+        not unknown,
+        f"{where} has {', '.join(unknown)} in its states; SUMO's letters are {LETTERS}",
+    )
 
 
 def links_of(tls: Any) -> dict[Any, int]:

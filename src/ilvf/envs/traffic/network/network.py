@@ -3,7 +3,7 @@
 `read.py` makes a `Network` from a net file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,8 @@ class Network:
             lane is long enough.
         notes: what looks odd: signals that are left out, phases with conflicting links, links that
             no phase opens, signals without neighbours.
+        additional_files: files that were searched for signal programs.
+        programs: signal → the states of its program, for signals that have one in these files.
     """
 
     net_file: Path
@@ -63,6 +65,8 @@ class Network:
     lane_lengths: dict[str, float]
     extensions: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    additional_files: tuple[Path, ...] = ()
+    programs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def lanes(self) -> tuple[str, ...]:

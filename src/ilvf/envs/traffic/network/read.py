@@ -4,7 +4,8 @@ Everything is derived from the net file by rules. The rules have arguments, a ta
 override their results, and `Network.notes` lists what looks odd.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ilvf.envs.traffic.network.lights import (
     green_phases,
 )
 from ilvf.envs.traffic.network.network import Network, Signal
+from ilvf.envs.traffic.network.programs import read_programs
 from ilvf.envs.traffic.network.roads import distances, extension, neighbours
 from ilvf.envs.traffic.network.table import (
     Entry,
@@ -28,10 +30,13 @@ from ilvf.envs.traffic.network.table import (
     override_neighbours,
     read_table,
 )
+from ilvf.envs.traffic.simulator.paths import existing_files, named, readable_file
 from ilvf.envs.traffic.simulator.sumo_tools import load_sumolib
 from ilvf.errors import UsageError, require
 
 LISTED = 4  # signals that a note names
+
+Files = str | Path | Sequence[str | Path]
 
 
 def read_network(
@@ -42,6 +47,7 @@ def read_network(
     max_edges: int = ReadingOptions.max_edges,
     max_distance: float = ReadingOptions.max_distance,
     cover: float = ReadingOptions.cover,
+    additional: Files = (),
 ) -> Network:
     """The network of a `.net.xml` or `.net.xml.gz`. Defaults are those of `ReadingOptions`.
 
@@ -55,17 +61,21 @@ def read_network(
             a third, over at most so many edges
         max_distance: and so many metres.
         cover: an approach lane shorter than this [m] counts with the lanes before it.
+        additional: file with more of SUMO's elements, or several. Signal programs in it replace
+            those of the net file, as in SUMO.
 
     Raises:
-        UsageError: the file or the table is missing or broken, a number is negative, or no signal
-            has two green phases.
+        UsageError: a file or the table is missing or broken, a number is negative or NaN, or no
+            signal has two green phases.
     """
     for name, value in (("max_edges", max_edges), ("max_distance", max_distance), ("cover", cover)):
-        require(value >= 0, f"{name}={value:g} must be at least 0, not negative")
+        require(value >= 0, f"{name}={value:g} must be at least 0, not negative or nan")
     path = Path(net_file)
     overrides = read_table(table)
+    additional_files = existing_files("additional", additional)
+    programs = read_programs(additional_files)
     net = read_file(path)
-    lights, notes = find_lights(path, net)
+    lights, notes = find_lights(path, net, programs)
     check_ids(overrides, lights)
     phases = {
         i: phases_of(light, overrides.get(i, {}), add_protected) for i, light in lights.items()
@@ -90,6 +100,8 @@ def read_network(
         lane_lengths=lengths_of(deciding, upstream),
         extensions={lane: tuple(u.getID() for u in lanes) for lane, lanes in upstream.items()},
         notes=tuple(lines),
+        additional_files=tuple(additional_files),
+        programs=programs,
     )
 
 
@@ -100,13 +112,13 @@ def read_file(path: Path) -> Any:
         UsageError: there is no such file, or it is not a complete SUMO network.
     """
     sumolib = load_sumolib()
-    require(path.is_file(), f"there is no network {path}")
+    readable_file("there is no network", path)
     try:
         net = sumolib.net.readNet(str(path), withLatestPrograms=True, lxml=False)
     except Exception as error:  # an XML parser and sumolib can raise anything on a broken file
         lines = f"{error}".splitlines() or [""]
         raise UsageError(
-            f"{path} is not a SUMO network: {lines[0]} ({type(error).__name__})"
+            f"{named(path)} is not a SUMO network: {lines[0]} ({type(error).__name__})"
         ) from None
     require(net.getVersion() is not None, f"{path} is not a SUMO network: it has no element <net>")
     missing = [node.getID() for node in net.getNodes() if node.getType() is None]
@@ -115,7 +127,23 @@ def read_file(path: Path) -> Any:
         f"{path} is not a SUMO network: edges begin or end at junctions that it does not define: "
         f"{missing[:5]}",
     )
+    for edge in net.getEdges():
+        for lane in edge.getLanes():
+            check_lane(path, lane)
     return net
+
+
+def check_lane(path: Path, lane: Any) -> None:
+    """Raise unless a lane has a length, a speed and a shape."""
+    for name, value in (("length", lane.getLength()), ("speed", lane.getSpeed())):
+        require(
+            math.isfinite(value) and value >= 0,
+            f"{named(path)}: lane {lane.getID()} has {name}={value:g}; correct it",
+        )
+    require(
+        len(lane.getShape()) > 1,
+        f"{named(path)}: lane {lane.getID()} has a shape of fewer than two points; correct it",
+    )
 
 
 def phases_of(light: Light, entry: Entry, add_protected: bool) -> tuple[str, ...]:

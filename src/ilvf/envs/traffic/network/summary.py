@@ -6,12 +6,20 @@ import numpy as np
 
 from ilvf.envs.traffic.network.maps import draw_map
 from ilvf.envs.traffic.network.network import Network
+from ilvf.envs.traffic.simulator.paths import named
+from ilvf.errors import UsageError
 
 
 def show(network: Network, picture: Path) -> None:
     """Print every signal and every note, and draw the map into the file `picture`."""
     print("\n".join(summary(network)))
-    draw_map(network).savefig(picture, dpi=120)
+    try:
+        draw_map(network).savefig(picture, dpi=120)
+    except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not know
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"{named(picture)} cannot be written: {reason}; --map=FILE.png names another"
+        ) from None
     print(f"{picture} shows where they are")
 
 

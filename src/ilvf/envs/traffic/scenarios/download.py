@@ -28,14 +28,14 @@ def download(url: str, path: Path, sha256: str | None, timeout: float = 60.0) ->
     Raises:
         UsageError: the download failed, another hash was found, or `path` cannot be written.
     """
-    if path.exists():
-        found = hash_of(path)
-        require(
-            sha256 is None or found == sha256.lower(),
-            f"{path} is there already and has the SHA-256 {found}, not {sha256}; move it away",
-        )
-        return path
     try:
+        if path.exists():
+            found = hash_of(path)
+            require(
+                sha256 is None or found == sha256.lower(),
+                f"{path} is there already and has the SHA-256 {found}, not {sha256}; move it away",
+            )
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
             partial = Path(folder, path.name)
@@ -43,7 +43,9 @@ def download(url: str, path: Path, sha256: str | None, timeout: float = 60.0) ->
             check_hash(url, hash_of(partial), sha256)
             os.replace(partial, path)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; --net FILE or ILVF_CACHE=FOLDER names another"
+        ) from None
     return path
 
 

@@ -236,10 +236,10 @@ def large_grid(folder: str | Path | None = None) -> Scenario:
             Path(place, f"plain.{suffix}.xml").write_text(text)
         for file, text in texts.items():
             Path(place, file).write_text(text)
-        arguments: list[str | Path] = []
+        arguments: list[str] = []
         for kind, suffix in PLAIN.items():
-            arguments += [f"--{kind}-files", place / f"plain.{suffix}.xml"]
-        run_program("netconvert", *arguments, "--output-file", place / FILES[0])
+            arguments += [f"--{kind}-files", f"plain.{suffix}.xml"]
+        run_program("netconvert", *arguments, "--output-file", FILES[0], folder=place)
 
     content = "\n".join((*plain.values(), *texts.values(), program_version("netconvert")))
     net, routes, additional = generated(folder, "large_grid", content, FILES, build)

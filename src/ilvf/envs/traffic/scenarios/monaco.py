@@ -18,6 +18,7 @@ from ilvf.envs.traffic.network.read import read_file, read_network
 from ilvf.envs.traffic.network.summary import show
 from ilvf.envs.traffic.scenarios.download import download
 from ilvf.envs.traffic.scenarios.markup import element, flow
+from ilvf.envs.traffic.simulator.paths import readable_file
 from ilvf.envs.traffic.simulator.sumo_tools import cache_folder, generated
 from ilvf.errors import require, run_recipe
 
@@ -118,7 +119,7 @@ def monaco(net_file: str | Path | None = None, folder: str | Path | None = None)
         UsageError: there is no such file, or it lacks an edge that the traffic uses.
     """
     path = Path(net_file) if net_file is not None else default_net()
-    require(path.is_file(), f"there is no Monaco network {path}: {HOW_TO_GET_IT}")
+    readable_file("there is no Monaco network", path, f": {HOW_TO_GET_IT}")
     require_edges(path)
     text = demand()
 
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m ilvf.envs.traffic.scenarios.monaco", description="the scenario of Monaco"
     )
     parser.add_argument(
-        "--net", type=Path, default=default_net(), help="its network (default: %(default)s)"
+        "--net", type=Path, help="its network (default: monaco/most.net.xml in the cache)"
     )
     parser.add_argument("--download", action="store_true", help="download that file first")
     parser.add_argument("--url", default=URL, help="where from (default: %(default)s)")
@@ -161,9 +162,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--map", type=Path, default="monaco.png", help="the picture to draw (default: %(default)s)"
     )
     chosen = parser.parse_args(arguments)
+    net = chosen.net or default_net()
     if chosen.download:
-        download(chosen.url, chosen.net, chosen.sha256)
-    scenario = monaco(chosen.net)
+        download(chosen.url, net, chosen.sha256)
+    scenario = monaco(net)
     show(read_network(scenario.net_file, table=chosen.table), chosen.map)
     print("\nnetwork:", scenario.net_file, "\ntraffic:", *scenario.route_files)
 

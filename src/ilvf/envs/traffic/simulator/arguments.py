@@ -4,8 +4,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
-from ilvf.errors import UsageError, require
+from ilvf.envs.traffic.simulator.paths import as_list
+from ilvf.errors import UsageError
+
+ADDITIONAL = ("-a", "--additional", "--additional-files")
+ADDITIONAL_ELEMENTS = ("additional-files", "additional", "a")
+CONFIGURATION = ("-c", "--configuration", "--configuration-file")
 
 
 def command_line(
@@ -20,13 +26,13 @@ def command_line(
     Its tripinfo device keeps records of finished trips, in memory.
 
     Args:
-        net: the network.
+        net: the network, an absolute path like those of the other files.
         routes: files of vehicles, flows and routes.
         additional: other files.
         teleport: [s] after which SUMO takes a vehicle out of a jam; -1 for never.
         more: further words.
     """
-    line = ["-n", str(net.resolve()), "-r", ",".join(map(str, routes))]
+    line = ["-n", str(net), "-r", ",".join(map(str, routes))]
     if additional:
         line += ["-a", ",".join(map(str, additional))]
     line += ["--time-to-teleport", f"{teleport:g}", "--device.tripinfo.probability", "1"]
@@ -39,3 +45,44 @@ def split_words(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError as error:
         raise UsageError(f"options={line!r} cannot be read: {error}") from None
+
+
+def words_of(options: Any) -> list[str]:
+    """More of SUMO's command line: text is split like a shell's, a list has one word per item."""
+    if isinstance(options, str):
+        return split_words(options)
+    return [str(word) for word in as_list("options", options)]
+
+
+def additional_in(words: Sequence[str]) -> list[str]:
+    """The additional files that words of SUMO's command line name, or the configuration in them."""
+    given = value_of(ADDITIONAL, words)
+    if given is not None:
+        return [file.strip() for file in given.split(",")]
+    configuration = value_of(CONFIGURATION, words)
+    return additional_of(Path(configuration)) if configuration else []
+
+
+def value_of(names: Sequence[str], words: Sequence[str]) -> str | None:
+    """The value of an option in words of a command line; None without it."""
+    for k, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else "".join(words[k + 1 : k + 2])
+    return None
+
+
+def additional_of(configuration: Path) -> list[str]:
+    """The additional files that a configuration of SUMO names, relative to its folder.
+
+    SUMO itself reports a configuration that cannot be read.
+    """
+    try:
+        root = ElementTree.parse(configuration)
+    except (OSError, ElementTree.ParseError):
+        return []
+    for name in ADDITIONAL_ELEMENTS:
+        for element in root.iter(name):
+            given = element.get("value") or element.get("v") or ""
+            return [str(configuration.parent / file.strip()) for file in given.split(",")]
+    return []

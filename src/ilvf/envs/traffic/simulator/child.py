@@ -9,6 +9,7 @@ If a template is killed, its children go on, and the next simulation starts a ne
 import atexit
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,7 +30,11 @@ VAGUE_ERRORS = (  # the log of SUMO says more
     "TraCI server already finished",
     "Could not connect",
     "Connection closed by SUMO",
+    "vehicle cannot be created",
+    "TraCIException",  # without a text
 )
+ERROR = re.compile(r"^\s*Error:", re.MULTILINE)  # begins an error of SUMO in the log
+ENDING = "Quitting (on error)."  # SUMO's last words
 
 
 # ---------------------------------------------------------------------- the template
@@ -104,6 +109,14 @@ def end_templates() -> None:
         template.end()
 
 
+def name_of_signal(number: int) -> str:
+    """The name of a signal; real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 # ---------------------------------------------------------------------- a child
 class Child:
     """The process of one simulation.
@@ -163,7 +176,7 @@ class Child:
             return "closed its pipe"
         if code < 0:
             hint = " (the system does that when memory runs out)" if code == -signal.SIGKILL else ""
-            return f"was killed by {signal.Signals(-code).name}{hint}"
+            return f"was killed by {name_of_signal(-code)}{hint}"
         return f"ended with exit code {code}: {self._logged_error() or 'it did not say why'}"
 
     def explain(self, error: str) -> str:
@@ -171,13 +184,24 @@ class Child:
         logged = self._logged_error() if error.startswith(VAGUE_ERRORS) else ""
         return " ".join((logged or error).split())
 
+    def last_words(self) -> str:
+        """The error that SUMO logged before it ended or crashed; "" if it was killed."""
+        killed = self._status_message(1) == -signal.SIGKILL
+        return "" if killed else self.sumo_error()
+
+    def sumo_error(self) -> str:
+        """The first error that SUMO has logged, in one line; "" if there is none."""
+        _, *errors = ERROR.split(self._log_text())
+        error = errors[0] if errors else ""
+        return " ".join(error.split()).removesuffix(ENDING).strip()
+
     def _logged_error(self) -> str:
         """The first error in the log, or else its last line."""
+        return self.sumo_error() or self._log_text().rpartition("\n")[2]
+
+    def _log_text(self) -> str:
         self.log.seek(0)
-        text = self.log.read().decode(errors="replace").strip()
-        if "Error:" in text:
-            return text.split("Error:")[1].strip()
-        return text.rpartition("\n")[2]
+        return self.log.read().decode(errors="replace").strip()
 
     def end(self) -> None:
         """Let it close its files, and kill it if that takes longer than `GRACE` seconds."""

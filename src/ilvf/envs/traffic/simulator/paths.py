@@ -1,6 +1,9 @@
 """Files and folders that SUMO reads and writes, checked before it starts."""
 
+import functools
 import re
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,11 @@ from ilvf.errors import UsageError, require
 
 # SUMO splits lists of files at commas and replaces ${NAME} by the environment variable NAME.
 REFUSED = re.compile(r",|\$\{.*\}|\s$", re.DOTALL)
+NOT_A_NUMBER = re.compile(
+    rb"\w*(?:speed|speedFactor|speedDev|pos|accel|decel|length|gap|tau|sigma|impatience)"
+    rb"""\s*=\s*["']\s*[+-]?nan\s*["']""",
+    re.IGNORECASE,
+)
 MEANINGS = {",": "the end of a name", "$": "a variable"}
 
 
@@ -26,36 +34,68 @@ def existing_files(name: str, given: Any) -> list[Path]:
     """One file or several as absolute paths.
 
     Raises:
-        UsageError: `given` is no path or list of paths, or SUMO could not read one of the files;
+        UsageError: `given` is no path or list of paths, or SUMO cannot read one of the files;
             `name` is the option that has it.
     """
-    files = as_list(name, given)
-    require(all(str(file) for file in files), f"{name} has an empty path; name a file")
-    return [existing_file(f"{name}: there is no file", file) for file in files]
+    found = []
+    for file in as_list(name, given):
+        require(bool(str(file)), f"{name} has an empty path; name a file")
+        path = absolute(f"{name}: there is no file", file)
+        require_plain_name(path, "rename it, or give several files as a list, [A, B]")
+        found.append(readable_file("there is no file", path))
+    return found
 
 
-def existing_file(missing: str, given: str | Path) -> Path:
-    """The absolute path of a file that SUMO can read.
+def readable_file(missing: str, path: Path, advice: str = "") -> Path:
+    """A path, if it is that of a file that can be read.
 
     Args:
-        missing: begins the message if the file does not exist.
-        given: its path.
+        missing: begins the message if there is nothing.
+        path: the path.
+        advice: ends that message.
 
     Raises:
-        UsageError: the file does not exist, is no plain file, cannot be read, or has a name that
-            SUMO takes for something else.
+        UsageError: there is no such file, it is a folder or a device, or it cannot be read.
     """
-    file = absolute(missing, given)
-    require(not file.is_dir(), f"{named(file)} is a folder; name a file in it")
-    require(not file.exists() or file.is_file(), f"{named(file)} is no plain file; name one")
-    require(file.is_file(), f"{missing} {named(file)}")
     try:
-        with file.open("rb"):
-            pass
-    except OSError as error:
-        raise UsageError(f"{named(file)} cannot be read ({error.strerror}); change its mode") from None
-    require_plain_name(file)
-    return file
+        mode = path.stat().st_mode
+        require(not stat.S_ISDIR(mode), f"{named(path)} is a folder; name a file in it")
+        require(stat.S_ISREG(mode), f"{named(path)} is no plain file; name one")
+        with path.open("rb"):
+            return path
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{missing} {named(path)}{advice}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{named(path)} cannot be read: {reason}; name another file") from None
+
+
+def require_numbers(files: Iterable[Path]) -> None:
+    """Raise if files of vehicles have `nan` as a number; SUMO takes it, and the vehicles stand.
+
+    Files are not read as XML here, which would take long. Compressed files are left to SUMO.
+    """
+    for path in files:
+        found = find_nan(path, path.stat().st_mtime_ns)
+        require(not found, f"{named(path)}: {found}; correct that number")
+
+
+@functools.lru_cache  # every copy of an environment asks
+def find_nan(path: Path, changed: int) -> str:
+    """Where a file has `nan` as a number, in words; "" if nowhere.
+
+    Args:
+        path: the file.
+        changed: when it was changed.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if b"nan" not in line.lower():  # the search below is slow
+                continue
+            found = NOT_A_NUMBER.search(line)
+            if found:
+                return f"line {number} has {found[0].decode()}"
+    return ""
 
 
 def existing_folder(name: str, path: str | None) -> Path | None:
@@ -68,13 +108,16 @@ def existing_folder(name: str, path: str | None) -> Path | None:
         return None
     require(bool(path), f"{name} has an empty path; name a folder")
     folder = absolute(f"{name}: there can be no folder", path)
-    # SUMO takes NAME:NUMBER for the address of a computer that it writes to.
-    require_plain_name(folder / "tripinfo.xml")
-    require(":" not in str(folder), f"{named(folder)} has ':', which SUMO takes for a port; rename it")
+    require_plain_name(folder / "trips")
+    # SUMO sends what it writes to HOST:PORT over the network.
+    require(
+        ":" not in str(folder), f"{named(folder)} has ':', which SUMO takes for a port; rename it"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{name}={named(path)}: the folder cannot be made ({error.strerror})") from None
+        reason = error.strerror
+        raise UsageError(f"{name}={named(path)}: the folder cannot be made ({reason})") from None
     return folder
 
 
@@ -97,7 +140,9 @@ def require_plain_name(path: Path, advice: str = "rename it") -> None:
     taken = REFUSED.search(text)
     if taken:
         meaning = MEANINGS.get(taken[0][0], "no part of a name")
-        raise UsageError(f"{named(path)} has {taken[0]!r}, which SUMO takes for {meaning}; {advice}")
+        raise UsageError(
+            f"{named(path)} has {taken[0]!r}, which SUMO takes for {meaning}; {advice}"
+        )
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ilvf.envs.traffic.simulator.child import Child
-from ilvf.envs.traffic.simulator.sumo_process import TOTALS, Query
+from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT, TOTALS, Query
 from ilvf.envs.traffic.simulator.sumo_tools import INSTALL
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 
 TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
@@ -63,7 +63,8 @@ class Simulation:
         interval: length of a control step [s].
         yellow: length of the transition at its beginning [s].
         simulator: `libsumo`, `traci` or `gui`.
-        timeout: time for one answer [s]. `gui` has none, because its window can be paused.
+        timeout: time for one answer [s]. The first answer of a child has at least `START_LIMIT`,
+            because it includes the start of SUMO. `gui` has no limit: its window can be paused.
         tripinfo: folder for SUMO's records of finished trips, one file per episode; None for none.
     """
 
@@ -96,6 +97,7 @@ class Simulation:
         self._last_trips: Path | None = None  # of the last episode, until it has been checked
         self._child: Child | None = None
         self._unanswered = 0
+        self._starting = True  # the child has not answered yet
         self.start()
 
     @property
@@ -106,13 +108,28 @@ class Simulation:
     # ------------------------------------------------------------------ requests
     def start(self) -> None:
         """Start a child unless there is one. It gets ready while this process goes on."""
-        if self._child is None:
-            self._child = Child(self._module)
-            self._unanswered = 0
-            self._end = weakref.finalize(self, self._child.end)
+        if self._child is not None:
+            return
+        try:
             # The template was started earlier, perhaps in another folder.
             surroundings = (os.getcwd(), dict(os.environ))
-            self._child.send((surroundings, self.timeout, self.setup))
+            self._child = Child(self._module)
+        except OSError as error:
+            raise UsageError(
+                f"a simulator cannot be started here ({error.strerror or error}); "
+                "it needs a working folder, and one for temporary files, TMPDIR"
+            ) from None
+        self._unanswered = 0
+        self._starting = True
+        self._end = weakref.finalize(self, self._child.end)
+        self._child.send((surroundings, (self._limit, self.timeout), self.setup))
+
+    @property
+    def _limit(self) -> float | None:
+        """Time for the next answer [s]; None for no limit."""
+        if self.timeout is None or not self._starting:
+            return self.timeout
+        return max(START_LIMIT, self.timeout)
 
     def load(self, seed: int) -> None:
         """Begin an episode."""
@@ -146,16 +163,26 @@ class Simulation:
         if self._child is None:
             raise SimulatorLost("SUMO has ended")
         try:
-            if self.timeout is not None and not self._child.pipe.poll(self.timeout):
-                self._lose(f"SUMO gave no answer within timeout={self.timeout:g} s")
+            if self._limit is not None and not self._child.pipe.poll(self._limit):
+                limit = f"timeout={self._limit:g} s"
+                if self._starting:
+                    limit = f"the {self._limit:g} s that it has for its start"
+                self._lose(f"SUMO gave no answer within {limit}")
             kind, answer = self._child.pipe.recv()
         except (EOFError, OSError):
+            error = self._child.last_words()
+            if error:
+                self._lose(f"SUMO says: {error}", SimulatorRefuses)
             self._lose(f"SUMO {self._child.describe_end()}")
         self._unanswered -= 1
+        self._starting = False
         if kind == "failed":
             self._lose(f"SUMO says: {self._child.explain(answer)}", SimulatorRefuses)
         self._check_trips()
-        *counts, totals = np.split(np.frombuffer(answer), self._ends)
+        numbers = np.frombuffer(answer)
+        if not np.isfinite(numbers).all():
+            self._lose("SUMO reports speeds or counts that are no finite numbers", SimulatorRefuses)
+        *counts, totals = np.split(numbers, self._ends)
         return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
 
     def _lose(self, reason: str, kind: type[SimulatorLost] = SimulatorLost) -> None:

@@ -13,7 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 GREEN = "Gg"
-PATIENCE = 60.0  # [s] for SUMO as a separate program to load its files
+OFF = "oO"  # the light is off; with `o` the link gives way
+START_LIMIT = 300.0  # [s] for a simulator to start and load its files, even on a busy machine
 RETRY = 0.1  # [s] between attempts to connect to it
 COUNTED_IDS = ("getPendingVehicles",)  # functions that return ids; their number is read
 TOTALS = (  # numbers of an answer after those of the queries
@@ -32,8 +33,8 @@ Query = tuple[str, str, Sequence[str]]  # `lane`, `lanearea` or `edge`, a functi
 def transition(shown: str, wanted: str) -> str:
     """The state between two phases, link by link.
 
-    A link that loses green is yellow. A link that gains green stays red until the wanted phase.
-    Without a link that loses green, this is the wanted phase itself.
+    A link that loses green is yellow. A link that gains green keeps its letter until the wanted
+    phase. Without a link that loses green, this is the wanted phase itself.
     """
     pairs = list(zip(shown, wanted, strict=True))
     if not any(loses_green(before, after) for before, after in pairs):
@@ -42,16 +43,28 @@ def transition(shown: str, wanted: str) -> str:
 
 
 def loses_green(before: str, after: str) -> bool:
-    """Whether a link changes from green to red."""
-    return before in GREEN and after == "r"
+    """Whether a link must stop, or must look out for others, where it had green before.
+
+    A link that is off (`o`, `O`) has no light that stops it, so it counts as green, too.
+    """
+    if before in GREEN:
+        return after not in GREEN
+    return before in OFF and after not in GREEN + OFF
+
+
+def gains_green(before: str, after: str) -> bool:
+    """Whether a link may go where it had to stop before, or has green where it was off."""
+    if after in GREEN:
+        return before not in GREEN
+    return after in OFF and before not in GREEN + OFF
 
 
 def between(before: str, after: str) -> str:
     """The letter of one link in a transition."""
     if loses_green(before, after):
         return "y"
-    if before == "r" and after in GREEN:
-        return "r"
+    if gains_green(before, after):
+        return before
     return after
 
 
@@ -144,7 +157,7 @@ class Process:
             command += ["--start", "--quit-on-end"]
         traci.connect(
             port,
-            int(PATIENCE / RETRY),
+            int(START_LIMIT / RETRY),
             proc=subprocess.Popen(command),
             waitBetweenRetries=RETRY,
             label="default",
@@ -155,7 +168,8 @@ class Process:
     def _require_whole_steps(self) -> None:
         step = self.sumo.simulation.getDeltaT()
         for name, time in (("control_interval", self.interval), ("yellow", self.yellow)):
-            if abs(time / step - round(time / step)) > 1e-6:
+            steps = round(time / step)
+            if abs(time / step - steps) > 1e-6 or (time > 0 and steps == 0):
                 raise ValueError(
                     f"{name}={time:g} s is no multiple of its step of {step:g} s "
                     "(options=--step-length)"
@@ -208,25 +222,28 @@ class Process:
 def serve(pipe: Connection) -> None:
     """Answer requests with ("done", numbers) or ("failed", SUMO's error) until the pipe ends.
 
-    The first message has the working folder, the environment variables, the timeout [s] and the
-    arguments of `Process`. A timer kills a hung simulation that has outlived its parent. It is not
+    The first message has the working folder, the environment variables, the limits [s] of the first
+    and of later answers, and the arguments of `Process`. A timer kills a hung simulation that has
+    outlived its parent. It is not
     a thread: with a second thread SUMO's shared pointers become atomic, which costs a fifth of the
     speed.
     """
-    process: Process | None = None
     try:
-        (folder, environment), timeout, setup = pipe.recv()
-        os.chdir(folder)
-        os.environ.update(environment)
-        process = Process(**setup)
+        (folder, environment), (limit, later_limit), setup = pipe.recv()
+    except (EOFError, OSError):
+        return
+    os.chdir(folder)  # an error is in the log
+    os.environ.update(environment)
+    process = Process(**setup)
+    try:
         while True:
             name, argument = pipe.recv()
-            signal.setitimer(signal.ITIMER_REAL, 2 * (timeout or 0))
+            signal.setitimer(signal.ITIMER_REAL, 2 * (limit or 0))
             pipe.send(answer_to(process, name, argument))
             signal.setitimer(signal.ITIMER_REAL, 0)
+            limit = later_limit
     except (EOFError, OSError):
-        if process is not None:
-            process.close()
+        process.close()
 
 
 def answer_to(process: Process, name: str, argument: Sequence[Any]) -> tuple[str, Any]:

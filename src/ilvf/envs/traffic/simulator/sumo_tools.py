@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from ilvf.envs.traffic.simulator.paths import absolute, named, require_plain_name
 from ilvf.errors import UsageError, require
 
 INSTALL = "pip install 'ilvf[sumo]'"
@@ -56,8 +57,14 @@ def pip_home() -> Path | None:
     return next((folder for folder in folders if (folder / "bin").is_dir()), None)
 
 
-def run_program(name: str, *arguments: str | Path) -> str:
+def run_program(name: str, *arguments: str | Path, folder: Path | None = None) -> str:
     """Run a SUMO program and return what it prints.
+
+    Args:
+        name: of the program.
+        *arguments: its command line.
+        folder: where it runs; None for the working folder. SUMO does not see its path, which may
+            have characters that SUMO's command line cannot have.
 
     Raises:
         UsageError: the program failed; the message quotes its first error.
@@ -68,7 +75,9 @@ def run_program(name: str, *arguments: str | Path) -> str:
         environment["SUMO_HOME"] = str(home)
         environment.setdefault("PROJ_DATA", str(home / "data" / "proj"))
     command = [find_program(name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False, cwd=folder
+    )
     if done.returncode:
         lines = (done.stderr or done.stdout or "nothing").splitlines()
         error = next((line for line in lines if line.startswith("Error")), lines[-1])
@@ -86,8 +95,20 @@ def program_version(name: str) -> str:
 
 # ---------------------------------------------------------------------- generated files
 def cache_folder() -> Path:
-    """The folder for generated and downloaded files: `ILVF_CACHE`, or `~/.cache/ilvf`."""
-    return Path(os.environ.get("ILVF_CACHE") or Path.home() / ".cache" / "ilvf")
+    """The folder for generated and downloaded files: `ILVF_CACHE`, or `~/.cache/ilvf`.
+
+    Raises:
+        UsageError: the user has no home, or SUMO's command line cannot have the folder's files.
+    """
+    try:
+        folder = Path(os.environ.get("ILVF_CACHE") or Path.home() / ".cache" / "ilvf")
+    except RuntimeError:
+        raise UsageError(
+            "there is no home folder for the files that are made; ILVF_CACHE=FOLDER names one"
+        ) from None
+    folder = absolute("ILVF_CACHE: there can be no folder", folder)
+    require_plain_name(folder / "files", "ILVF_CACHE=FOLDER names another")
+    return folder
 
 
 def generated(
@@ -120,7 +141,8 @@ def generated(
             build_aside(root, paths, build)
         except OSError as error:
             raise UsageError(
-                f"cannot write into {root} ({error.strerror}); ILVF_CACHE=FOLDER names another"
+                f"cannot write into {named(root)} ({error.strerror or error}); "
+                "ILVF_CACHE=FOLDER names another"
             ) from None
     return paths
 

@@ -1,0 +1,220 @@
+"""`trainer.*` options of processes and devices: each is refused in one sentence, or means DDP."""
+
+import pytest
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+
+from helpers import TINY
+from ilvf.errors import UsageError
+from ilvf.experiment.config import resolve
+from ilvf.experiment.folder import make_run_folder
+from ilvf.experiment.options import training_schema
+from ilvf.experiment.processes import number_of_processes, require_torchrun
+from ilvf.experiment.run import make_trainer
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """machine(gpus, cores, mps=False): the devices that there seem to be."""
+
+    def seem(gpus, cores=4, mps=False):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        monkeypatch.setattr("ilvf.experiment.processes.os.cpu_count", lambda: cores)
+
+    return seem
+
+
+# ---------------------------------------------------------------------- refused
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        *(
+            (f"trainer.strategy={name}", "choose one of auto, ddp")
+            for name in (
+                "fsdp",
+                "deepspeed",
+                "ddp_spawn",
+                "ddp_fork",
+                "ddp_notebook",
+                "xla",
+                "ddp_find_unused",
+            )
+        ),
+        ("trainer.accelerator=tpu", "choose one of auto, cpu, gpu, cuda, mps"),
+        ("trainer.accelerator=hpu", "choose one of auto, cpu, gpu, cuda, mps"),
+        ("trainer.devices=0", "trainer.devices=0 must be at least 1"),
+        ("trainer.devices=-3", "trainer.devices=-3 must be at least 1"),
+        ("trainer.devices=two", "must be a whole number"),
+        ("trainer.devices=1.5", "must be a whole number"),
+        ("trainer.devices=[]", "trainer.devices=[] must name different GPUs"),
+        ("trainer.devices=[1,1]", "trainer.devices=[1, 1] must name different GPUs"),
+        ("trainer.devices=[-1]", "trainer.devices=[-1] must name different GPUs"),
+        ("trainer.devices=[a]", "must name different GPUs"),
+        ("trainer.num_nodes=0", "trainer.num_nodes=0 must be at least 1"),
+        ("trainer.devices=99999", "trainer.devices=99999 is more than the"),
+        ("trainer.devices=[0]", "means GPUs, and the run is on the CPU"),
+        ("trainer.devices=-1", "means GPUs, and the run is on the CPU"),
+        ("trainer.num_nodes=2", "trainer.num_nodes=2 needs torchrun"),
+    ],
+    ids=lambda v: v if v.startswith("trainer") else "",
+)
+def test_an_option_is_refused_in_one_sentence(argument, words, out, recipe, capsys):
+    small = [other for other in TINY if "accelerator" not in other or "accel" not in argument]
+    assert recipe("ilvf_p", *small, f"out={out}", argument) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("gpus", "accelerator", "devices", "words"),
+    [
+        (0, "gpu", 1, "trainer.accelerator=gpu, but no such GPU is visible"),
+        (0, "cuda", [0], "trainer.accelerator=cuda, but no such GPU is visible"),
+        (1, "auto", 2, "trainer.devices=2, but one GPU, number 0, is visible"),
+        (2, "gpu", 3, "trainer.devices=3, but GPUs 0 to 1 are visible"),
+        (2, "gpu", [2], r"trainer.devices=[2], but GPUs 0 to 1 are visible"),
+        (2, "cpu", [1], "means GPUs, and the run is on the CPU"),
+        (2, "cpu", 99, "trainer.devices=99 is more than the 4 processes"),
+    ],
+)
+def test_devices_that_the_machine_lacks_are_refused(
+    machine, refused, gpus, accelerator, devices, words
+):
+    machine(gpus)
+    with refused(words):
+        number_of_processes(accelerator, devices)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "accelerator", "devices", "expected"),
+    [
+        (0, "auto", 1, 1),
+        (0, "auto", 2, 2),
+        (4, "cpu", 3, 3),
+        (4, "auto", 1, 1),
+        (4, "gpu", 4, 4),
+        (4, "gpu", [1], 1),
+        (4, "cuda", [3, 0], 2),
+        (4, "auto", -1, 4),
+    ],
+)
+def test_a_process_per_device(machine, gpus, accelerator, devices, expected):
+    machine(gpus)
+    assert number_of_processes(accelerator, devices) == expected
+
+
+def test_two_processes_run_on_any_machine(machine):
+    machine(0, cores=1)
+    assert number_of_processes("cpu", 2) == 2
+
+
+def test_metal_is_one_gpu(machine, refused):
+    machine(0, mps=True)
+    assert number_of_processes("mps", 1) == 1
+    assert number_of_processes("auto", 1) == 1
+    with refused("one GPU, number 0, is visible"):
+        number_of_processes("mps", 2)
+    with refused("no such GPU is visible"):
+        number_of_processes("cuda", 1)
+
+
+# ---------------------------------------------------------------------- several machines
+@pytest.fixture
+def slurm(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+
+    def tasks(number):
+        monkeypatch.setenv("SLURM_NTASKS", str(number))
+
+    return tasks
+
+
+def test_tasks_of_slurm_are_refused_and_one_task_is_not(slurm, refused):
+    slurm(1)
+    require_torchrun(1)
+    slurm(4)
+    with refused("SLURM has started 4 tasks", "one task per machine", "torchrun"):
+        require_torchrun(1)
+
+
+def test_torchrun_inside_slurm_is_fine(slurm, monkeypatch):
+    slurm(4)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
+    require_torchrun(4)
+
+
+def test_no_folder_is_left_behind_by_a_refusal(tmp_path, monkeypatch, refused):
+    monkeypatch.delenv("ILVF_RUN_DIR", raising=False)
+    config = resolve(training_schema("mappo"), [f"out={tmp_path}", "trainer.num_nodes=2"])
+    with refused("needs torchrun"):
+        make_run_folder(config, None)
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------- accepted
+@pytest.fixture
+def given(monkeypatch, tmp_path):
+    """given("trainer.devices=2", ...): what Lightning's Trainer is given."""
+
+    def arguments(*overrides):
+        seen = []
+        monkeypatch.setattr("ilvf.experiment.run.L.Trainer", lambda **options: seen.append(options))
+        config = resolve(training_schema("mappo"), overrides)
+        make_trainer(config, tmp_path, None, [])
+        return seen[0]
+
+    return arguments
+
+
+def ddp_arguments(strategy):
+    """The keyword arguments that a DDPStrategy passes on to DDP."""
+    assert type(strategy) is DDPStrategy
+    return strategy._ddp_kwargs
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trainer.strategy=ddp", "trainer.devices=2"],
+        ["trainer.strategy=auto", "trainer.devices=2"],
+        ["trainer.devices=2"],
+        ["trainer.num_nodes=2"],
+        ["trainer.strategy=ddp"],
+    ],
+)
+def test_several_processes_always_use_the_same_ddp(given, machine, arguments):
+    machine(0)
+    assert ddp_arguments(given(*arguments)["strategy"]) == {"broadcast_buffers": False}
+
+
+def test_all_gpus_use_the_same_ddp(given, machine):
+    machine(4)
+    for devices in ("2", "[1,3]", "-1"):
+        strategy = given(f"trainer.devices={devices}")["strategy"]
+        assert ddp_arguments(strategy) == {"broadcast_buffers": False}
+
+
+def test_one_process_needs_no_strategy(given, machine):
+    machine(4)
+    assert given()["strategy"] == "auto"
+    assert given("trainer.devices=[1]")["strategy"] == "auto"
+
+
+def test_a_list_of_devices_reaches_lightning(given, machine):
+    machine(4)
+    assert given("trainer.devices=[1]")["devices"] == [1]
+    assert given("trainer.devices=2")["devices"] == 2
+
+
+def test_errors_of_lightning_are_one_line(given, machine, monkeypatch, tmp_path):
+    def refuse(**options):
+        raise ValueError("You requested gpu: [1]\n But your machine only has: []")
+
+    monkeypatch.setattr("ilvf.experiment.run.L.Trainer", refuse)
+    config = resolve(training_schema("mappo"), [])
+    with pytest.raises(UsageError) as caught:
+        make_trainer(config, tmp_path, None, [])
+    assert str(caught.value).startswith("trainer: You requested gpu: [1] But your machine")

@@ -1,0 +1,116 @@
+"""Two processes on the CPU, started by torchrun: one run, the same numbers in both."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from helpers import ROOT, TINY
+
+pytestmark = pytest.mark.slow
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def torchrun(*arguments, **variables):
+    """The output of a command that torchrun starts in two processes."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MLFLOW_TRACKING_URI", "ILVF_RUN_DIR", "LOCAL_RANK")
+    }
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    finished = subprocess.run(
+        [*launcher, "--nproc-per-node", "2", *map(str, arguments)],
+        env={**inherited, "OMP_NUM_THREADS": "1", **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    return finished.returncode, finished.stdout
+
+
+@pytest.fixture(scope="module", params=["hosted by the agent", "hosted by the first process"])
+def answers(request, tmp_path_factory):
+    """What both processes of `worker.py` computed."""
+    folder = tmp_path_factory.mktemp("answers")
+    alone = request.param == "hosted by the first process"
+    code, said = torchrun(WORKER, folder, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="01"[alone])
+    assert code == 0, said
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_the_first_process_decides_for_both(answers):
+    first, second = answers
+    assert first["pid"] != second["pid"]
+    decision = f"{first['pid']} a: b"
+    assert first["before"] == second["before"] == [decision, decision]
+    assert first["after"] == second["after"] == str(first["pid"])
+
+
+def test_an_error_of_the_first_process_is_raised_in_both(answers):
+    assert [answer["error"] for answer in answers] == ["no: such folder"] * 2
+
+
+def test_a_transposed_tensor_is_averaged(answers):
+    for answer in answers:
+        assert answer["mean"] == [[0.5, 0.5]] * 3
+
+
+def test_moments_over_both_processes_are_exact_far_from_zero(answers):
+    """Mean 10 000, standard deviation about 2; in the second process an agent is dead."""
+    for answer in answers:
+        assert max(answer["standardise"]) < 1e-3
+        assert max(answer["moments"]) < 1e-3
+
+
+@pytest.mark.parametrize("command", ["recipe", "module"])
+def test_a_run_of_torchrun_is_one_run(out, command):
+    program = [ROOT / "recipes" / "ilvf_p.py"]
+    if command == "module":
+        program = ["-m", "ilvf", "train", "ilvf_p"]
+    sampled = ("algorithm.eval_deterministic=false", "algorithm.eval_every=1")
+    code, said = torchrun(*program, *TINY, *sampled, f"out={out}", "trainer.devices=2")
+    assert code == 0, said
+    (folder,) = (path.parent for path in out.glob("*/checkpoints"))
+    assert len([path for path in out.iterdir() if "encircle" in path.name]) == 1
+    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("encircle").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "FINISHED"
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["ilvf"]["state"]
+    first, second = state["ranks"]
+    assert first["checksum"] == second["checksum"]
+    assert not torch.equal(first["env"]["position"], second["env"]["position"])
+    assert state["frames"] == 2 * 2 * 40
+
+
+def test_a_run_of_torchrun_is_resumed_by_torchrun(out):
+    recipe = ROOT / "recipes" / "qmix.py"
+    small = [argument for argument in TINY if "epochs=2" not in argument]
+    small = [argument for argument in small if "minibatches" not in argument]
+    more = ("algorithm.batch_size=16", "algorithm.warmup=20", "algorithm.updates=2")
+    code, said = torchrun(
+        recipe, *small, *more, f"out={out}", "trainer.devices=2", "trainer.max_epochs=1"
+    )
+    assert code == 0, said
+    code, said = torchrun(recipe, "resume=last", f"out={out}", "trainer.max_epochs=2")
+    assert code == 0, said
+    (path,) = out.glob("*/checkpoints/last.ckpt")
+    state = torch.load(path, weights_only=True)["ilvf"]["state"]
+    assert len({rank["checksum"] for rank in state["ranks"]}) == 1
+    assert len(state["ranks"]) == 2
+
+
+def test_a_wrong_argument_is_one_sentence_of_each_process_and_ends_both(out):
+    code, said = torchrun(
+        ROOT / "recipes" / "ilvf_p.py", *TINY, f"out={out / 'mlflow.db' / 'x'}", "trainer.devices=2"
+    )
+    assert code != 0
+    assert "cannot be made" in said
+    assert "DistStoreError" not in said

@@ -1,0 +1,84 @@
+"""Run by torchrun in two processes; prints one line of JSON per process.
+
+torchrun --nproc-per-node 2 worker.py FOLDER
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from ilvf.credit import standardise
+from ilvf.distributed import decided_by_first, mean_over_ranks
+from ilvf.errors import UsageError
+from ilvf.modules import ValueNorm
+
+N = 3  # agents
+MEAN = 1e4
+ROWS = (400, 100)  # of each process; standardise weights processes equally without a mask
+
+
+def fail():
+    raise UsageError("no: such folder")
+
+
+def all_rows(masked):
+    """The rows of both processes and their mask, the same in both."""
+    generator = torch.Generator().manual_seed(0)
+    rows = ROWS if masked else (250, 250)
+    parts = [MEAN + k * 3 + torch.randn(n, N, 1, generator=generator) for k, n in enumerate(rows)]
+    masks = [torch.rand(n, N, 1, generator=generator) < 0.5 for n in rows]
+    masks[1][:, 2] = False  # in the second process the last agent is always dead
+    return parts, masks
+
+
+def error_of_standardise(rank, masked):
+    """Largest difference from float64 over the rows of both processes."""
+    parts, masks = all_rows(masked)
+    mask = masks[rank] if masked else None
+    found = standardise(parts[rank], mask=mask).double()
+    x = torch.cat(parts).double()
+    weight = torch.cat(masks).double() if masked else torch.ones_like(x)
+    count = weight.sum(0)
+    mean = (x * weight).sum(0) / count
+    variance = ((x - mean).square() * weight).sum(0) / count
+    expected = (parts[rank].double() - mean) / variance.sqrt()
+    return (found - expected).abs().max().item()
+
+
+def moments(rank):
+    """Mean and standard deviation of a ValueNorm after one update in both processes."""
+    parts, _ = all_rows(masked=False)
+    norm = ValueNorm((N, 1))
+    norm.update(parts[rank])
+    mean, std = norm.moments()
+    exact = torch.cat(parts).double()
+    return [
+        (mean - exact.mean(0)).abs().max().item(),
+        (std - exact.std(0, correction=0)).abs().max().item(),
+    ]
+
+
+def main():
+    rank = int(os.environ["RANK"])
+    said = {"rank": rank, "pid": os.getpid()}
+    said["before"] = [decided_by_first(lambda: f"{os.getpid()} a: b") for _ in range(2)]
+    try:
+        decided_by_first(fail)
+    except UsageError as error:
+        said["error"] = str(error)
+    dist.init_process_group("gloo")
+    said["after"] = decided_by_first(lambda: str(os.getpid()))
+    view = torch.full((2, 3), float(rank)).T
+    said["mean"] = mean_over_ranks(view).tolist()
+    said["standardise"] = [error_of_standardise(rank, masked) for masked in (False, True)]
+    said["moments"] = moments(rank)
+    Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(said))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
