@@ -5,13 +5,14 @@ Worker processes import this file. It imports no torch, so that they start quick
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from gymnasium import spaces
-from pettingzoo import ParallelEnv
+from pettingzoo import AECEnv, ParallelEnv
 
 AGENTS = ("ann", "bob", "cat")
 
@@ -31,7 +32,9 @@ class Line(ParallelEnv):
             the first action after an odd number of steps.
         with_state: infos have a state, [place, step], and Cat's has a third number, 9.
         space: of all observations, instead of boxes; a Discrete one counts steps.
-        fault: what goes wrong, see `go_wrong`; "make", "two" and "continuous" do from the start.
+        names: agents of the team, some of Ann, Bob and Cat.
+        fault: what goes wrong, see `go_wrong`; "make", "two" and "continuous" do from the start,
+            "reset" in the second reset, "close" and "exit in close" at the end.
         fault_step: step at which it goes wrong.
         fault_file: made when something goes wrong; if it exists already, nothing does.
         closing_file: made by `close`.
@@ -47,6 +50,7 @@ class Line(ParallelEnv):
         mask_in=None,
         with_state=False,
         space=None,
+        names=AGENTS,
         fault=None,
         fault_step=2,
         fault_file=None,
@@ -54,7 +58,7 @@ class Line(ParallelEnv):
     ):
         if fault == "make":
             raise OSError("no licence")
-        self.possible_agents = list(AGENTS)
+        self.possible_agents = list(names)
         self.sizes = {"ann": 1, "bob": 2, "cat": 3}
         self.max_cycles = limit
         self.terminated_at = terminated_at or {}
@@ -66,7 +70,7 @@ class Line(ParallelEnv):
         self.fault_step = fault_step
         self.fault_file = Path(fault_file) if fault_file else None
         self.closing_file = Path(closing_file) if closing_file else None
-        self.state_space = spaces.Box(-np.inf, np.inf, (3,))
+        self.state_space = spaces.Box(-np.inf, np.inf, (len(names),))
         self.rng = np.random.default_rng()
         self.resets = 0
         self.closed = 0
@@ -86,11 +90,13 @@ class Line(ParallelEnv):
 
     def reset(self, seed=None, options=None):
         self.resets += 1
+        if self.fault == "reset" and self.resets > 1:
+            raise RuntimeError("the simulator is not ready")
         if seed is not None:
             self.rng = np.random.default_rng(seed)
-        present = 2 if self.fault == "two" else 3
+        present = 2 if self.fault == "two" else None
         self.agents = self.possible_agents[:present]
-        places = self.rng.random(3).round(3)
+        places = self.rng.random(len(self.possible_agents)).round(3)
         self.place = dict(zip(self.possible_agents, places, strict=True))
         self.steps = 0
         return self.observe(self.agents)
@@ -140,6 +146,10 @@ class Line(ParallelEnv):
         self.closed += 1
         if self.closing_file:
             self.closing_file.touch()
+        if self.fault == "close":
+            raise RuntimeError("the simulator does not end")
+        if self.fault == "exit in close":
+            os._exit(5)
 
     # ------------------------------------------------------------------ faults
     def is_faulty(self):
@@ -171,6 +181,8 @@ class Line(ParallelEnv):
                 infos["bob"]["action_mask"] = np.zeros(5)
             case "sleep":
                 time.sleep(600)
+            case "sys.exit":
+                sys.exit(4)
             case "raise":
                 raise RuntimeError("the simulator says no\nand more")
             case "exit":
@@ -180,6 +192,10 @@ class Line(ParallelEnv):
 
 
 # ---------------------------------------------------------------------- tasks by name
+ann = Line()
+cwd = os.getcwd  # a function of Python's own
+
+
 def parallel_env(**kwargs):
     return Line(**kwargs)
 
@@ -196,3 +212,17 @@ def turn_based():
 
 def nothing():
     return object()
+
+
+class TurnBased(AECEnv):
+    """A turn-based environment, which must not be made."""
+
+    def __init__(self):
+        raise AssertionError("made")
+
+
+class Unseeded(Line):
+    """An environment of an old PettingZoo."""
+
+    def reset(self):
+        return super().reset()

@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 SIZES = {  # option: default, meaning
     "kills": (20, "runs of ILVF-P that are killed; QMIX gets a quarter of them"),
+    "files": (0, "cases of every drill of files, folders and variables; 0 for all"),
     "inputs": (300, "bad command lines that are resolved; 0 for all that are generated"),
     "real_inputs": (40, "bad command lines in processes of their own, without --cfg"),
     "soak_minutes": (10.0, "minutes of the long run"),

@@ -15,7 +15,7 @@ from drills.bad_surroundings import Surrounding, surroundings
 from drills.bad_values import BadInput, bad_inputs
 from drills.outcome import Drill, Record, Setting
 from drills.program import Program
-from drills.recorded import last_line
+from drills.recorded import last_line, require_no_traceback
 from drills.runs import ON_POLICY, SIZES, Kind, Runs
 from ilvf.commands.cli import main
 from ilvf.experiment.options import training_schema
@@ -104,7 +104,7 @@ def require_as_typed(record: Record, bad: BadInput, out: str) -> None:
         found = text.lower() in ({True: "true", False: "false"}.get(value, ""), "null", "none", "")
         record.require(found, f"{key}={text!r} became {value}")
     elif isinstance(value, int | float):
-        typed = float(text)
+        typed = int(text, 0) if text.startswith("0x") else float(text)
         record.require(math.isclose(value, typed), f"{key}={text!r} became {value}")
     elif isinstance(value, str):
         number = as_number(value)
@@ -173,22 +173,26 @@ def require_end(record: Record, program: Program, refused: bool) -> None:
     """The program ends with 0 or 2 and without a traceback, or still works after a while."""
     code = program.wait(RUNNING)
     output = program.output
-    record.require("Traceback" not in output, f"{program.command[:300]}: {output[-700:]}")
-    if code == -9:
+    line = last_line(output)
+    if not require_no_traceback(record, output):
+        pass
+    elif code is None:
         record.notes.append(f"{record.case}: still runs after {RUNNING:.0f} s")
-        return
-    record.require(code in (0, 2), f"{program.command[:300]}: exit code {code}: {output[-300:]}")
-    record.require(code == 2 or not refused, f"{program.command[:300]} is not refused")
-    if code == 2:
-        line = last_line(output)
-        record.require(line.startswith("error: "), f"{program.command[:300]}: {line!r}")
+        record.require(not refused, f"not refused, still runs after {RUNNING:.0f} s")
+    elif code == 2:
+        record.require(line.startswith("error: "), f"no sentence, but {line!r}")
+    else:
+        record.require(code == 0, f"exit code {code}: {line!r}")
+        record.require(not refused, f"not refused: {line!r}")
+    if record.failing:
+        record.problems.append(f"{record.case}: reproduce by {program.command}")
 
 
 def bad_surroundings(setting: Setting, record: Record) -> None:
     """Bad files, folders, environment variables and words."""
     runs = Runs(setting)
     run = runs.folder(KIND)
-    for surrounding in surroundings(run):
+    for surrounding in setting.some(record.title, surroundings(run)):
         record.begin(surrounding.what)
         out = runs.new(f"surrounding-{record.tried}")
         folder = out.parent / "files"
@@ -212,11 +216,17 @@ def start(surrounding: Surrounding, run: Path, out: Path, folder: Path) -> Progr
 
 
 def resolved_cases(sizes: Mapping[str, float]) -> int:
-    return int(sizes["inputs"]) or 7000
+    """Command lines that are resolved."""
+    return int(sizes["inputs"]) or len(bad_inputs(random.Random(0)))
+
+
+def surrounding_cases(sizes: Mapping[str, float]) -> int:
+    """Cases of files, folders and variables."""
+    return int(sizes["files"]) or len(list(surroundings(Path())))
 
 
 DRILLS = [
     Drill("bad command lines, resolved", resolved, resolved_cases, 0.03),
     Drill("bad command lines, run", real, lambda sizes: int(sizes["real_inputs"]), 8.0),
-    Drill("bad files, folders, variables", bad_surroundings, lambda sizes: 64, 2.0),
+    Drill("bad files, folders, variables", bad_surroundings, surrounding_cases, 2.0),
 ]

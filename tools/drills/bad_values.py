@@ -107,7 +107,7 @@ def values(leaf: Leaf) -> Iterator[tuple[str, str, bool]]:
     plain = [typing.get_origin(kind) or kind for kind in kinds]
     is_word = str in plain
     is_free = any(kind in STRUCTURED for kind in plain)
-    strict = not is_word and not is_free
+    strict = not is_word and not is_free  # otherwise yaml decides, or everything is a word
     yield "empty", "", strict and not optional
     yield "null", "null", strict and not optional
     yield "not ASCII", NOT_ASCII, strict
@@ -123,6 +123,7 @@ def values(leaf: Leaf) -> Iterator[tuple[str, str, bool]]:
         yield from (("no truth value", text, True) for text in ("2", "maybe", "yes"))
     elif int in plain or float in plain:
         yield from numbers(leaf, whole=float not in plain)
+        yield "hexadecimal", "0x10", strict
 
 
 def numbers(leaf: Leaf, whole: bool) -> Iterator[tuple[str, str, bool]]:
@@ -133,7 +134,6 @@ def numbers(leaf: Leaf, whole: bool) -> Iterator[tuple[str, str, bool]]:
     yield "infinite", "inf", True
     yield "30 digits", "9" * 30, whole
     yield "5000 digits", "9" * 5000, True
-    yield "hexadecimal", "0x10", True
     if whole:
         yield "a fraction", "1.5", True
     bounds = leaf.metadata

@@ -19,6 +19,7 @@ from drills.recorded import (
     require_checkpoints,
     require_complete,
     require_history,
+    require_no_traceback,
     require_rows,
     require_sentence,
     rows_of,
@@ -140,11 +141,11 @@ def one_fault(
     finally:
         program.end()
     record.require(code == 0, f"exit code {code}: {program.output[-400:]}")
-    record.require("Traceback" not in program.output, f"a traceback: {program.output[-600:]}")
+    require_no_traceback(record, program.output)
 
 
 def require_recovered(record: Record, out: Path, reference: Reference) -> None:
-    """Metrics and checkpoints are complete; the store is, at the latest after one more iteration."""
+    """Metrics and checkpoints are complete, and the store after one more iteration."""
     run = run_folders(out)[-1]
     require_rows(record, run, reference)
     require_checkpoints(record, run, reference)
@@ -260,7 +261,7 @@ def one_full_disk(runs: Runs, record: Record, seconds: float | None) -> None:
         else:
             time.sleep(seconds)
     code = program.wait()
-    record.require("Traceback" not in program.output, f"a traceback: {program.output[-900:]}")
+    require_no_traceback(record, program.output)
     if seconds is None:
         record.require(code == 2, f"exit code {code}: {last_line(program.output)}")
         require_sentence(record, program.output, "could not be written")
@@ -284,7 +285,7 @@ def deleted_folders(setting: Setting, record: Record) -> None:
         run = run_folders(out)[-1]
         shutil.rmtree(run, ignore_errors=True)
         record.require(program.wait() == 0, f"exit code {program.code}: {program.output[-500:]}")
-        record.require("Traceback" not in program.output, program.output[-600:])
+        require_no_traceback(record, program.output)
         rows = rows_of(run)
         tail = [row["frames"] for row in reference.rows[-len(rows) :]]
         found = [row["frames"] for row in rows]

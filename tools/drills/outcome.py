@@ -3,9 +3,12 @@
 import random
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Setting:
     Attributes:
         folder: temporary folder for everything that the drills make.
         seed: of the random moments and choices.
-        sizes: name of a size → its value: kills, inputs, real_inputs, soak_minutes.
+        sizes: name of a size → its value: kills, files, inputs, real_inputs, soak_minutes.
     """
 
     folder: Path
@@ -25,6 +28,12 @@ class Setting:
     def rng(self, title: str) -> random.Random:
         """Random numbers of one drill, which do not depend on the drills before it."""
         return random.Random(f"{self.seed} {title}")
+
+    def some(self, title: str, cases: Iterable[T]) -> list[T]:
+        """As many of the cases as the size `files` says, or all if it is 0."""
+        found = list(cases)
+        number = int(self.sizes["files"])
+        return self.rng(title).sample(found, min(number, len(found))) if number else found
 
     def new_folder(self, name: str) -> Path:
         """An empty folder `name` below the temporary folder."""
@@ -96,6 +105,11 @@ class Record:
         """Record that `count` iterations or metrics are missing or doubled."""
         self.lost += count
         self.require(count == 0, problem)
+
+    @property
+    def failing(self) -> bool:
+        """Has this case a problem?"""
+        return self._marked
 
     @property
     def seconds(self) -> float:

@@ -1,13 +1,19 @@
 """What the server of `program.py` imports once for all programs."""
 
-import mlflow.store.tracking.sqlalchemy_store
-import mlflow.tracking
+import importlib
 
 import ilvf
-import ilvf.commands.cli
-import ilvf.experiment.run
-import ilvf.reports.pictures
 from ilvf.algorithms.options import CLASSES
 
+MODULES = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.tracking",
+    "ilvf.commands.cli",
+    "ilvf.experiment.run",
+    "ilvf.reports.pictures",
+)
+
+for _module in MODULES:
+    importlib.import_module(_module)
 for _name in CLASSES:
     getattr(ilvf, _name)  # imports the algorithm

@@ -88,8 +88,8 @@ class Program:
 
     @property
     def command(self) -> str:
-        """The command, to reproduce it."""
-        return " ".join(["ilvf", *self.arguments])
+        """The command, to reproduce it; long arguments are shortened."""
+        return " ".join(["ilvf", *(shortened(word) for word in self.arguments)])
 
     def send(self, number: int) -> None:
         """Send a signal, if the process still runs."""
@@ -112,6 +112,11 @@ class Program:
         wait_for(lambda: not self.running, None, 10.0)
 
 
+def shortened(word: str) -> str:
+    """An argument of at most 200 characters."""
+    return word if len(word) <= 200 else f"{word[:80]}...({len(word)} characters)"
+
+
 def wait_for(condition: Callable[[], bool], program: Program | None, patience: float) -> bool:
     """Wait until `condition` holds or the program has ended; whether it holds."""
     deadline = time.monotonic() + patience
@@ -131,6 +136,7 @@ def start_server() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     paths = [str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
     FORKS.set_forkserver_preload([PRELOADED])
 
 

@@ -165,11 +165,22 @@ def require_checkpoints(record: Record, run: Path, reference: Reference) -> None
 
 def require_sentence(record: Record, output: str, *words: str) -> None:
     """The output has no traceback, and its last line is `error: ...` with these words."""
-    record.require("Traceback" not in output, f"a traceback: {last_line(output)}")
+    if not require_no_traceback(record, output):
+        return
     line = last_line(output)
     record.require(line.startswith("error: "), f"no sentence, but {line!r}")
     for word in words:
         record.require(word in line, f"{word!r} is not in {line!r}")
+
+
+def require_no_traceback(record: Record, output: str) -> bool:
+    """Record the exception of a traceback in the output; whether there is none."""
+    _, traceback, rest = output.partition("Traceback (most recent call last)")
+    lines = [line for line in rest.splitlines() if line and not line.startswith((" ", ":"))]
+    place = [line.strip() for line in rest.splitlines() if "src/ilvf" in line]
+    where = place[-1].rpartition("src/ilvf/")[2] if place else "outside of ilvf"
+    last = lines[-1][:200] if lines else ""
+    return record.require(not traceback, f"traceback at {where}: {last}")
 
 
 def last_line(output: str) -> str:

@@ -10,7 +10,7 @@ import psutil
 
 from drills.outcome import Drill, Record, Setting
 from drills.program import Program, wait_for
-from drills.recorded import checkpoint, rows_of, run_folders, stored
+from drills.recorded import checkpoint, require_no_traceback, rows_of, run_folders, stored
 from drills.runs import FRAMES, Kind, Runs
 
 KIND = Kind("ilvf_p", iterations=1_000_000, eval_every=1)
@@ -29,7 +29,7 @@ def soak(setting: Setting, record: Record) -> None:
     program.send(signal.SIGINT)
     code = program.wait()
     record.require(code == 130, f"exit code {code}: {program.output[-400:]}")
-    record.require("Traceback" not in program.output, program.output[-600:])
+    require_no_traceback(record, program.output)
     if record.require(len(measured) >= 20, f"only {len(measured)} measurements"):
         require_steady(record, measured)
     require_all(record, run_folders(out)[-1])

@@ -185,7 +185,10 @@ class PettingZooOptions(Options):
         0, "child processes that step the copies; 0 steps them in the run's process", least=0
     )
     timeout: float = option(
-        120.0, "seconds that a worker may take for a step or reset, before the run ends", above=0
+        120.0,
+        "seconds that a worker may take for a step or reset; it may start for 300 s",
+        above=0,
+        most=10**6,
     )
     dying: bool = option(False, "agents may end before others do")
     global_state: bool = option(False, "add state() to what a rollout keeps, under global_state")

@@ -113,8 +113,7 @@ class Schema:
         config: dict[str, Any] = {"recipe": self.name}
         for section, options in sections.items():
             prefix = f"{section}." if section else ""
-            names = [item.name for item in dataclasses.fields(options)]
-            instance = options(**{name: values[prefix + name] for name in names})
+            instance = made(options, prefix, values)
             if not section:
                 config |= vars(instance)
             elif section == "env":
@@ -122,6 +121,17 @@ class Schema:
             else:
                 config[section] = OmegaConf.structured(instance)
         return OmegaConf.create(config)
+
+
+def made(options: type[Options], prefix: str, values: Mapping[str, Any]) -> Options:
+    """The options of a section; an error names its key with the section."""
+    names = [item.name for item in dataclasses.fields(options)]
+    try:
+        return options(**{name: values[prefix + name] for name in names})
+    except UsageError as error:
+        sentence = str(error)
+        named = sentence.partition("=")[0] in names
+        raise UsageError(f"{prefix}{sentence}" if named else sentence) from error
 
 
 def require_literal(key: str, value: Any) -> None:

@@ -12,23 +12,26 @@ WRONG = {
     "infinite": (dict(fault="infinite"), ["observation of bob in copy 0"]),
     "a new agent": (
         dict(fault="newcomer"),
-        ["line (copy 0)", "dan after step 2", "not there before"],
+        ["line (copy 0) in step 2: agents has dan now, not there before"],
     ),
-    "an agent that leaves": (dict(fault="deserter"), ["lost bob in step 2"]),
+    "an agent that leaves": (dict(fault="deserter"), ["in step 2: agents lost bob"]),
     "an agent missing at reset": (
         dict(fault="two"),
-        ["has the agents ann, bob after reset", "ann, bob, cat"],
+        ["agents is ann, bob after reset", "ann, bob, cat"],
     ),
     "an early end": (
         dict(terminated_at={"bob": 2}),
-        ["ended for bob in step 2", "goes on for ann, cat", "dying=true"],
+        ["in step 2: the episode ended for bob", "goes on for ann, cat", "dying=true"],
     ),
-    "no observation": (dict(fault="unseen"), ["no 'bob'", "step 2"]),
-    "no reward": (dict(fault="unpaid"), ["no reward", "bob in step 2"]),
-    "a wide observation": (dict(fault="wide"), ["bob an observation of shape (7,)", "step 2"]),
+    "no observation": (dict(fault="unseen"), ["step 2: there is no observation of bob"]),
+    "no reward": (dict(fault="unpaid"), ["step 2: there is no reward of bob"]),
+    "a wide observation": (
+        dict(fault="wide"),
+        ["step 2: the observation of bob has the shape (7,), need (2,)"],
+    ),
     "a long mask": (
         dict(fault="long mask", mask_in="info"),
-        ["gave bob a state or action mask of another size", "step 2"],
+        ["step 2: the action_mask of bob has the shape (5,), need (3,)"],
     ),
     "an empty mask": (
         dict(fault="nothing allowed", mask_in="info"),

@@ -46,8 +46,11 @@ def test_a_worker_has_at_least_one_copy(no_worker_left):
 # ---------------------------------------------------------------------- failures
 IN_THE_ENVIRONMENT = {
     "exit": ["worker 0 (copies 0 to 0) ended with exit code 3 in step 2", "resume=last"],
-    "raise": ["worker 0 (copies 0 to 0) failed in step 2: RuntimeError: the simulator says no"],
-    "newcomer": ["line (copy 0)", "dan after step 2"],
+    "raise": [
+        "line (copy 0) in step 2: the environment raised RuntimeError: the simulator says no"
+    ],
+    "sys.exit": ["line (copy 0) in step 2: the environment raised SystemExit: 4"],
+    "newcomer": ["line (copy 0) in step 2: agents has dan now"],
 }
 
 
@@ -60,12 +63,12 @@ def start_and_step(**options):
 
 
 @pytest.mark.parametrize("fault", IN_THE_ENVIRONMENT)
-def test_a_fault_of_an_environment_names_worker_and_step(fault, refused, no_worker_left, capfd):
+def test_a_fault_of_an_environment_names_its_copy_and_step(fault, refused, no_worker_left, capfd):
     env, td = start_and_step(fault=fault)
     with refused(*IN_THE_ENVIRONMENT[fault]):
         env.step(td)
     has_traceback = 'raise RuntimeError("the simulator says no' in capfd.readouterr().err
-    assert has_traceback == (fault == "raise")
+    assert has_traceback == (fault == "raise")  # printed by the worker
     with refused("the workers of this environment have ended"):
         env.step(td)
     env.close()
@@ -93,7 +96,7 @@ def test_workers_that_hang(refused, no_worker_left):
 
 
 def test_an_environment_that_cannot_be_made(refused, no_worker_left):
-    with refused("worker 0 (copies 0 to 1) failed while starting: OSError: no licence"):
+    with refused("Line cannot be made with kwargs={'fault': 'make'}: OSError: no licence"):
         line_env(workers=1, fault="make")
 
 

@@ -19,7 +19,7 @@ def main(task: str = "mpe2.simple_spread_v3") -> None:
     print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
     for agent in env.layout.agents:
         sizes = f"observes {agent.size:3d} numbers, {agent.actions:2d} actions"
-        print(f"  {agent.name:<16} {sizes}{', masked' if agent.mask_in else ''}")
+        print(f"  {agent.name!s:<16} {sizes}{', masked' if agent.mask_in else ''}")
     started = time.perf_counter()
     rollout = env.rollout(STEPS, break_when_any_done=False)
     speed = COPIES * STEPS / (time.perf_counter() - started)

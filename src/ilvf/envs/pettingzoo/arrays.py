@@ -7,22 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
-from gymnasium.spaces.utils import flatten
 
-from ilvf.envs.pettingzoo.layout import Agent, Layout, first_line
+from ilvf.envs.pettingzoo.faults import ProtocolError, described
+from ilvf.envs.pettingzoo.layout import Agent, Layout
+from ilvf.envs.pettingzoo.results import Values, info_of
+from ilvf.envs.pettingzoo.values import action_mask, flat, shaped
 
 Arrays = dict[str, np.ndarray]  # one row per copy; see `allocate`
 
 
-class ProtocolError(Exception):
-    """An environment returned something that breaks PettingZoo's rules or its own spaces.
-
-    The message is the rest of a sentence that begins with the environment's name.
-    """
-
-
-def allocate(layout: Layout, copies: int, global_state: bool) -> Arrays:
+def allocate(layout: Layout, copies: int) -> Arrays:
     """Arrays for K copies of an environment with N agents.
 
     | array | shape | |
@@ -31,15 +25,17 @@ def allocate(layout: Layout, copies: int, global_state: bool) -> Arrays:
     | `state` | `[K, N, D]` float32 | padded with zeros; only if infos have states |
     | `action_mask` | `[K, N, A]` bool | only if `layout.masked`; all True for dead agents |
     | `alive` | `[K, N]` bool | |
+    | `bootstrap` | `[K, N]` bool | the value of the last observation counts |
     | `reward` | `[K, N]` float32 | |
     | `terminated`, `truncated` | `[K]` bool | of the team |
-    | `global_state` | `[K, G]` float32 | only if `global_state` |
+    | `global_state` | `[K, G]` float32 | only if the layout has one |
     | `statistics` | `[K, S]` float32 | only if environments have `episode_statistics()` |
     """
     n, observation, state, actions = layout.sizes()
     arrays: Arrays = {
         "observation": np.zeros((copies, n, observation), np.float32),
         "alive": np.ones((copies, n), bool),
+        "bootstrap": np.ones((copies, n), bool),
         "reward": np.zeros((copies, n), np.float32),
         "terminated": np.zeros(copies, bool),
         "truncated": np.zeros(copies, bool),
@@ -50,7 +46,7 @@ def allocate(layout: Layout, copies: int, global_state: bool) -> Arrays:
         arrays["action_mask"] = np.zeros((copies, n, actions), bool)
         for i, agent in enumerate(layout.agents):
             arrays["action_mask"][:, i, : agent.actions] = True
-    if global_state:
+    if layout.global_state:
         arrays["global_state"] = np.zeros((copies, layout.global_state), np.float32)
     if layout.statistics:
         arrays["statistics"] = np.zeros((copies, len(layout.statistics)), np.float32)
@@ -58,11 +54,7 @@ def allocate(layout: Layout, copies: int, global_state: bool) -> Arrays:
 
 
 def write_agent(
-    arrays: Arrays,
-    place: tuple[int, int],
-    agent: Agent,
-    observations: Mapping[str, Any],
-    infos: Mapping[str, Any],
+    arrays: Arrays, place: tuple[int, int], agent: Agent, observations: Values, infos: Values
 ) -> None:
     """Write observation, state and action mask of one agent.
 
@@ -74,33 +66,26 @@ def write_agent(
         infos: of all agents, by name.
 
     Raises:
-        ProtocolError: something is missing or has another size than the space.
+        ProtocolError: something is missing or does not fit its space.
     """
     k, i = place
     name = agent.name
-    try:
-        observation = observations[name]
-        if agent.mask_in:
-            holder = observation if agent.mask_in == "observation" else infos[name]
-            arrays["action_mask"][k, i, : agent.actions] = holder["action_mask"]
-        if agent.state:
-            arrays["state"][k, i, : agent.state] = np.ravel(infos[name]["state"])
-        if agent.mask_in == "observation":
-            observation = observation["observation"]
-    except KeyError as error:
-        raise ProtocolError(f"gave no {error} among observations and infos of {name}") from error
-    except ValueError as error:
-        raise ProtocolError(
-            f"gave {name} a state or action mask of another size ({first_line(error)})"
-        ) from error
-    is_box = type(agent.space) is spaces.Box
-    flat = np.ravel(observation) if is_box else flatten(agent.space, observation)
-    if len(flat) != agent.size:
-        shape = np.shape(observation)
-        raise ProtocolError(
-            f"gave {name} an observation of shape {shape} instead of one in {agent.space}"
-        )
-    arrays["observation"][k, i, : agent.size] = flat
+    if name not in observations:
+        raise ProtocolError(f"there is no observation of {name}")
+    observation = observations[name]
+    info = info_of(infos, name)
+    if info:
+        _require_announced(agent, info)
+    if agent.mask_in:
+        holder = observation if agent.mask_in == "observation" else info
+        mask = _entry(holder, "action_mask", agent.mask_in, name)
+        arrays["action_mask"][k, i, : agent.actions] = action_mask(mask, agent.actions, name)
+    if agent.mask_in == "observation":
+        observation = _without_mask(observation, agent)
+    if agent.state:
+        state = _entry(info, "state", "info", name)
+        arrays["state"][k, i, : agent.state] = shaped(state, agent.state_shape, "state", name)
+    arrays["observation"][k, i, : agent.size] = flat(agent.space, observation, "observation", name)
 
 
 def clear_agent(arrays: Arrays, place: tuple[int, int], agent: Agent) -> None:
@@ -109,5 +94,47 @@ def clear_agent(arrays: Arrays, place: tuple[int, int], agent: Agent) -> None:
     arrays["observation"][k, i] = 0
     if "state" in arrays:
         arrays["state"][k, i] = 0
+    allow_all(arrays, place, agent)
+
+
+def allow_all(arrays: Arrays, place: tuple[int, int], agent: Agent) -> None:
+    """Allow all actions of an agent that will not act again."""
     if "action_mask" in arrays:
+        k, i = place
         arrays["action_mask"][k, i, : agent.actions] = True
+
+
+# ---------------------------------------------------------------------- parts
+def _entry(holder: Any, key: str, where: str, name: str) -> Any:
+    """`holder[key]`, of an agent's observation or info."""
+    if not isinstance(holder, Mapping) or key not in holder:
+        found = described(holder)
+        raise ProtocolError(f"there is no {key!r} in the {where} of {name}, which is {found}")
+    return holder[key]
+
+
+def _without_mask(observation: Mapping[str, Any], agent: Agent) -> Any:
+    """The observation itself, from a dict that has an action mask too."""
+    rest = {key: value for key, value in observation.items() if key != "action_mask"}
+    if not agent.nested:
+        return rest
+    if rest.keys() != {"observation"}:
+        found = described(observation)
+        raise ProtocolError(
+            f"the observation of {agent.name} is {found}, need 'observation' and 'action_mask'"
+        )
+    return rest["observation"]
+
+
+def _require_announced(agent: Agent, info: Values) -> None:
+    """Raise if an info has an entry that the first reset did not have."""
+    late = ""
+    if "state" in info and not agent.state:
+        late = "state"
+    elif "action_mask" in info and not agent.mask_in:
+        late = "action_mask"
+    if late:
+        raise ProtocolError(
+            f"the info of {agent.name} has {late!r}, which the first reset did not have; give it "
+            "in every reset and step"
+        )

@@ -8,20 +8,21 @@ from ilvf.errors import UsageError
 
 
 def require_finite(arrays: Arrays, layout: Layout, length: np.ndarray) -> None:
-    """Raise if an observation, state or reward is NaN or infinite.
+    """Raise if an observation, state, reward or global state is NaN or infinite.
 
     Args:
         arrays: of all copies.
         layout: names the agents.
         length: steps of every copy's episode so far, `[B]`.
     """
-    for name in ("observation", "state", "reward"):
+    for name in ("observation", "state", "reward", "global_state"):
         if name not in arrays or np.isfinite(arrays[name]).all():
             continue
         copy, agent, *_ = np.argwhere(~np.isfinite(arrays[name]))[0]
+        whose = "" if name == "global_state" else f" of {layout.names[agent]}"
         raise UsageError(
-            f"the {name} of {layout.names[agent]} in copy {copy} is NaN or infinite after "
-            f"{int(length[copy])} steps of an episode"
+            f"the {name}{whose} in copy {copy} is NaN or infinite after {int(length[copy])} steps "
+            "of an episode; the environment must return finite float32 numbers"
         )
 
 
@@ -36,17 +37,30 @@ def require_possible_actions(arrays: Arrays, layout: Layout, length: np.ndarray)
     copy, agent = np.argwhere(~possible)[0]
     raise UsageError(
         f"the action mask of {layout.names[agent]} in copy {copy} allows nothing after "
-        f"{int(length[copy])} steps of an episode"
+        f"{int(length[copy])} steps of an episode; every agent needs a possible action, or must end"
     )
 
 
-def require_existing_actions(action: np.ndarray, layout: Layout) -> None:
-    """Raise if an agent gets an action `[B, N]` that it does not have."""
+def require_existing_actions(action: np.ndarray, layout: Layout, copies: int) -> None:
+    """Raise if the actions are no indices `[B, N]`, or an agent does not have its action.
+
+    Args:
+        action: what a policy chose.
+        layout: numbers of actions of the agents.
+        copies: B.
+    """
+    need = (copies, len(layout.agents))
+    if action.shape != need or action.dtype.kind not in "iu":
+        raise UsageError(
+            f"('agents', 'action') has the shape {action.shape} and dtype {action.dtype}, need "
+            f"whole numbers {need}"
+        )
     sizes = np.array([agent.actions for agent in layout.agents])
-    if (action < sizes).all():
+    wrong = (action < 0) | (action >= sizes)
+    if not wrong.any():
         return
-    copy, agent = np.argwhere(action >= sizes)[0]
+    copy, agent = np.argwhere(wrong)[0]
+    hint = ": the policy must read ('agents', 'action_mask')" if layout.masked else ""
     raise UsageError(
-        f"action {action[copy, agent]} of {layout.names[agent]}, which has {sizes[agent]}: the "
-        "policy must read ('agents', 'action_mask')"
+        f"action {action[copy, agent]} of {layout.names[agent]}, which has {sizes[agent]}{hint}"
     )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ilvf.envs.pettingzoo.copies import SEED_STRIDE, Copies
+from ilvf.envs.pettingzoo.faults import in_words
 from ilvf.errors import UsageError
 
 
@@ -26,7 +27,7 @@ def serve(
 ) -> None:
     """Make the copies and answer messages until the parent closes the pipe.
 
-    The first answer is the layout. Every message is (method of `Copies`, its argument). Every
+    The first answer is the layout. Every message is (method of `Copies`, its arguments). Every
     answer is ("done", result), ("refused", the sentence of a `UsageError`) or ("failed", the type
     and first line of another exception); the last two end the process.
 
@@ -47,19 +48,24 @@ def serve(
     with contextlib.ExitStack() as stack:
         try:
             copies = Copies(make, last - first, seed=seed, first=first, **options)
-            stack.callback(copies.close)
+            stack.callback(_close, copies)
             pipe.send(("done", copies.layout))
-            for method, argument in _messages(pipe):
-                pipe.send(("done", getattr(copies, method)(argument)))
+            for method, *arguments in _messages(pipe):
+                pipe.send(("done", getattr(copies, method)(*arguments)))
         except UsageError as error:
             pipe.send(("refused", str(error)))
-        except Exception as error:  # an environment can raise anything
+        except Exception as error:  # for example a layout that cannot be pickled
             traceback.print_exc()
-            lines = str(error).strip().splitlines() or [""]
-            pipe.send(("failed", f"{type(error).__name__}: {lines[0]:.200}"))
+            pipe.send(("failed", in_words(error)))
 
 
-def _messages(pipe: Connection) -> Iterator[tuple[str, Any]]:
+def _close(copies: Copies) -> None:
+    """Close what is still open when the parent has gone or does not listen."""
+    with contextlib.suppress(UsageError):
+        copies.close()
+
+
+def _messages(pipe: Connection) -> Iterator[tuple[Any, ...]]:
     """The parent's messages, until it closes the pipe."""
     while True:
         try:

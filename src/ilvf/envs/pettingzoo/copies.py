@@ -13,8 +13,9 @@ from pettingzoo import ParallelEnv
 
 from ilvf.envs.pettingzoo.arrays import Arrays, allocate
 from ilvf.envs.pettingzoo.env_copy import EnvCopy
+from ilvf.envs.pettingzoo.faults import call, label
 from ilvf.envs.pettingzoo.layout import layout_of
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 
 # Difference between the seeds of consecutive copies. It is large, so that runs with the seeds
 # 0, 1, 2, ... have no copy in common.
@@ -36,6 +37,9 @@ class Copies:
         dying: agents may end before others do.
         global_state: ask for `state()` in every step.
         first: number of the first copy in the whole batch, for messages.
+
+    Raises:
+        UsageError: in every method, if an environment raises anything or breaks a rule.
     """
 
     def __init__(
@@ -48,18 +52,20 @@ class Copies:
         global_state: bool = False,
         first: int = 0,
     ):
+        self.first = first
         self.envs: list[ParallelEnv] = []
         try:
             self.envs.extend(make() for _ in range(number))
             self._require_distinct()
-            start = self.envs[0].reset(seed=seed)
-            _, infos = start
-            self.layout = layout_of(self.envs[0], infos, global_state)
+            where = f"{label(self.envs[0])} (copy {first}) in the first reset"
+            start = call(where, self.envs[0].reset, seed=seed)
+            self.layout = call(where, layout_of, self.envs[0], start, global_state)
         except BaseException:
-            self.close()
+            with contextlib.suppress(UsageError):  # the first failure is the one to report
+                self.close()
             raise
         self._unused_reset: tuple[int, Any] | None = (seed, start)  # of copy 0
-        self.arrays = allocate(self.layout, number, global_state)
+        self.arrays = allocate(self.layout, number)
         self._copies = [
             EnvCopy(env, self.layout, self.arrays, k, number=first + k, dying=dying)
             for k, env in enumerate(self.envs)
@@ -68,11 +74,8 @@ class Copies:
     def _require_distinct(self) -> None:
         require(
             len(set(map(id, self.envs))) == len(self.envs),
-            "the function that makes an environment made one twice",
-        )
-        require(
-            bool(self.envs[0].possible_agents),
-            f"{type(self.envs[0]).__name__} has no possible_agents",
+            "the function that makes an environment made one twice; it must make a new one in "
+            "every call",
         )
 
     def reset(self, seeds: Mapping[int, int | None]) -> Arrays:
@@ -83,20 +86,19 @@ class Copies:
         """
         for k, seed in seeds.items():
             if hasattr(self.envs[k], "begin_reset") and not self._is_reset(k, seed):
-                self.envs[k].begin_reset(seed)
+                self._copies[k].begin_reset(seed)
         for k, seed in seeds.items():
-            observations, infos = self._reset(k, seed)
-            self._copies[k].begin(observations, infos)
+            self._copies[k].reset(seed, self._start(k, seed))
         return self._snapshot()
 
-    def _reset(self, k: int, seed: int | None) -> Any:
-        """Reset copy k, or return the result of the constructor's reset with the same seed."""
+    def _start(self, k: int, seed: int | None) -> Any:
+        """The result of the constructor's reset, if copy k is to be reset with the same seed."""
         start = None
         if self._unused_reset is not None and self._is_reset(k, seed):
             start = self._unused_reset[1]
         if k == 0:
             self._unused_reset = None
-        return self.envs[k].reset(seed=seed) if start is None else start
+        return start
 
     def _is_reset(self, k: int, seed: int | None) -> bool:
         """Whether the constructor reset this copy with this seed and nothing happened since."""
@@ -110,9 +112,9 @@ class Copies:
         """
         rows = zip(self._copies, action.tolist(), strict=True)
         chosen = [copy.actions(row) for copy, row in rows]
-        for env, actions in zip(self.envs, chosen, strict=True):
-            if actions and hasattr(env, "begin_step"):
-                env.begin_step(actions)
+        for copy, actions in zip(self._copies, chosen, strict=True):
+            if actions and hasattr(copy.env, "begin_step"):
+                copy.begin_step(actions)
         for copy, actions in zip(self._copies, chosen, strict=True):
             copy.step(actions)
         return self._snapshot()
@@ -121,7 +123,18 @@ class Copies:
         return {name: value.copy() for name, value in self.arrays.items()}
 
     def close(self) -> None:
-        """Close all environments, even if closing one of them fails."""
-        with contextlib.ExitStack() as stack:
-            while self.envs:
-                stack.callback(self.envs.pop().close)
+        """Close all environments, even if closing one of them fails.
+
+        Raises:
+            UsageError: the first failure, after all have been closed.
+        """
+        failures: list[UsageError] = []
+        while self.envs:
+            env = self.envs.pop()
+            where = f"{label(env)} (copy {self.first + len(self.envs)}) in close"
+            try:
+                call(where, env.close)
+            except UsageError as error:
+                failures.append(error)
+        if failures:
+            raise failures[-1]

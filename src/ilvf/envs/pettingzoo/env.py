@@ -5,6 +5,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ class PettingZoo(EnvBase):
 
     Raises:
         UsageError: a wrong option, a task that cannot be made or has no known time limit; during
-            a rollout, an environment that breaks PettingZoo's rules or a worker that fails.
+            a rollout, an environment that raises anything or breaks PettingZoo's rules, or a worker
+            that fails.
     """
 
     n_agents: int
@@ -74,7 +76,10 @@ class PettingZoo(EnvBase):
     ):
         chosen = configure(PettingZooOptions, options, type(self).__name__)
         arguments = dict(kwargs or {})
-        require(num_envs >= 1, f"num_envs={num_envs} must be at least 1")
+        require(
+            isinstance(num_envs, Integral) and num_envs >= 1,
+            f"num_envs={num_envs!r} must be a whole number, at least 1",
+        )
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
         self._unseeded = np.ones(num_envs, bool)  # copies that get a seed at their next reset
         self.set_seed(seed if seed is not None else int(torch.randint(2**31, ())))
@@ -96,9 +101,9 @@ class PettingZoo(EnvBase):
     def _find_horizon(self, task: Any, arguments: Mapping[str, Any]) -> int:
         """The option `horizon`, the environment's own time limit, or that among its arguments."""
         limits = [self._own_horizon, self.layout.horizon]
-        limits += [arguments[name] for name in TIME_LIMITS if name in arguments]
+        limits += [arguments.get(name) for name in TIME_LIMITS]
         for limit in limits:
-            if limit is not None:
+            if isinstance(limit, int) and limit > 0:
                 return limit
         self.close()
         raise UsageError(f"{task} does not tell how long an episode is; say horizon=, in steps")
@@ -142,8 +147,7 @@ class PettingZoo(EnvBase):
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         action = tensordict.get(("agents", "action")).cpu().numpy()
-        if self.masked:
-            require_existing_actions(action, self.layout)
+        require_existing_actions(action, self.layout, self.batch_size[0])
         arrays = self.copies.step(action)
         self._length += 1
         self._return += arrays["reward"].sum(-1)
@@ -165,9 +169,11 @@ class PettingZoo(EnvBase):
 
     def close(self, *, raise_if_closed: bool = True) -> None:
         """Close all copies and end the workers."""
-        if "copies" in self.__dict__:
-            self.copies.close()
-        super().close(raise_if_closed=raise_if_closed)
+        try:
+            if "copies" in self.__dict__:
+                self.copies.close()
+        finally:
+            super().close(raise_if_closed=raise_if_closed)
 
     # ------------------------------------------------------------------ tensors
     def _tensordict(self, arrays: Arrays) -> TensorDict:
@@ -184,6 +190,7 @@ class PettingZoo(EnvBase):
             agents["action_mask"] = self._to_tensor(arrays["action_mask"])
         if self.dying:
             agents["mask"] = self._to_tensor(arrays["alive"])
+            agents["bootstrap"] = self._to_tensor(arrays["bootstrap"])
         episode = {
             name: self._to_tensor(value.copy()).unsqueeze(-1)
             for name, value in self._statistics(arrays).items()

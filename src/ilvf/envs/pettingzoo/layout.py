@@ -3,7 +3,6 @@
 Imports no torch.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,14 @@ from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim
 from pettingzoo import ParallelEnv
 
-from ilvf.errors import require
+from ilvf.envs.pettingzoo.declared import agent_names, as_state_space, space_of
+from ilvf.envs.pettingzoo.faults import ProtocolError, described, name_list
+from ilvf.envs.pettingzoo.results import Values, info_of, unpack_reset
+from ilvf.envs.pettingzoo.values import number, numbers
 
 # Attributes and arguments in which environments keep their time limit.
 TIME_LIMITS = ("horizon", "max_cycles", "max_steps", "max_episode_steps")
+OWN_STATISTICS = ("return", "length")  # of every environment, computed by this library
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,27 @@ class Agent:
         space: of its observation, without an action mask.
         size: numbers in its observation.
         state: numbers in `infos["state"]`; 0 if there is none.
+        state_shape: their shape in the first reset.
         actions: number of its actions.
         start: number of its first action.
         mask_in: where its action mask is: "observation", "info", or "" if it has none.
+        nested: its observation is under the key "observation", beside "action_mask".
     """
 
     name: str
     space: spaces.Space
     size: int
     state: int
+    state_shape: tuple[int, ...]
     actions: int
     start: int
     mask_in: str
+    nested: bool
+
+    @property
+    def needs_info(self) -> bool:
+        """Whether its info holds a state or an action mask."""
+        return self.state > 0 or self.mask_in == "info"
 
 
 @dataclass(frozen=True)
@@ -47,13 +59,13 @@ class Layout:
 
     Attributes:
         agents: in the order of `possible_agents`.
-        global_state: numbers in `state()`; 0 if it is not wanted.
+        state_space: of `state()`; None if it is not wanted.
         horizon: the environment's own time limit; None if it does not provide one.
         statistics: names of its `episode_statistics()`; empty if it has none.
     """
 
     agents: tuple[Agent, ...]
-    global_state: int
+    state_space: spaces.Space | None
     horizon: int | None
     statistics: tuple[str, ...] = ()
 
@@ -73,6 +85,11 @@ class Layout:
         """Whether infos have a state."""
         return any(agent.state for agent in self.agents)
 
+    @property
+    def global_state(self) -> int:
+        """Numbers in `state()`; 0 if it is not wanted."""
+        return 0 if self.state_space is None else flatdim(self.state_space)
+
     def sizes(self) -> tuple[int, int, int, int]:
         """(N, Do, D, A): number of agents, widest observation, widest state, most actions."""
         observation = max(agent.size for agent in self.agents)
@@ -81,72 +98,94 @@ class Layout:
         return len(self.agents), observation, state or observation, actions
 
 
-def layout_of(env: ParallelEnv, infos: Mapping[str, Any], global_state: bool) -> Layout:
+def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
     """The layout of an environment.
 
     Args:
         env: after its first reset.
-        infos: of that reset; they show whether there are states and action masks.
+        start: result of that reset; its infos show whether there are states and action masks.
         global_state: whether `state()` is wanted.
 
     Raises:
-        UsageError: an action space that is not Discrete, an observation that does not flatten,
+        ProtocolError: an action space that is not Discrete, an observation that does not flatten,
             states of some agents only, or no `state_space`.
     """
-    agents = tuple(_agent(env, name, infos.get(name, {})) for name in env.possible_agents)
+    _, infos = unpack_reset(start)
+    agents = tuple(_agent(env, name, info_of(infos, name)) for name in agent_names(env))
+    if not any(agent.size for agent in agents):
+        raise ProtocolError("all observations are empty; give every agent at least one number")
     without = [agent.name for agent in agents if not agent.state]
-    require(
-        len(without) in (0, len(agents)),
-        f'infos have a "state" for some agents, and none for {name_list(without)}; give all one, '
-        "or none",
-    )
-    global_size = 0
-    if global_state:
-        require(hasattr(env, "state_space"), f"global_state=true, but {env} has no state_space")
-        global_size = flatdim(env.state_space)
-    statistics = tuple(env.episode_statistics()) if hasattr(env, "episode_statistics") else ()
-    return Layout(agents, global_size, _time_limit(env), statistics)
+    if 0 < len(without) < len(agents):
+        raise ProtocolError(
+            f'infos have a "state" for some agents, and none for {name_list(without)}; give all '
+            "one, or none"
+        )
+    state_space = as_state_space(env) if global_state else None
+    return Layout(agents, state_space, _time_limit(env), _statistics(env))
 
 
 def _time_limit(env: ParallelEnv) -> int | None:
     for name in TIME_LIMITS:
         limit = getattr(env.unwrapped, name, None)
-        if isinstance(limit, int | np.integer) and limit > 0:
+        is_whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
+        if is_whole and limit > 0:
             return int(limit)
     return None
 
 
-def _agent(env: ParallelEnv, name: str, info: Mapping[str, Any]) -> Agent:
-    action = env.action_space(name)
-    space = env.observation_space(name)
-    require(
-        isinstance(action, spaces.Discrete),
-        f"{name} has actions {action}, need Discrete: this library's actors choose one of several",
-    )
+def _statistics(env: ParallelEnv) -> tuple[str, ...]:
+    """Names of the environment's own statistics."""
+    if not hasattr(env, "episode_statistics"):
+        return ()
+    found = env.episode_statistics()
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ProtocolError(
+            f"episode_statistics() returned {described(found)}, need a dict of names and numbers"
+        )
+    taken = [name for name in OWN_STATISTICS if name in found]
+    if taken:
+        raise ProtocolError(
+            f"episode_statistics() has {name_list(taken)}, which every environment has; rename it"
+        )
+    for name, value in found.items():
+        number(value, "statistic", name)
+    return tuple(found)
+
+
+def _agent(env: ParallelEnv, name: str, info: Values) -> Agent:
+    action = space_of(env, "action", name)
+    space = space_of(env, "observation", name)
+    if not isinstance(action, spaces.Discrete):
+        raise ProtocolError(
+            f"{name} has actions {action!s:.100}, need Discrete: this library's actors choose one "
+            "of several"
+        )
     mask_in = "info" if "action_mask" in info else ""
-    if isinstance(space, spaces.Dict) and {"observation", "action_mask"} <= set(space):
-        space = space["observation"]
+    nested = False
+    if isinstance(space, spaces.Dict) and "action_mask" in space.spaces:
         mask_in = "observation"
-    require(
-        space.is_np_flattenable, f"{name} observes {space}, which does not flatten into numbers"
-    )
+        space, nested = _without_mask(space, name)
+    if not space.is_np_flattenable:
+        raise ProtocolError(f"{name} observes {space!s:.100}, which does not flatten into numbers")
+    state = numbers(info["state"], "state", name) if "state" in info else np.zeros(0)
     return Agent(
         name=name,
         space=space,
         size=flatdim(space),
-        state=np.asarray(info["state"]).size if "state" in info else 0,
+        state=state.size,
+        state_shape=state.shape,
         actions=int(action.n),
         start=int(action.start),
         mask_in=mask_in,
+        nested=nested,
     )
 
 
-def name_list(names: Iterable[str]) -> str:
-    """Sorted names with commas, for messages."""
-    return ", ".join(sorted(map(str, names))) or "nobody"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type if it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def _without_mask(space: spaces.Dict, name: str) -> tuple[spaces.Space, bool]:
+    """The observation's own space, and whether it is a part called "observation"."""
+    rest = {key: part for key, part in space.spaces.items() if key != "action_mask"}
+    if not rest:
+        raise ProtocolError(f"{name} observes its action_mask and nothing else")
+    if rest.keys() == {"observation"}:
+        return rest["observation"], True
+    return spaces.Dict(rest), False

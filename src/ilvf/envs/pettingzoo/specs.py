@@ -26,7 +26,8 @@ def observation_spec(layout: Layout, team: TeamSpecs, *, dying: bool) -> Composi
     shape = team.team_shape
     agents = team.agents(masked=layout.masked)
     if dying:
-        agents["mask"] = Binary(team.n_agents, shape, device=team.device, dtype=torch.bool)
+        for name in ("mask", "bootstrap"):
+            agents[name] = Binary(team.n_agents, shape, device=team.device, dtype=torch.bool)
     episode = team.episode(("return", "length", *layout.statistics))
     spec = Composite(agents=agents, episode=episode, shape=(team.num_envs,), device=team.device)
     if layout.global_state:

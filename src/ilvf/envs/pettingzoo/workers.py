@@ -5,6 +5,7 @@ answer is awaited. Whatever happens to a worker (it raises, hangs, exits or is k
 `UsageError` with one sentence.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import multiprocessing.util
@@ -25,6 +26,7 @@ from ilvf.errors import UsageError, require
 
 # A forked process would inherit torch's threads and the other workers' pipes.
 CONTEXT = multiprocessing.get_context("spawn")
+START_LIMIT = 300.0  # [s] that a worker may take to import, make and first reset its copies
 CLOSING_TIME = 5.0  # [s] that environments have to close before their process is killed
 STARTING = "while starting"
 RESUME_ADVICE = "a run goes on from its last checkpoint by resume=last, with new episodes"
@@ -53,7 +55,8 @@ class WorkerCopies:
         make: makes one environment; it is pickled.
         number: K, copies in all.
         workers: child processes, at most K.
-        timeout: seconds that a worker may take for an answer, and for its start.
+        timeout: seconds that a worker may take for a step or reset. It may start for
+            `START_LIMIT` seconds, or for `timeout` if that is longer.
         **options: of `Copies`.
 
     Raises:
@@ -77,7 +80,7 @@ class WorkerCopies:
                 self.workers.append(_start(len(self.workers), first, last, make, options))
             layouts = self._receive(self.workers)
         except BaseException:
-            self.close()
+            self._end()
             raise
         self.layout = layouts[0]
         self._latest: list[Arrays] = [{}] * workers
@@ -103,7 +106,41 @@ class WorkerCopies:
         return self._ask({w.number: ("step", action[w.first : w.last]) for w in self.workers})
 
     def close(self) -> None:
-        """End all processes; those that do not close their environments in time are killed."""
+        """End all processes; those that do not close their environments in time are killed.
+
+        Raises:
+            UsageError: an environment has failed in its `close`; all processes have ended.
+        """
+        self.activity = f"in close after step {self.steps}"
+        failures = self._close_environments()
+        self._end()
+        if failures:
+            raise UsageError(failures[0])
+
+    def _close_environments(self) -> list[str]:
+        """Ask all workers to close their environments; return what went wrong."""
+        failures: list[str] = []
+        asked: list[Worker] = []
+        for worker in self.workers:
+            with contextlib.suppress(OSError):  # it has ended
+                worker.pipe.send(("close",))
+                asked.append(worker)
+        deadline = time.monotonic() + CLOSING_TIME
+        for worker in asked:
+            try:
+                if not worker.pipe.poll(max(0.0, deadline - time.monotonic())):
+                    continue
+                kind, answer = worker.pipe.recv()
+            except (EOFError, OSError):
+                worker.process.join(CLOSING_TIME)
+                failures.append(f"{worker.name} {_ending(worker.process.exitcode)} {self.activity}")
+                continue
+            if kind != "done":
+                failures.append(answer)
+        return failures
+
+    def _end(self) -> None:
+        """End all processes, without a message of how they ended."""
         self._finalizer()
 
     # ------------------------------------------------------------------ messages
@@ -123,7 +160,7 @@ class WorkerCopies:
 
     def _receive(self, workers: Sequence[Worker]) -> list[Any]:
         """The answers of these workers."""
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + self._patience()
         answers = []
         for worker in workers:
             try:
@@ -133,10 +170,10 @@ class WorkerCopies:
             except (EOFError, OSError):
                 self._raise_death(worker)
             if kind == "refused":
-                self.close()
+                self._end()
                 raise UsageError(answer)
             if kind == "failed":
-                self.close()
+                self._end()
                 raise UsageError(f"{worker.name} failed {self.activity}: {answer}")
             answers.append(answer)
         return answers
@@ -147,11 +184,15 @@ class WorkerCopies:
         for w in late:
             w.process.kill()
         names = " and ".join(w.name for w in late)
-        self.close()
-        raise UsageError(
-            f"{names} gave no answer within timeout={self.timeout:g} s {self.activity}; "
-            f"{RESUME_ADVICE}"
-        )
+        limit = f"{self._patience():g} s"
+        if self.activity != STARTING:
+            limit = f"timeout={limit}"
+        self._end()
+        raise UsageError(f"{names} gave no answer within {limit} {self.activity}; {RESUME_ADVICE}")
+
+    def _patience(self) -> float:
+        """Seconds that workers may take for what they do now."""
+        return max(START_LIMIT, self.timeout) if self.activity == STARTING else self.timeout
 
     def _raise_death(self, worker: Worker) -> NoReturn:
         """Say how a worker's process has ended."""
@@ -163,7 +204,7 @@ class WorkerCopies:
             hint = " (the system does that when memory runs out)"
         elif self.activity == STARTING:
             hint = " (a script that starts workers needs: if __name__ == '__main__')"
-        self.close()
+        self._end()
         raise UsageError(f"{worker.name} {how} {self.activity}{hint}; {RESUME_ADVICE}")
 
 

@@ -36,10 +36,11 @@ that find no room to enter the network, so a team can gain by keeping them out. 
 `reward_backlog=True` a signal also pays for the vehicles that wait to enter on the edges leading to
 it; vehicles that wait to enter elsewhere cost nothing.
 
-**End**: truncated after `seconds` (3600). If the simulator crashes, hangs or reports an error, the
-episode is truncated at that step with reward 0 and the last observation, and a warning gives the
-cause. The next episode gets a new simulator. `attempts` (3) such episodes in a row raise a
-`UsageError`; so does an error of SUMO at a reset, such as files that do not fit.
+**End**: truncated after `seconds` (3600). If the simulator crashes, reports an error or gives no
+answer within `timeout` (60 s), the episode is truncated at that step with reward 0 and the last
+observation, and a warning gives the cause. The start of a simulator may take 300 s. The next
+episode gets a new simulator. `attempts` (3) such episodes in a row raise a `UsageError`; so does an
+error of SUMO at a reset, such as files that do not fit.
 
 **Statistics** of the episode so far:
 
