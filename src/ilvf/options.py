@@ -218,7 +218,8 @@ def parse_yaml(name: str, text: str) -> Any:
 
     try:
         parsed = OmegaConf.from_dotlist([f"v={text}"])
-        return OmegaConf.to_container(parsed, resolve=False)["v"]  # type: ignore[index,call-overload]
+        content: Any = OmegaConf.to_container(parsed, resolve=False)
+        return content["v"]
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise UsageError(f"'{name}={text}' has a value that cannot be read; quote it") from error
 

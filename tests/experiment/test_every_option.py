@@ -374,7 +374,6 @@ TRAINER = {  # option → (text, what Lightning or torch is given)
     "max_epochs": ("7", lambda seen: seen["max_epochs"], 7),
     "accelerator": ("cpu", lambda seen: seen["accelerator"], "cpu"),
     "devices": ("2", lambda seen: seen["devices"], 2),
-    "num_nodes": ("2", lambda seen: seen["num_nodes"], 2),
     "strategy": ("ddp", lambda seen: type(seen["strategy"]).__name__, "DDPStrategy"),
     "precision": ("bf16-mixed", lambda seen: seen["precision"], "bf16-mixed"),
     "threads": ("2", lambda seen: seen["threads"], [2]),
@@ -401,5 +400,11 @@ def test_an_option_of_the_trainer_reaches_lightning(key, out, recipe, monkeypatc
     assert observe(seen[1]) == expected
 
 
+def test_several_machines_need_torchrun(out, recipe, capsys):
+    """tests/distributed runs it under torchrun."""
+    assert recipe("mappo", "env.n_agents=4", "trainer.num_nodes=2", f"out={out}") == 2
+    assert "torchrun" in capsys.readouterr().err
+
+
 def test_every_option_of_the_trainer_is_tested():
-    assert set(TRAINER) == option_names(TrainerOptions)
+    assert {*TRAINER, "num_nodes"} == option_names(TrainerOptions)

@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
-from helpers import ROOT
+from helpers import ROOT, bare_trainer
+from ilvf.data.evaluation import evaluation_seed
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.seeds import parse_seeds
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,33 @@ def test_a_strange_argument_is_no_traceback(arguments, tmp_path):
 def test_a_key_that_is_given_twice_is_announced(capsys):
     assert resolve(training_schema("ilvf_p"), ["seed=1", "seed=2"]).seed == 2
     assert "seed is given twice; seed=2 counts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0-", ("seeds=0-", "no list of seeds")),
+        ("-3", ("no list of seeds",)),
+        ("", ("no list of seeds",)),
+        ("a-b", ("no list of seeds",)),
+        ("0-99999999999", ("no list of seeds",)),
+        ("0-9999999999", ("too much", "1000")),
+        ("4294967296", ("too much", "2^32")),
+        ("4-0", ("empty", "write 0-4")),
+        ("0,,1", ("no list of seeds",)),
+    ],
+)
+def test_a_wrong_list_of_seeds_is_one_sentence(text, words, refused):
+    with refused(*words):
+        parse_seeds(text)
+
+
+def test_a_list_of_seeds():
+    assert parse_seeds("0-2, 7,1") == [0, 1, 2, 7]
+    assert parse_seeds(5) == [5]
+
+
+def test_derived_seeds_stay_below_2_to_the_32():
+    assert 0 <= evaluation_seed(2**32 - 1) < 2**32
+    module = build(resolve(training_schema("mappo"), ["env.n_agents=4", "seed=4294967295"]))
+    bare_trainer(1).fit(module)

@@ -18,7 +18,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.options import TrainingOptions
 from ilvf.checkpoints.policy import arguments_of
 from ilvf.checkpoints.state import checksum, load_env, load_generators, save_run_state
-from ilvf.data.evaluation import EVALUATION_SEED, episode_metrics, episode_sums, evaluate
+from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums, evaluate, evaluation_seed
 from ilvf.data.rollout import make_collector
 from ilvf.errors import UsageError
 
@@ -129,7 +129,7 @@ class Training(L.LightningModule):
 
     @property
     def _seed_of_process(self) -> int:
-        return self.seed + 1000 * self.global_rank
+        return (self.seed + 1000 * self.global_rank) % SEEDS
 
     def indexed_device(self) -> torch.device:
         """This process's device, with its index."""
@@ -233,7 +233,7 @@ class Training(L.LightningModule):
     # ------------------------------------------------------------------ evaluation
     def _evaluate(self) -> dict[str, float]:
         options = self.options
-        seed = EVALUATION_SEED + self.seed
+        seed = evaluation_seed(self.seed)
         env = self.make_env(num_envs=options.eval_episodes, seed=seed, device=self.env.device)
         env.eval()  # environments may add rewards in training that scores leave out
         metrics, rollout = evaluate(

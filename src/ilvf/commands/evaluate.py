@@ -52,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     import torch
 
-    from ilvf.data.evaluation import EVALUATION_SEED, evaluate
+    from ilvf.data.evaluation import evaluate, evaluation_seed
     from ilvf.experiment.build import environment_factory
     from ilvf.experiment.folder import make_folder
 
     episodes = config.algorithm
     make_env = environment_factory(config)
-    env = make_env(num_envs=episodes.eval_episodes, seed=EVALUATION_SEED + config.seed)
+    env = make_env(num_envs=episodes.eval_episodes, seed=evaluation_seed(config.seed))
     env.eval()
     torch.manual_seed(config.seed)
     if config.checkpoint is not None:
@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         actor,
         max_steps=episodes.eval_steps or env.horizon,
         deterministic=episodes.eval_deterministic,
+        seed=evaluation_seed(config.seed),
     )
     print(f"{episodes.eval_episodes} episodes of {config.env.name}, {source}")
     for name, value in metrics.items():

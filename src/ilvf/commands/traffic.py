@@ -71,12 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def play_all(actor: Any, config: Config) -> tuple[dict[str, Any], Any]:
     """({policy: rollout `[B, T]`}, the environment, closed) in the same episodes."""
-    from ilvf.data.evaluation import EVALUATION_SEED
+    from ilvf.data.evaluation import evaluation_seed
     from ilvf.experiment.build import environment_factory
 
     options = config.traffic
     make_env = environment_factory(config)
-    env = make_env(num_envs=options.episodes, seed=EVALUATION_SEED + config.seed)
+    env = make_env(num_envs=options.episodes, seed=evaluation_seed(config.seed))
     try:
         policies = {"learned": actor, **baselines(env, options.against)}
         rollouts = {}
@@ -110,9 +110,9 @@ def play(env: Any, policy: Any, seed: int, deterministic: bool) -> Any:
     import torch
     from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-    from ilvf.data.evaluation import EVALUATION_SEED
+    from ilvf.data.evaluation import evaluation_seed
 
-    env.set_seed(EVALUATION_SEED + seed)
+    env.set_seed(evaluation_seed(seed))
     torch.manual_seed(seed)
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     td = env.reset()

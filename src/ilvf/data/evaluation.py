@@ -15,11 +15,17 @@ from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 # Added to the run's seed, so that evaluation episodes have starts that training does not have.
+SEEDS = 2**32  # seeds are below
 EVALUATION_SEED = 10_000_019
 
 # The episode statistic that is 1 if a fault of the environment cut the episode short. The return
 # of such an episode is left out of all means.
 INTERRUPTED = "interrupted"
+
+
+def evaluation_seed(seed: int) -> int:
+    """The seed of a run's evaluation episodes: start states that its training never sees."""
+    return (EVALUATION_SEED + seed) % SEEDS
 
 
 @torch.no_grad()

@@ -124,6 +124,7 @@ def quiet() -> None:
         ".*logging interval.*",
         ".*Checkpoint directory .* exists.*",
         ".*could not find the monitored key.*",
+        ".*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

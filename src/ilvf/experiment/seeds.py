@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -22,24 +23,31 @@ from ilvf.experiment.processes import number_of_processes, visible_gpus
 
 Job = tuple[Sequence[str], int, Path]  # arguments, seed, log file
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # environment variable: the GPUs that a process sees
+MOST_SEEDS = 1000
+RANGE = re.compile(r"(?P<first>\d{1,10})(-(?P<last>\d{1,10}))?")
 Place = dict[str, str]  # environment variables of a run: the GPUs that it may use
 
 
 def parse_seeds(text: str | int) -> list[int]:
-    """`0-4` or `0,3,7` → the seeds.
+    """`0-4` or `0,3,7` → the seeds, in this order and without repetition.
 
     Raises:
-        UsageError: the text is no list of seeds.
+        UsageError: the text is no list of seeds, a range is empty, or there are too many.
     """
     seeds: list[int] = []
-    try:
-        for part in str(text).split(","):
-            first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
-    except ValueError:
-        seeds = []
-    require(bool(seeds), f"seeds={text} is no list of seeds; write 0-4 or 0,3,7")
-    return seeds
+    for part in str(text).split(","):
+        match = RANGE.fullmatch(part.strip())
+        require(match is not None, f"seeds={text} is no list of seeds; write 0-4 or 0,3,7")
+        assert match is not None
+        first = int(match["first"])
+        last = int(match["last"] or first)
+        require(first <= last, f"seeds={text}: the range {part} is empty; write {last}-{first}")
+        require(
+            last < 2**32 and len(seeds) + last - first < MOST_SEEDS,
+            f"seeds={text} is too much: seeds are below 2^32, and at most {MOST_SEEDS} runs start",
+        )
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
 
 
 def run_seeds(config: Config) -> None:

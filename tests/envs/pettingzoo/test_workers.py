@@ -12,6 +12,7 @@ import pytest
 import zoo
 from helpers import ROOT
 from ilvf.envs import PettingZoo
+from ilvf.envs.pettingzoo import workers
 from pettingzoo_helpers import line_env, play_random, worker_processes
 
 
@@ -93,6 +94,16 @@ def test_workers_that_hang(refused, no_worker_left):
         "resume=last",
     ):
         env.step(td)
+
+
+def test_the_start_of_a_worker_has_its_own_limit(refused, no_worker_left, monkeypatch):
+    """A process cannot start within the timeout of a step that is given here."""
+    env = line_env(workers=1, timeout=1e-4)
+    with refused("gave no answer within timeout=0.0001 s in a reset after step 0"):
+        env.reset()
+    monkeypatch.setattr(workers, "START_LIMIT", 1e-4)
+    with refused("gave no answer within 0.0002 s while starting"):
+        line_env(workers=1, timeout=2e-4)
 
 
 def test_an_environment_that_cannot_be_made(refused, no_worker_left):
