@@ -1,6 +1,7 @@
 """Shared fixtures: a migrated MLflow store, recipes run in this process, expected errors."""
 
 import importlib
+import os
 import shutil
 import sys
 from contextlib import contextmanager
@@ -13,6 +14,15 @@ from ilvf.errors import UsageError, run_recipe
 
 sys.path.insert(0, str(ROOT / "recipes"))
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _environment_variables():
+    """Runs leave variables for their other processes; no test sees those of another."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

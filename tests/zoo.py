@@ -33,8 +33,8 @@ class Line(ParallelEnv):
         with_state: infos have a state, [place, step], and Cat's has a third number, 9.
         space: of all observations, instead of boxes; a Discrete one counts steps.
         names: agents of the team, some of Ann, Bob and Cat.
-        fault: what goes wrong, see `go_wrong`; "make", "two" and "continuous" do from the start,
-            "reset" in the second reset, "close" and "exit in close" at the end.
+        fault: what goes wrong, see `go_wrong`; "make", "endless start", "two" and "continuous" do
+            from the start, "reset" in the second reset, "close" and "exit in close" at the end.
         fault_step: step at which it goes wrong.
         fault_file: made when something goes wrong; if it exists already, nothing does.
         closing_file: made by `close`.
@@ -58,6 +58,8 @@ class Line(ParallelEnv):
     ):
         if fault == "make":
             raise OSError("no licence")
+        if fault == "endless start":
+            time.sleep(600)
         self.possible_agents = list(names)
         self.sizes = {"ann": 1, "bob": 2, "cat": 3}
         self.max_cycles = limit
@@ -103,7 +105,7 @@ class Line(ParallelEnv):
 
     def step(self, actions):
         assert set(actions) == set(self.agents), (actions, self.agents)
-        assert all(self.action_space(a).contains(x) for a, x in actions.items())
+        assert all(Line.action_space(self, a).contains(x) for a, x in actions.items())
         before = list(self.agents)
         self.steps += 1
         for agent, action in actions.items():

@@ -1,6 +1,6 @@
 """Kills, faults, payloads and bad inputs for the real program; `make drills`.
 
-python tools/drills.py                            everything, about 25 minutes on one core
+python tools/drills.py                            everything, about half an hour on one core
 python tools/drills.py --only kills,payloads      some groups
 python tools/drills.py --soak-minutes 60 --report drills.md
 
@@ -17,14 +17,23 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from drills import bad_inputs, faults, kills, payloads, report, signals, soak
+from drills import (
+    bad_inputs,
+    disk_faults,
+    kills,
+    payloads,
+    report,
+    signals,
+    soak,
+    store_faults,
+)
 from drills.outcome import Drill, Record, Setting
 from drills.program import start_server
 
 GROUPS: Mapping[str, Sequence[Drill]] = {
     "kills": kills.DRILLS,
     "signals": signals.DRILLS,
-    "faults": faults.DRILLS,
+    "faults": [*store_faults.DRILLS, *disk_faults.DRILLS],
     "payloads": payloads.DRILLS,
     "inputs": bad_inputs.DRILLS,
     "soak": soak.DRILLS,

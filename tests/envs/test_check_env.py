@@ -31,13 +31,20 @@ def simple_spread():
 
 # ---------------------------------------------------------------------- environments that fit
 @pytest.mark.parametrize(
-    ("env", "sizes"),
-    [(Encircle(4, num_envs=2, seed=0), (4, 18, 6, 5)), (Rooms(6, num_envs=2), (6, 2, 2, 3))],
+    ("env", "sizes", "notes"),
+    [
+        (Encircle(4, num_envs=2, seed=0), (4, 18, 6, 5), []),
+        (
+            Rooms(6, num_envs=2),
+            (6, 2, 2, 3),
+            ["('agents', 'observation') has 2 numbers", "('agents', 'state') has 2 numbers"],
+        ),
+    ],
     ids=["encircle", "rooms"],
 )
-def test_a_complete_environment_has_no_notes(env, sizes):
+def test_a_complete_environment_has_notes_on_few_numbers_only(env, sizes, notes):
     facts = check_env(env)
-    assert facts.notes == ()
+    assert [note.partition(":")[0] for note in facts.notes] == notes
     assert (facts.n_agents, facts.observation_dim, facts.state_dim, facts.n_actions) == sizes
     assert facts.state_key == "state"
     assert str(facts).startswith("ok: ")
@@ -78,6 +85,11 @@ REWARD = ("agents", "reward")
 OBSERVATION = ("agents", "observation")
 
 
+def notes_beside_few_numbers(env):
+    """The notes without those on the two numbers that an agent of `Rooms` observes."""
+    return [note for note in check_env(env).notes if "without LayerNorm" not in note]
+
+
 def test_nan_rewards_are_reported():
     lines = problems(ChangedRooms(REWARD, lambda reward: reward * float("nan")))
     assert lines == ["('next', 'agents', 'reward') has entries that are NaN or infinite"]
@@ -96,15 +108,75 @@ def test_another_dtype_is_reported():
 
 def test_torchs_generator_repeats_in_the_trial():
     env = ChangedRooms(REWARD, lambda reward: reward + torch.rand(()))
-    assert check_env(env).notes == ()
+    assert notes_beside_few_numbers(env) == []
 
 
 def test_a_rollout_that_does_not_repeat_is_noted():
     numbers = iter(range(100))
     env = ChangedRooms(REWARD, lambda reward: reward + next(numbers))
-    (note,) = check_env(env).notes
+    (note,) = notes_beside_few_numbers(env)
     assert "set_seed does not repeat" in note
     assert "reward" in note
+
+
+STATE = ("agents", "state")
+
+
+@pytest.mark.parametrize("key", [OBSERVATION, STATE], ids=["observation", "state"])
+class TestNumbers:
+    """`Rooms` has at most a few degrees; its step is changed, its reset is not."""
+
+    @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+    def test_numbers_that_are_not_finite_are_reported_by_name(self, key, number):
+        lines = problems(ChangedRooms(key, lambda x: torch.full_like(x, number)))
+        expected = [f"{key} has entries that are NaN or infinite"]
+        expected += [f"{('next', *key)} has entries that are NaN or infinite"]
+        assert lines == expected
+
+    @pytest.mark.parametrize("number", [2e6, -2e6, 1e30])
+    def test_huge_numbers_are_noted_by_name(self, key, number):
+        env = ChangedRooms(key, lambda x: torch.full_like(x, number))
+        notes = notes_beside_few_numbers(env)
+        assert [note.partition(" has")[0] for note in notes] == [str(key), str(("next", *key))]
+        assert all(f"up to {abs(number):.2g}: scale them" in note for note in notes)
+
+    def test_a_million_is_not_huge(self, key):
+        env = ChangedRooms(key, lambda x: torch.full_like(x, 1e6))
+        assert notes_beside_few_numbers(env) == []
+
+
+def fails(env, *words):
+    """`check_env` raises one sentence with these words."""
+    with pytest.raises(UsageError) as caught:
+        check_env(env)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert all(word in sentence for word in words), sentence
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyError("key"), OSError()], ids=repr)
+@pytest.mark.parametrize("method", ["_step", "_reset", "_set_seed", "get_state", "set_state"])
+def test_an_environment_that_raises_in_a_method_is_reported(method, error):
+    class Broken(Rooms):
+        pass
+
+    env = Broken(4, num_envs=2)
+
+    def fail(self, *args):
+        raise error
+
+    setattr(Broken, method, fail)
+    words = "get_state, set_state and reset" if "state" in method else "3 random steps"
+    fails(env, f"Broken fails in {words}: {type(error).__name__}: ")
+
+
+def test_ctrl_c_in_an_environment_passes():
+    class Slow(Rooms):
+        def _step(self, tensordict):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_env(Slow(4, num_envs=2))
 
 
 def test_an_environment_that_raises_is_reported():
@@ -158,6 +230,12 @@ def test_a_mask_of_another_width_is_reported():
     assert any("action_mask" in line and "(2, 3, 4, 3)" in line for line in lines)
 
 
+def test_a_mask_that_allows_nothing_is_reported():
+    mask = torch.ones(2, 4, 3, dtype=torch.bool)
+    mask[:, 1] = False
+    assert "allows an agent nothing" in problems(MaskedRooms(mask))[0]
+
+
 # ---------------------------------------------------------------------- saved states
 def test_a_state_that_is_not_restored_is_reported():
     class Forgetful(Rooms):
@@ -173,6 +251,16 @@ def test_a_state_without_tensors_is_reported():
             return {"a": 1}
 
     assert "['a']" in problems(Vague(4, num_envs=2))[0]
+
+
+@pytest.mark.parametrize("state", [None, 3, [torch.zeros(2)]], ids=["None", "number", "list"])
+def test_a_state_that_is_no_dict_is_reported(state):
+    class Odd(Rooms):
+        def get_state(self):
+            return state
+
+    kind = type(state).__name__
+    assert problems(Odd(4, num_envs=2))[0].startswith(f"get_state gives a {kind}, need a dict")
 
 
 # ---------------------------------------------------------------------- what the specs show

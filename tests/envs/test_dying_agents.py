@@ -9,12 +9,14 @@ from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
 from torchrl.objectives.value import MultiAgentGAE
 
+import zoo
 from ilvf.credit import ILVFAdvantage
 from ilvf.credit.estimators import CounterfactualAdvantage
 from ilvf.losses import ILVFLoss
 from ilvf.losses.maddpg import MADDPGLoss
 from ilvf.modules import CategoricalActor, CounterfactualCritic, InfluenceCritic, ValueNorm
 from ilvf.modules.critics.joint import JointCritic
+from pettingzoo_helpers import line_env, play_action
 
 N = 3  # agents
 D = 4  # numbers of a state
@@ -81,6 +83,113 @@ def test_comas_target_uses_the_values_of_living_agents():
     CounterfactualAdvantage(actor, critic, None, gamma=0.5, lmbda=0.0, normalize="none")(td)
     assert td["agents", "value_target"].flatten().tolist() == pytest.approx([8.0] * 6)
     assert not td["agents", "advantage"][0, 1, 1].any()
+
+
+# ---------------------------------------------------------------------- a rollout and a loop
+GAMMA = 0.9
+LMBDA = 0.8
+LINE = dict(dying=True, with_state=True, num_envs=2)
+DEATHS = {  # of agents, in an environment whose clock ends after 5 steps
+    "terminations": dict(limit=5, terminated_at={"ann": 2, "bob": 4}),
+    "a termination with the clock": dict(limit=5, terminated_at={"ann": 5, "bob": 2}),
+    "all terminated": dict(limit=9, terminated_at={"ann": 2, "bob": 5, "cat": 5}),
+}
+OWN_CLOCKS = {
+    "an own clock": dict(limit=5, truncated_at={"ann": 2}),
+    "both": dict(limit=5, truncated_at={"ann": 2, "cat": 4}, terminated_at={"bob": 5}),
+    "an own clock, then terminations": dict(
+        limit=9, truncated_at={"ann": 1}, terminated_at={"bob": 4, "cat": 5}
+    ),
+}
+
+
+class SumValue(torch.nn.Module):
+    """V_i = 3 + the sum of agent i's state."""
+
+    def forward(self, state):
+        return 3 + state.sum(-1, keepdim=True)
+
+
+def targets_by_loop(td, deaths, value):
+    """λ-returns of every agent in its own life, from the known steps of the ends, `[B, T, N]`.
+
+    At its end an agent that is terminated has no future; one that is truncated has the value of
+    its last state. A dead agent has the target 0.
+    """
+    reward = td["next", "agents", "reward"].squeeze(-1)
+    now = value(td["agents", "state"]).squeeze(-1)
+    later = value(td["next", "agents", "state"]).squeeze(-1)
+    target = torch.zeros_like(reward)
+    rows, steps, _ = reward.shape
+    episode = 5  # steps of an episode, in all cases
+    for b in range(rows):
+        for i, name in enumerate(zoo.AGENTS):
+            terminated = deaths.get("terminated_at", {}).get(name, 99)
+            truncated = deaths.get("truncated_at", {}).get(name, deaths["limit"])
+            last = min(terminated, truncated)
+            advantage = 0.0
+            for t in reversed(range(steps)):
+                step = t % episode + 1
+                if step > last:
+                    advantage = 0.0
+                    continue
+                future = 0.0 if step == terminated else later[b, t, i]
+                if step == last or t == steps - 1:
+                    advantage = 0.0
+                delta = reward[b, t, i] + GAMMA * future - now[b, t, i]
+                advantage = delta + GAMMA * LMBDA * advantage
+                target[b, t, i] = advantage + now[b, t, i]
+    return target
+
+
+@pytest.mark.parametrize("deaths", [*DEATHS.values(), *OWN_CLOCKS.values()])
+def test_targets_from_the_keys_of_the_environment(deaths):
+    """TorchRL's GAE with the ends of every agent; 12 steps are two episodes and a part of one."""
+    td = play_action(line_env(**LINE, **deaths), 12)
+    expected = targets_by_loop(td, deaths, SumValue())
+    alive = td["agents", "mask"].unsqueeze(-1)
+    future = td["next", "agents", "bootstrap"].unsqueeze(-1)
+    goes_on = td["next", "agents", "mask"].unsqueeze(-1) & ~td["next", "done"].unsqueeze(-2)
+    td["agents", "state_value"] = SumValue()(td["agents", "state"]) * alive
+    td["next", "agents", "state_value"] = SumValue()(td["next", "agents", "state"]) * future
+    td["next", "agents", "done"] = ~goes_on
+    td["next", "agents", "terminated"] = ~future
+    gae = MultiAgentGAE(gamma=GAMMA, lmbda=LMBDA, value_network=None)
+    gae.set_keys(
+        value=("agents", "state_value"),
+        reward=("agents", "reward"),
+        done=("agents", "done"),
+        terminated=("agents", "terminated"),
+        value_target="target",
+        advantage="advantage",
+    )
+    assert torch.allclose(gae(td)["target"].squeeze(-1), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shifted", [True, False])
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        *DEATHS.values(),
+        *(
+            pytest.param(
+                deaths, marks=pytest.mark.xfail(reason="bootstrap is not read yet", strict=True)
+            )
+            for deaths in OWN_CLOCKS.values()
+        ),
+    ],
+)
+def test_targets_of_ilvf_are_those_of_the_loop(deaths, shifted):
+    td = play_action(line_env(**LINE, **deaths), 12)
+    expected = targets_by_loop(td, deaths, SumValue())
+    critic = TensorDictModule(
+        SumValue(), in_keys=[("agents", "state")], out_keys=[("agents", "state_value")]
+    )
+    inner = MultiAgentGAE(gamma=GAMMA, lmbda=LMBDA, value_network=None)
+    estimate = ILVFAdvantage(inner, critic, torch.eye(N), normalize="none", shifted=shifted)
+    estimate(td)
+    target = td["agents", "value_target"].squeeze(-1)
+    assert torch.allclose(target * td["agents", "mask"], expected, atol=1e-4)
 
 
 # ---------------------------------------------------------------------- losses

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from click.testing import CliRunner
 
-from drills.bad_surroundings import Surrounding, surroundings
+from drills.bad_files import Surrounding
+from drills.bad_surroundings import surroundings
 from drills.bad_values import BadInput, bad_inputs
 from drills.outcome import Drill, Record, Setting
 from drills.program import Program

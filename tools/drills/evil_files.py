@@ -141,7 +141,7 @@ def tags(victim: Path) -> Iterator[str]:
     yield f'!!python/object/apply:pathlib.Path.touch ["{victim}"]\n'
     yield f'env: {{n_agents: !!python/object/new:os.system ["touch {victim}"]}}\n'
     yield f"name: !!python/module:{victim.stem}\n"
-    yield "algorithm: {target: '${oc.env:HOME}'}\nname: encircle\ngame: '${oc.env:HOME}'\n"
+    yield "algorithm: {lr: '${oc.env:HOME}'}\nname: encircle\ngame: '${oc.env:HOME}'\n"
 
 
 PICKLES: Mapping[str, Writer] = {

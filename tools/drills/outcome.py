@@ -11,6 +11,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class NotPossible(Exception):
+    """This machine does not allow a fault, for example because it needs root."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What all drills share.

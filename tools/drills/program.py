@@ -137,7 +137,7 @@ def start_server() -> None:
     paths = [str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
-    FORKS.set_forkserver_preload([PRELOADED])
+    FORKS.set_forkserver_preload(["__main__", PRELOADED])
 
 
 # ---------------------------------------------------------------------- in the new process

@@ -28,6 +28,7 @@ CONFIG = {  # of a checkpoint that a command has saved
     "ilvf.config.algorithm": Mapping,
     "ilvf.config.seed": int,
 }
+REPLAY = {"files": list, "position": int, "written": int, "pieces": int}  # of each process
 PER_RANK = {"generators": Mapping, "env": Mapping, "checksum": str}
 
 
@@ -44,6 +45,8 @@ def require_checkpoint(path: Path, content: Any) -> None:
     for number, rank in enumerate(ranks):
         for name, kind in PER_RANK.items():
             require_entry(path, {"rank": rank}, f"rank.{name}", kind, f" of process {number}")
+        if "replay" in rank:
+            require_replay(path, rank["replay"], f" of process {number}")
     require_weights(path, content)
 
 
@@ -76,6 +79,22 @@ def require_entry(path: Path, content: Any, entry: str, kind: type, where: str =
         fits,
         f"checkpoint {path}: its entry {entry}{where} is a {type(value).__name__}, "
         f"not a {kind.__name__}",
+    )
+
+
+def require_replay(path: Path, replay: Any, where: str) -> None:
+    """Raise unless a replay buffer's entry names files of the run's own folder."""
+    for name, kind in REPLAY.items():
+        require_entry(path, {"replay": replay}, f"replay.{name}", kind, where)
+    for file in replay["files"]:
+        plain = isinstance(file, str) and Path(file).name == file
+        require(
+            plain, f"checkpoint {path}: replay.files{where} has {file!r}, which is no file name"
+        )
+    counts = [replay[name] for name in ("position", "written", "pieces")]
+    require(
+        min(counts) >= 0 and replay["position"] <= len(replay["files"]),
+        f"checkpoint {path}: the numbers of replay{where} do not fit its files",
     )
 
 

@@ -1,6 +1,7 @@
 """Base class of the batched environments: specs, resets, the clock, statistics, saved states."""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -55,8 +56,9 @@ class BatchedEnv(Scenario):
     def __init__(
         self, *, num_envs: int, horizon: int, seed: int | None, device: torch.device | str
     ):
-        require(num_envs >= 1, f"num_envs={num_envs} must be at least 1")
-        require(horizon >= 1, f"horizon={horizon} must be at least 1 step")
+        for name, value in (("num_envs", num_envs), ("horizon", horizon)):
+            is_count = isinstance(value, Integral) and value >= 1
+            require(is_count, f"{name}={value!r} must be a whole number, at least 1")
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
         self.horizon = horizon
         self.rng = torch.Generator(device=self.device)

@@ -1,5 +1,6 @@
 """`check_env`: does an environment satisfy the contract that the algorithms need?"""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from torchrl.envs import EnvBase
 
 from ilvf.envs.contract import (
     batch_problems,
+    missing_problems,
+    number_keys,
     number_problems,
     saved_state_problems,
     saves_states,
@@ -19,6 +22,7 @@ from ilvf.errors import UsageError, require
 from ilvf.modules.agent_nets import LEAST_NORMALIZED
 
 STEPS = 3  # of the trial rollout
+HUGE = 1e6  # larger numbers lose digits in float32 and are far from what networks read well
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,37 @@ def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
         isinstance(env, EnvBase),
         f"{type(env).__name__} is no TorchRL environment; wrap it, or use EnvBase",
     )
-    problems = list(batch_problems(env)) or list(spec_problems(env, group))
-    if not problems:
+    name = type(env).__name__
+    with _named_failures(f"{name} fails while its specs are read"):
+        problems = list(batch_problems(env)) or list(spec_problems(env, group))
+    _raise(problems, name)
+    with _named_failures(f"{name} fails in {STEPS} random steps"):
         trial = _trial(env, group)
-        problems += shape_problems(env, trial, group)
-        problems += number_problems(trial, group)
+    _raise(list(missing_problems(trial, group)), name)
+    problems += shape_problems(env, trial, group)
+    problems += number_problems(trial, group)
+    with _named_failures(f"{name} fails in get_state, set_state and reset"):
         problems += saved_state_problems(env, group)
+    _raise(problems, name)
+    with _named_failures(f"{name} fails in {STEPS} random steps from the same seed"):
+        return _facts(env, trial, group)
+
+
+def _raise(problems: list[str], name: str) -> None:
     if problems:
-        raise UsageError("\n".join([f"{type(env).__name__} does not fit:", *problems]))
-    return _facts(env, trial, group)
+        raise UsageError("\n".join([f"{name} does not fit:", *problems]))
+
+
+@contextlib.contextmanager
+def _named_failures(what: str) -> Iterator[None]:
+    """Turn what an environment raises, `SystemExit` included, into one sentence."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit, UsageError):
+        raise
+    except BaseException as error:  # environments raise anything
+        reason = str(error).strip().splitlines() or [""]
+        raise UsageError(f"{what}: {type(error).__name__}: {reason[0]:.200}") from error
 
 
 def _trial(env: EnvBase, group: str) -> TensorDictBase:
@@ -98,18 +124,12 @@ def _trial(env: EnvBase, group: str) -> TensorDictBase:
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        try:
-            env.set_seed(0)
-            return env.rollout(STEPS, act, break_when_any_done=False)
-        except Exception as error:  # environments raise anything
-            reason = str(error).strip().splitlines() or [""]
-            raise UsageError(
-                f"{type(env).__name__} fails in {STEPS} random steps: "
-                f"{type(error).__name__}: {reason[0]:.200}"
-            ) from error
+        env.set_seed(0)
+        return env.rollout(STEPS, act, break_when_any_done=False)
 
 
 def _facts(env: EnvBase, td: TensorDictBase, group: str) -> EnvFacts:
+    """The sizes that a trial shows, and the notes."""
     keys = td.keys(True)
     state_key = "state" if (group, "state") in keys else "observation"
     observation = td[group, "observation"]
@@ -133,14 +153,7 @@ def _notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
         )
     if (group, "state") not in td.keys(True):
         yield f"no {(group, 'state')}: critics read the observations"
-    found = [key for key in ("observation", "state") if td.get((group, key), None) is not None]
-    sizes = {key: td[group, key].shape[-1] for key in found}
-    for name, size in sizes.items():
-        if size < LEAST_NORMALIZED:
-            yield (
-                f"{(group, name)} has {size} numbers: networks read fewer than "
-                f"{LEAST_NORMALIZED} without LayerNorm, so they should be of order 1"
-            )
+    yield from _number_notes(td, group)
     if not hasattr(env, "horizon"):
         yield "no attribute horizon: tell evaluations how long an episode lasts, eval_steps="
     if not saves_states(env):
@@ -148,6 +161,27 @@ def _notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
             "no get_state and set_state: a resumed run begins new episodes, "
             "and there can be no audit"
         )
+    yield from _repetition_notes(env, td, group)
+
+
+def _number_notes(td: TensorDictBase, group: str) -> Iterator[str]:
+    """Numbers that networks read badly: very few, or huge."""
+    for name in ("observation", "state"):
+        value = td.get((group, name), None)
+        if value is not None and value.shape[-1] < LEAST_NORMALIZED:
+            yield (
+                f"{(group, name)} has {value.shape[-1]} numbers: networks read fewer than "
+                f"{LEAST_NORMALIZED} without LayerNorm, so they should be of order 1"
+            )
+    for key in number_keys(group):
+        value = td.get(key, None)
+        largest = 0.0 if value is None or not value.numel() else value.abs().max().item()
+        if largest > HUGE:
+            yield f"{key} has numbers of up to {largest:.2g}: scale them to order 1"
+
+
+def _repetition_notes(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
+    """Does the same seed give the same rollout?"""
     again = _trial(env, group)
     for key in (
         (group, "observation"),

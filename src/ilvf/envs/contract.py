@@ -1,6 +1,6 @@
 """Violations of the contract for environments in docs/guides/your_own_env.md, one sentence each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from tensordict import TensorDictBase
@@ -10,14 +10,18 @@ from torchrl.envs import EnvBase
 
 
 def batch_problems(env: EnvBase) -> Iterator[str]:
+    """Is the environment a batch of at least one?"""
     if len(env.batch_size) != 1:
         yield (
             f"batch_size is {tuple(env.batch_size)}, need (num_envs,): several environments "
             "side by side, for example by torchrl.envs.SerialEnv(num_envs, make_one)"
         )
+    elif not env.batch_size[0]:
+        yield "batch_size is (0,), need at least one environment"
 
 
 def spec_problems(env: EnvBase, group: str) -> Iterator[str]:
+    """Do the specs have the keys of the contract, and discrete actions?"""
     yield from _action_problems(env, (group, "action"))
     reward = (group, "reward")
     if reward not in env.reward_keys:
@@ -52,7 +56,22 @@ def _action_problems(env: EnvBase, action: tuple[str, str]) -> Iterator[str]:
         yield f"{action} has shape {shape}, need (num_envs, N): one index per agent"
 
 
+def missing_problems(td: TensorDictBase, group: str) -> Iterator[str]:
+    """Does a rollout have what the specs promise?"""
+    for key in (
+        (group, "observation"),
+        (group, "action"),
+        ("next", group, "observation"),
+        ("next", group, "reward"),
+        ("next", "done"),
+        ("next", "terminated"),
+    ):
+        if td.get(key, None) is None:
+            yield f"{key} is missing in a rollout, although the specs have it"
+
+
 def shape_problems(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
+    """Do the entries of a rollout `[B, T]` have the shapes of the contract?"""
     batch = tuple(td.batch_size)
     n = td[group, "action"].shape[-1]
     n_actions = int(env.full_action_spec[group, "action"].space.n)
@@ -73,13 +92,9 @@ def shape_problems(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str
 
 
 def number_problems(td: TensorDictBase, group: str) -> Iterator[str]:
+    """Are the numbers of a rollout finite and of the dtype of the networks, and masks bool?"""
     need = torch.get_default_dtype()
-    for key in (
-        (group, "observation"),
-        (group, "state"),
-        ("next", group, "observation"),
-        ("next", group, "reward"),
-    ):
+    for key in (*number_keys(group), ("next", group, "reward")):
         value = td.get(key, None)
         if value is None:
             continue
@@ -88,16 +103,31 @@ def number_problems(td: TensorDictBase, group: str) -> Iterator[str]:
         elif not torch.isfinite(value).all():
             yield f"{key} has entries that are NaN or infinite"
     mask = td.get((group, "action_mask"), None)
-    if mask is not None and mask.dtype != torch.bool:
+    if mask is None:
+        return
+    if mask.dtype != torch.bool:
         yield f"{(group, 'action_mask')} is {mask.dtype}, need torch.bool: True = allowed"
+    elif not mask.any(-1).all():
+        yield f"{(group, 'action_mask')} allows an agent nothing, need at least one action"
+
+
+def number_keys(group: str) -> tuple[NestedKey, ...]:
+    """Keys of the numbers that networks read in a rollout."""
+    names = ("observation", "state")
+    now = [(group, name) for name in names]
+    later = [("next", group, name) for name in names]
+    return (*now, *later)
 
 
 def saved_state_problems(env: EnvBase, group: str) -> Iterator[str]:
     """Does `set_state(get_state())` restore the environment, if it has these methods?"""
     if not saves_states(env):
         return
-    before = env.reset().get((group, "observation"))
+    before = env.reset().get((group, "observation")).clone()
     state = env.get_state()
+    if not isinstance(state, Mapping):
+        yield f"get_state gives a {type(state).__name__}, need a dict of tensors (num_envs, ...)"
+        return
     wrong = [name for name, x in state.items() if name != "rng" and not _is_batch(x, env)]
     if wrong or "rng" not in state:
         yield (

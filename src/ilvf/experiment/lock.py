@@ -25,12 +25,17 @@ class RunLock:
         self.lock = FileLock(folder / LOCK)
         try:
             self.lock.acquire(timeout=0)
+            (folder / HOLDER).write_text(str(os.getpid()))
         except Timeout:
             raise UsageError(
                 f"the run {folder} is being trained by process {holder_of(folder)}; "
                 "wait for its end, or stop it"
             ) from None
-        (folder / HOLDER).write_text(str(os.getpid()))
+        except OSError as error:
+            raise UsageError(
+                f"the run {folder} cannot be locked: {error.filename or LOCK} cannot be written "
+                f"({error.strerror})"
+            ) from error
 
     def release(self) -> None:
         """Let another process train in this folder."""

@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 METRICS = "metrics.jsonl"
+NAME = re.compile(r"[\w\-. ]+(/[\w\-. ]+)*")
 Row = dict[str, float]
 
 
@@ -39,7 +41,12 @@ def parsed(line: str) -> Row | None:
         return None
     if not isinstance(row, dict) or not is_count(row.get("frames")):
         return None
-    return {name: value for name, value in row.items() if is_number(value)}
+    return {name: value for name, value in row.items() if is_name(name) and is_number(value)}
+
+
+def is_name(name: str) -> bool:
+    """Is this a name that MLflow accepts: words, separated by slashes?"""
+    return NAME.fullmatch(name) is not None and ".." not in name
 
 
 def is_number(value: object) -> bool:

@@ -4,7 +4,7 @@ import torch
 from torch import tensor
 
 import zoo
-from pettingzoo_helpers import flags, line_env, play_action, play_random
+from pettingzoo_helpers import changed_line, flags, line_env, play_action, play_random
 
 
 def test_the_environments_limit_and_the_horizon_truncate():
@@ -83,3 +83,78 @@ class TestDyingAgents:
         last = td["next", "agents"][0, 2]
         assert last["mask"].tolist() == [False, False, True]
         assert last["observation"][2, 0] > 0
+
+
+class TestAnAgentsOwnClock:
+    """Cat is truncated in step 2 and the others go on: its last observation has a value."""
+
+    def play(self, **options):
+        env = line_env(dying=True, truncated_at={"cat": 2}, with_state=True, **options)
+        return play_action(env, 4)
+
+    def test_its_last_observation_and_state_are_kept(self):
+        agents = self.play()["next", "agents"][0, :, 2]
+        place = agents["observation"][0, 0].item()
+        assert agents["observation"][1].tolist() == [place + 2, 2, -1]
+        assert agents["state"][1].tolist() == [place + 2, 2, 9]
+
+    def test_it_observes_zeros_from_the_next_step_on(self):
+        agents = self.play()["next", "agents"][0, 2:, 2]
+        for name in ("observation", "state", "reward"):
+            assert not agents[name].any()
+
+    def test_it_is_bootstrapped_once_and_dead_at_once(self):
+        agents = self.play()["next", "agents"][0, :, 2]
+        assert agents["mask"].tolist() == [True, False, False, False]
+        assert agents["bootstrap"].tolist() == [True, True, False, False]
+
+    def test_it_may_take_any_of_its_actions(self):
+        mask = self.play(mask_in="info")["next", "agents", "action_mask"][0, 1:, 2]
+        assert mask.all()
+
+    def test_it_is_bootstrapped_again_in_the_next_episode(self):
+        td = play_action(line_env(dying=True, truncated_at={"cat": 1}, limit=2), 3)
+        assert td["next", "agents", "bootstrap"][0, :, 2].tolist() == [True, False, True]
+        assert td["agents", "bootstrap"][0, 2].all()
+
+    def test_its_last_observation_must_not_be_missing(self, refused):
+        def forget(env, observations, *rest):
+            del observations["cat"]
+
+        with refused("in step 2: there is no observation of cat"):
+            env = changed_line(of_step=forget, dying=True, truncated_at={"cat": 2})
+            play_action(env, 2)
+
+
+def test_a_terminated_agent_is_not_bootstrapped_and_need_not_observe():
+    """Bob is terminated in step 2."""
+
+    def forget(env, observations, *rest):
+        del observations["bob"]
+        del rest[-1]["bob"]
+
+    env = changed_line(of_step=forget, dying=True, with_state=True, terminated_at={"bob": 2})
+    bootstrap = play_action(env, 3)["next", "agents", "bootstrap"]
+    assert bootstrap[0, :, 1].tolist() == [True, False, False]
+    assert bootstrap[0, :, [0, 2]].all()
+
+
+def test_an_agent_that_terminates_when_the_clock_takes_the_rest_is_not_bootstrapped():
+    for clock in (dict(limit=3), dict(horizon=3), dict(truncated_at={"bob": 3, "cat": 3})):
+        td = play_action(line_env(dying=True, terminated_at={"ann": 3}, **clock), 3)
+        assert flags(td)["truncated"] == [0, 0, 1]
+        last = td["next", "agents"][0, 2]
+        assert last["bootstrap"].tolist() == [False, True, True]
+        assert last["mask"].tolist() == [False, True, True]
+
+
+def test_agents_that_end_in_different_ways_need_dying(refused):
+    with refused("terminated for ann and truncated for bob, cat", "dying=true"):
+        play_action(line_env(terminated_at={"ann": 3}, limit=3), 3)
+
+
+def test_an_agent_that_is_terminated_and_truncated_is_terminated():
+    both = dict(terminated_at=dict.fromkeys(zoo.AGENTS, 2), limit=2)
+    for dying in (False, True):
+        td = play_action(line_env(dying=dying, **both), 2)
+        assert flags(td) == {"terminated": [0, 1], "truncated": [0, 0], "done": [0, 1]}

@@ -88,12 +88,15 @@ def test_an_exception_in_a_later_reset_is_named(refused):
 
 @pytest.mark.parametrize("method", ["reset", "step", "state", "close"])
 def test_ctrl_c_passes(method):
-    env = PettingZoo(broken_line(method, KeyboardInterrupt, 2 if method == "reset" else 1), seed=0)
-    with pytest.raises(KeyboardInterrupt):
-        if method == "state":
-            PettingZoo(broken_line(method, KeyboardInterrupt), global_state=True).reset()
-        play_random(env, 7)
+    broken = broken_line(method, KeyboardInterrupt)
+
+    def episode():
+        env = PettingZoo(broken, seed=0, global_state=True)
+        play_random(env, 2)
         env.close()
+
+    with pytest.raises(KeyboardInterrupt):
+        episode()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("stuck"), SystemExit(3)], ids=["raise", "exit"])

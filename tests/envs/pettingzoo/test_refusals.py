@@ -3,6 +3,7 @@
 import pytest
 import torch
 from gymnasium import spaces
+from tensordict import TensorDict
 
 from ilvf.envs import PettingZoo
 from pettingzoo_helpers import line_env, play_random
@@ -43,7 +44,6 @@ WRONG = {
         ["ann observes Sequence", "flatten"],
     ),
     "no time limit": (dict(limit=None), ["how long an episode is", "horizon="]),
-    "no copies": (dict(num_envs=0), ["num_envs=0"]),
     "no time for workers": (dict(timeout=0), ["timeout=0"]),
     "no steps": (dict(horizon=0), ["horizon=0"]),
     "a negative number of workers": (dict(workers=-1), ["workers=-1"]),
@@ -67,3 +67,27 @@ def test_a_policy_that_ignores_the_action_mask_is_refused(refused):
     td = env.reset().set(("agents", "action"), torch.full((2, 3), 3))
     with refused("action 3 of ann, which has 2", "action_mask"):
         env.step(td)
+
+
+ACTIONS = {
+    "negative": (torch.full((2, 3), -1), "action -1 of ann, which has 2"),
+    "of one copy": (torch.zeros(1, 3, dtype=torch.long), "has the shape (1, 3)"),
+    "of one agent": (torch.zeros(2, 1, dtype=torch.long), "has the shape (2, 1)"),
+    "one-hot": (torch.zeros(2, 3, 4, dtype=torch.long), "has the shape (2, 3, 4)"),
+    "floats": (torch.zeros(2, 3), "dtype float32, need whole numbers (2, 3)"),
+    "bools": (torch.zeros(2, 3, dtype=torch.bool), "dtype bool, need whole numbers (2, 3)"),
+}
+
+
+@pytest.mark.parametrize(("action", "words"), ACTIONS.values(), ids=ACTIONS)
+def test_actions_that_are_no_indices_are_refused(action, words, refused):
+    env = line_env()
+    env.reset()
+    with refused(words):
+        env._step(TensorDict({"agents": {"action": action}}))
+
+
+@pytest.mark.parametrize("num_envs", [0, -1, 1.5, "2", None])
+def test_a_number_of_copies_that_is_no_count_is_refused(num_envs, refused):
+    with refused("num_envs=", "whole number, at least 1"):
+        line_env(num_envs=num_envs)

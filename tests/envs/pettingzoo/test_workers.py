@@ -96,14 +96,15 @@ def test_workers_that_hang(refused, no_worker_left):
         env.step(td)
 
 
-def test_the_start_of_a_worker_has_its_own_limit(refused, no_worker_left, monkeypatch):
-    """A process cannot start within the timeout of a step that is given here."""
-    env = line_env(workers=1, timeout=1e-4)
-    with refused("gave no answer within timeout=0.0001 s in a reset after step 0"):
-        env.reset()
-    monkeypatch.setattr(workers, "START_LIMIT", 1e-4)
-    with refused("gave no answer within 0.0002 s while starting"):
-        line_env(workers=1, timeout=2e-4)
+def test_the_start_of_a_worker_does_not_count_as_a_step(no_worker_left):
+    """No process starts within a microsecond."""
+    assert line_env(workers=1, timeout=1e-6).copies.workers
+
+
+def test_a_worker_that_never_starts(refused, no_worker_left, monkeypatch):
+    monkeypatch.setattr(workers, "START_LIMIT", 0.02)
+    with refused("worker 0 (copies 0 to 1) gave no answer within 0.02 s while starting"):
+        line_env(workers=1, fault="endless start", timeout=0.01)
 
 
 def test_an_environment_that_cannot_be_made(refused, no_worker_left):

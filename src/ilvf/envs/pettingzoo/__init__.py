@@ -8,8 +8,9 @@
 
 **Actions** must be `Discrete`. They are counted from 0, whatever the space's `start` is.
 
-**Observations** can have any space that flattens into numbers. They are padded with zeros to the
-widest one; `observation_mask` is False where there is padding.
+**Observations** can have any space that flattens into numbers. They must have its shape; any dtype
+of numbers is accepted. They are padded with zeros to the widest one; `observation_mask` is False
+where there is padding.
 
 **State** s_i is `infos[agent]["state"]` if the environment provides it, otherwise the observation.
 `global_state=True` adds `state()` at the root of the tensordict.
@@ -23,7 +24,13 @@ have are masked too.
 truncated otherwise. `horizon` truncates it after a number of steps.
 
 **Death**: with `dying=True` agents may end before the others. `("agents", "mask")` is True for the
-living; the dead have zero observations and zero reward.
+living; the dead have zero observations and zero reward. An agent that is truncated before the
+others keeps its last observation as its next observation. `("next", "agents", "bootstrap")` is True
+where the value of the next observation counts: for agents that go on, and for those that are
+truncated in this step.
+
+**Errors**: whatever an environment raises or returns against the rules becomes a `UsageError`: one
+sentence with the environment, the copy, the step and the agent.
 
 **Statistics**: if the environment has `episode_statistics()` (name → number, of the episode so
 far), these are written beside `return` and `length`.

@@ -11,8 +11,9 @@ import numpy as np
 from ilvf.envs.pettingzoo.faults import ProtocolError, described
 from ilvf.envs.pettingzoo.layout import Agent, Layout
 from ilvf.envs.pettingzoo.results import Values, info_of
-from ilvf.envs.pettingzoo.values import action_mask, flat, shaped
+from ilvf.envs.pettingzoo.values import NUMBERS, action_mask, flat, shaped
 
+MISSING = object()  # there is no entry
 Arrays = dict[str, np.ndarray]  # one row per copy; see `allocate`
 
 
@@ -70,10 +71,12 @@ def write_agent(
     """
     k, i = place
     name = agent.name
-    if name not in observations:
+    observation = observations.get(name, MISSING)
+    if observation is MISSING:
         raise ProtocolError(f"there is no observation of {name}")
-    observation = observations[name]
-    info = info_of(infos, name)
+    info = infos.get(name)
+    if type(info) is not dict:
+        info = info_of(infos, name)
     if info:
         _require_announced(agent, info)
     if agent.mask_in:
@@ -85,7 +88,9 @@ def write_agent(
     if agent.state:
         state = _entry(info, "state", "info", name)
         arrays["state"][k, i, : agent.state] = shaped(state, agent.state_shape, "state", name)
-    arrays["observation"][k, i, : agent.size] = flat(agent.space, observation, "observation", name)
+    if not _is_plain(observation, agent):
+        observation = flat(agent.space, observation, "observation", name)
+    arrays["observation"][k, i, : agent.size] = observation
 
 
 def clear_agent(arrays: Arrays, place: tuple[int, int], agent: Agent) -> None:
@@ -105,6 +110,15 @@ def allow_all(arrays: Arrays, place: tuple[int, int], agent: Agent) -> None:
 
 
 # ---------------------------------------------------------------------- parts
+def _is_plain(observation: Any, agent: Agent) -> bool:
+    """Whether this is a vector of a Box, which is the usual case; `flat` would not change it."""
+    return (
+        type(observation) is np.ndarray
+        and observation.shape == agent.vector
+        and observation.dtype.kind in NUMBERS
+    )
+
+
 def _entry(holder: Any, key: str, where: str, name: str) -> Any:
     """`holder[key]`, of an agent's observation or info."""
     if not isinstance(holder, Mapping) or key not in holder:

@@ -41,26 +41,23 @@ def require_possible_actions(arrays: Arrays, layout: Layout, length: np.ndarray)
     )
 
 
-def require_existing_actions(action: np.ndarray, layout: Layout, copies: int) -> None:
+def require_existing_actions(action: np.ndarray, counts: np.ndarray, layout: Layout) -> None:
     """Raise if the actions are no indices `[B, N]`, or an agent does not have its action.
 
     Args:
         action: what a policy chose.
-        layout: numbers of actions of the agents.
-        copies: B.
+        counts: how many actions each agent has in each copy, `[B, N]`.
+        layout: names the agents.
     """
-    need = (copies, len(layout.agents))
-    if action.shape != need or action.dtype.kind not in "iu":
+    if action.shape != counts.shape or action.dtype.kind not in "iu":
         raise UsageError(
             f"('agents', 'action') has the shape {action.shape} and dtype {action.dtype}, need "
-            f"whole numbers {need}"
+            f"whole numbers {counts.shape}"
         )
-    sizes = np.array([agent.actions for agent in layout.agents])
-    wrong = (action < 0) | (action >= sizes)
+    wrong = (action < 0) | (action >= counts)
     if not wrong.any():
         return
     copy, agent = np.argwhere(wrong)[0]
     hint = ": the policy must read ('agents', 'action_mask')" if layout.masked else ""
-    raise UsageError(
-        f"action {action[copy, agent]} of {layout.names[agent]}, which has {sizes[agent]}{hint}"
-    )
+    chosen = f"action {action[copy, agent]} of {layout.names[agent]}"
+    raise UsageError(f"{chosen}, which has {counts[copy, agent]}{hint}")

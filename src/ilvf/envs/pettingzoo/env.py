@@ -93,6 +93,8 @@ class PettingZoo(EnvBase):
         self.statistic_names = self.layout.statistics
         self._own_horizon = chosen.horizon
         self.horizon = self._find_horizon(task, arguments)
+        counts = [agent.actions for agent in self.layout.agents]
+        self._action_counts = np.tile(np.array(counts), (num_envs, 1))
         self._length = np.zeros(num_envs, np.float32)
         self._return = np.zeros(num_envs, np.float32)
         self._observation_mask = self.observation_mask.expand(num_envs, self.n_agents, -1)
@@ -147,7 +149,7 @@ class PettingZoo(EnvBase):
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         action = tensordict.get(("agents", "action")).cpu().numpy()
-        require_existing_actions(action, self.layout, self.batch_size[0])
+        require_existing_actions(action, self._action_counts, self.layout)
         arrays = self.copies.step(action)
         self._length += 1
         self._return += arrays["reward"].sum(-1)

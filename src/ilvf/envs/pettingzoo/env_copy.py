@@ -9,19 +9,19 @@ from typing import Any
 from pettingzoo import ParallelEnv
 
 from ilvf.envs.pettingzoo.arrays import Arrays, allow_all, clear_agent, write_agent
-from ilvf.envs.pettingzoo.declared import agent_names, present_agents
-from ilvf.envs.pettingzoo.faults import ProtocolError, call, label, name_list
+from ilvf.envs.pettingzoo.faults import ProtocolError, call, label, name_list, raise_in_words
 from ilvf.envs.pettingzoo.layout import Agent, Layout
-from ilvf.envs.pettingzoo.results import (
-    Values,
-    require_agents,
-    require_no_lost_reward,
-    unpack_reset,
-    unpack_step,
+from ilvf.envs.pettingzoo.results import Values, require_agents, unpack_reset, unpack_step
+from ilvf.envs.pettingzoo.rules import (
+    Team,
+    require_expected_agents,
+    require_joint_end,
+    require_known,
+    require_whole_team,
 )
 from ilvf.envs.pettingzoo.values import flag, flat, number
 
-Team = list[tuple[int, Agent]]  # agents with their indices
+MISSING = object()  # there is no entry
 
 
 class EnvCopy:
@@ -82,7 +82,7 @@ class EnvCopy:
     def _reset(self, seed: int | None, start: Any) -> None:
         result = self.env.reset(seed=seed) if start is None else start
         observations, infos = unpack_reset(result)
-        self._require_whole_team()
+        require_whole_team(self.env, self.layout.names)
         if len(observations) > len(self.team):
             require_agents(observations, "observations", self.names)
         self.living = self.team
@@ -109,21 +109,32 @@ class EnvCopy:
         """One step. Nothing happens after the end of an episode."""
         self.steps += 1
         self.arrays["reward"][self.row] = 0
-        if self.living:
-            call(f"{self.name} in step {self.steps}", self._step, actions)
+        if not self.living:
+            return
+        try:
+            self._step(actions)
+        except BaseException as error:  # environments raise anything
+            raise_in_words(f"{self.name} in step {self.steps}", error)
 
     def _step(self, actions: Mapping[str, int]) -> None:
         result = self.env.step(actions)
         observations, rewards, terminations, truncations, infos = unpack_step(result)
-        self._require_known(observations, rewards, terminations, truncations)
+        per_agent = {
+            "observations": observations,
+            "rewards": rewards,
+            "terminations": terminations,
+            "truncations": truncations,
+        }
+        require_known(per_agent, self.living, self.names)
         self._write_rewards(rewards)
         terminated, truncated, remaining = self._outcomes(terminations, truncations)
-        self._require_expected_agents(remaining)
+        require_expected_agents(self.env, self.living, remaining)
         for i, agent in self.leaving:
             self._clear(i, agent)
         self.leaving = []
         if terminated or truncated:
-            self._require_joint_end(terminated, truncated, remaining)
+            if not self.dying:
+                require_joint_end(terminated, truncated, remaining)
             self._end(terminated, truncated, remaining)
         # A truncated agent keeps its last observation, whose value is bootstrapped.
         self._write(remaining + truncated, observations, infos)
@@ -133,88 +144,16 @@ class EnvCopy:
             self._write_end(terminated, observations, infos)
         self._write_extras()
 
-    # ------------------------------------------------------------------ rules
-    def _require_whole_team(self) -> None:
-        """After a reset `agents` must be all of `possible_agents`, which must not change."""
-        possible = agent_names(self.env)
-        if possible != list(self.layout.names):
-            raise ProtocolError(
-                f"possible_agents is now {name_list(possible)}, and was "
-                f"{name_list(self.layout.names)}; it must not change"
-            )
-        present = present_agents(self.env)
-        if set(present) != self.names:
-            raise ProtocolError(
-                f"agents is {name_list(present)} after reset, need all of possible_agents, "
-                f"{name_list(possible)}"
-            )
-
-    def _require_known(
-        self, observations: Values, rewards: Values, terminations: Values, truncations: Values
-    ) -> None:
-        """No entry may belong to something that is no agent, and no reward may get lost."""
-        n = len(self.living)
-        if len(rewards) > n:
-            require_agents(rewards, "rewards", self.names)
-            require_no_lost_reward(rewards, {agent.name for _, agent in self.living})
-        if len(observations) > n:
-            require_agents(observations, "observations", self.names)
-        if len(terminations) > n:
-            require_agents(terminations, "terminations", self.names)
-        if len(truncations) > n:
-            require_agents(truncations, "truncations", self.names)
-
-    def _require_expected_agents(self, remaining: Team) -> None:
-        """No agent may appear, and none may leave without being terminated or truncated."""
-        present = present_agents(self.env)
-        expected = [agent.name for _, agent in remaining]
-        if present == expected:
-            return
-        found = set(present)
-        new = found - {agent.name for _, agent in self.living}
-        if new:
-            raise ProtocolError(
-                f"agents has {name_list(new)} now, not there before the step; an agent can only "
-                "come in a reset"
-            )
-        left = set(expected) - found
-        if left:
-            raise ProtocolError(
-                f"agents lost {name_list(left)} without a termination or truncation"
-            )
-        stale = found - set(expected)
-        if remaining and stale:
-            raise ProtocolError(
-                f"agents still has {name_list(stale)}, which this step ended; remove it there"
-            )
-
-    def _require_joint_end(self, terminated: Team, truncated: Team, remaining: Team) -> None:
-        """Without `dying`, all agents end in the same step and in the same way."""
-        if self.dying:
-            return
-        if remaining:
-            gone = name_list(agent.name for _, agent in terminated + truncated)
-            others = name_list(agent.name for _, agent in remaining)
-            raise ProtocolError(
-                f"the episode ended for {gone} and goes on for {others}; dying=true says that "
-                "agents can die"
-            )
-        if terminated and truncated:
-            first = name_list(agent.name for _, agent in terminated)
-            others = name_list(agent.name for _, agent in truncated)
-            raise ProtocolError(
-                f"the episode is terminated for {first} and truncated for {others}; dying=true "
-                "keeps them apart"
-            )
-
     # ------------------------------------------------------------------ ends
     def _write_rewards(self, rewards: Values) -> None:
         row = self.arrays["reward"][self.row]
         for i, agent in self.living:
-            name = agent.name
-            if name not in rewards:
-                raise ProtocolError(f"there is no reward of {name}")
-            row[i] = number(rewards[name], "reward", name)
+            reward = rewards.get(agent.name, MISSING)
+            if reward is MISSING:
+                raise ProtocolError(f"there is no reward of {agent.name}")
+            if not isinstance(reward, float):
+                reward = number(reward, "reward", agent.name)
+            row[i] = reward
 
     def _outcomes(self, terminations: Values, truncations: Values) -> tuple[Team, Team, Team]:
         """The (terminated, only truncated, remaining) agents."""
@@ -223,14 +162,18 @@ class EnvCopy:
         remaining: Team = []
         for place in self.living:
             name = place[1].name
-            if name not in terminations:
-                raise ProtocolError(f"there is no termination of {name}")
-            if name not in truncations:
-                raise ProtocolError(f"there is no truncation of {name}")
-            is_truncated = flag(truncations[name], "truncation", name)
-            if flag(terminations[name], "termination", name):
+            ends = terminations.get(name, MISSING)
+            stops = truncations.get(name, MISSING)
+            if ends is False and stops is False:
+                remaining.append(place)
+                continue
+            if ends is MISSING or stops is MISSING:
+                kind = "termination" if ends is MISSING else "truncation"
+                raise ProtocolError(f"there is no {kind} of {name}")
+            stops = flag(stops, "truncation", name)
+            if flag(ends, "termination", name):
                 terminated.append(place)
-            elif is_truncated:
+            elif stops:
                 truncated.append(place)
             else:
                 remaining.append(place)

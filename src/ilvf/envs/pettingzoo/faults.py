@@ -5,7 +5,7 @@ Imports no torch.
 
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -36,13 +36,18 @@ def call(where: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T
     """
     try:
         return function(*args, **kwargs)
-    except PASSED:
-        raise
-    except ProtocolError as error:
-        raise UsageError(f"{where}: {error}") from error
     except BaseException as error:  # environments raise anything
-        traceback.print_exc()
-        raise UsageError(f"{where}: the environment raised {in_words(error)}") from error
+        raise_in_words(where, error)
+
+
+def raise_in_words(where: str, error: BaseException) -> NoReturn:
+    """Raise what an environment raised as a `UsageError`, see `call`."""
+    if isinstance(error, PASSED):
+        raise error
+    if isinstance(error, ProtocolError):
+        raise UsageError(f"{where}: {error}") from error
+    traceback.print_exception(error)
+    raise UsageError(f"{where}: the environment raised {in_words(error)}") from error
 
 
 # ---------------------------------------------------------------------- words

@@ -29,6 +29,7 @@ class Agent:
         name: in PettingZoo.
         space: of its observation, without an action mask.
         size: numbers in its observation.
+        vector: the shape of its observation, if that is a Box with one axis; otherwise None.
         state: numbers in `infos["state"]`; 0 if there is none.
         state_shape: their shape in the first reset.
         actions: number of its actions.
@@ -40,6 +41,7 @@ class Agent:
     name: str
     space: spaces.Space
     size: int
+    vector: tuple[int, ...] | None
     state: int
     state_shape: tuple[int, ...]
     actions: int
@@ -127,8 +129,9 @@ def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
 def _time_limit(env: ParallelEnv) -> int | None:
     for name in TIME_LIMITS:
         limit = getattr(env.unwrapped, name, None)
-        is_whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
-        if is_whole and limit > 0:
+        if isinstance(limit, bool):
+            continue
+        if isinstance(limit, int | np.integer) and limit > 0:
             return int(limit)
     return None
 
@@ -172,6 +175,7 @@ def _agent(env: ParallelEnv, name: str, info: Values) -> Agent:
         name=name,
         space=space,
         size=flatdim(space),
+        vector=space.shape if isinstance(space, spaces.Box) and len(space.shape) == 1 else None,
         state=state.size,
         state_shape=state.shape,
         actions=int(action.n),

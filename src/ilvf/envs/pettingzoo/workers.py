@@ -7,45 +7,27 @@ answer is awaited. Whatever happens to a worker (it raises, hangs, exits or is k
 
 import contextlib
 import itertools
-import multiprocessing
 import multiprocessing.util
-import pickle
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ilvf.envs.pettingzoo.arrays import Arrays
-from ilvf.envs.pettingzoo.child import serve
+from ilvf.envs.pettingzoo.worker_process import (
+    CLOSING_TIME,
+    Worker,
+    end_workers,
+    ending,
+    start_worker,
+)
 from ilvf.errors import UsageError, require
 
-# A forked process would inherit torch's threads and the other workers' pipes.
-CONTEXT = multiprocessing.get_context("spawn")
 START_LIMIT = 300.0  # [s] that a worker may take to import, make and first reset its copies
-CLOSING_TIME = 5.0  # [s] that environments have to close before their process is killed
 STARTING = "while starting"
 RESUME_ADVICE = "a run goes on from its last checkpoint by resume=last, with new episodes"
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A child process with the copies `first` to `last - 1`, and the parent's end of its pipe."""
-
-    number: int
-    first: int
-    last: int
-    process: SpawnProcess
-    pipe: Connection
-
-    @property
-    def name(self) -> str:
-        """The worker in messages."""
-        return f"worker {self.number} (copies {self.first} to {self.last - 1})"
 
 
 class WorkerCopies:
@@ -72,12 +54,12 @@ class WorkerCopies:
         self.workers: list[Worker] = []
         # With a priority, so that it runs before multiprocessing joins the processes itself.
         self._finalizer = multiprocessing.util.Finalize(
-            self, _end_workers, (self.workers,), exitpriority=100
+            self, end_workers, (self.workers,), exitpriority=100
         )
         bounds = [number * w // workers for w in range(workers + 1)]
         try:
             for first, last in itertools.pairwise(bounds):
-                self.workers.append(_start(len(self.workers), first, last, make, options))
+                self.workers.append(start_worker(len(self.workers), first, last, make, options))
             layouts = self._receive(self.workers)
         except BaseException:
             self._end()
@@ -133,7 +115,7 @@ class WorkerCopies:
                 kind, answer = worker.pipe.recv()
             except (EOFError, OSError):
                 worker.process.join(CLOSING_TIME)
-                failures.append(f"{worker.name} {_ending(worker.process.exitcode)} {self.activity}")
+                failures.append(f"{worker.name} {ending(worker.process.exitcode)} {self.activity}")
                 continue
             if kind != "done":
                 failures.append(answer)
@@ -198,7 +180,7 @@ class WorkerCopies:
         """Say how a worker's process has ended."""
         worker.process.join(CLOSING_TIME)
         code = worker.process.exitcode
-        how = _ending(code)
+        how = ending(code)
         hint = ""
         if code == -signal.SIGKILL:
             hint = " (the system does that when memory runs out)"
@@ -206,50 +188,3 @@ class WorkerCopies:
             hint = " (a script that starts workers needs: if __name__ == '__main__')"
         self._end()
         raise UsageError(f"{worker.name} {how} {self.activity}{hint}; {RESUME_ADVICE}")
-
-
-def _ending(exitcode: int | None) -> str:
-    """How a process has ended, in words; None is a process that closed its pipe and goes on."""
-    if exitcode is None:
-        return "gave up"
-    if exitcode < 0:
-        return f"was killed by {signal.Signals(-exitcode).name}"
-    return f"ended with exit code {exitcode}"
-
-
-def _start(
-    number: int, first: int, last: int, make: Callable[[], Any], options: Mapping[str, Any]
-) -> Worker:
-    """Start a worker; its first answer is the layout."""
-    parent_end, child_end = CONTEXT.Pipe()
-    process = CONTEXT.Process(
-        target=serve,
-        args=(child_end, make, first, last, options),
-        daemon=True,
-        name=f"env-{number}",
-    )
-    try:
-        process.start()
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        parent_end.close()
-        raise UsageError(
-            f"the environment cannot be sent to a worker ({error}); name it, "
-            "package.module:function, or give a function at the top of a module"
-        ) from error
-    finally:
-        child_end.close()
-    return Worker(number, first, last, process, parent_end)
-
-
-def _end_workers(workers: list[Worker]) -> None:
-    """Close all pipes, which asks the workers to end; kill those that do not end in time."""
-    for worker in workers:
-        worker.pipe.close()
-    deadline = time.monotonic() + CLOSING_TIME
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
-        worker.process.close()
-    workers.clear()
