@@ -167,18 +167,7 @@ def test_targets_from_the_keys_of_the_environment(deaths):
 
 
 @pytest.mark.parametrize("shifted", [True, False])
-@pytest.mark.parametrize(
-    "deaths",
-    [
-        *DEATHS.values(),
-        *(
-            pytest.param(
-                deaths, marks=pytest.mark.xfail(reason="bootstrap is not read yet", strict=True)
-            )
-            for deaths in OWN_CLOCKS.values()
-        ),
-    ],
-)
+@pytest.mark.parametrize("deaths", [*DEATHS.values(), *OWN_CLOCKS.values()])
 def test_targets_of_ilvf_are_those_of_the_loop(deaths, shifted):
     td = play_action(line_env(**LINE, **deaths), 12)
     expected = targets_by_loop(td, deaths, SumValue())

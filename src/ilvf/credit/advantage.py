@@ -69,8 +69,10 @@ class ILVFAdvantage(ValueEstimatorBase):
     `reward`, `done`, `terminated`, `influence_weight` (read), `influence` (written), `mask`. A
     reward or done of the whole team, `[*B, T, 1]`, is broadcast to the agents. Where there is a
     `mask` `[*B, T, N]`, dead agents (False) neither receive nor give credit, and do not count in
-    the normalisation; where the next state has a mask, values are 0 after an agent's death (an
-    `inner` with its own network must handle this itself). The keys of such an `inner` are adopted.
+    the normalisation; where the next state has a mask, values are 0 after an agent's death. Where
+    it has `bootstrap` `[*B, T, N]`, that decides instead whose next value counts: also that of an
+    agent whose own clock ends before the others' (an `inner` with its own network must handle both
+    itself). The keys of such an `inner` are adopted.
 
     Raises:
         UsageError: a missing key, a shape without agent axis, a flattened rollout, an influence for
@@ -91,6 +93,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         influence_weight: NestedKey = ("agents", "influence_weight")
         influence: NestedKey = ("agents", "influence")
         mask: NestedKey = ("agents", "mask")
+        bootstrap: NestedKey = ("agents", "bootstrap")
 
     default_keys = _AcceptedKeys
 
@@ -256,7 +259,10 @@ class ILVFAdvantage(ValueEstimatorBase):
             value = self._key("value", group)
             mask = self._key("mask", group)
             zero_dead_values(tensordict, value, mask)
-            zero_dead_values(tensordict.get("next"), value, mask)
+            following = tensordict.get("next")
+            bootstrap = self._key("bootstrap", group)
+            counts = bootstrap if following.get(bootstrap, None) is not None else mask
+            zero_dead_values(following, value, counts)
 
     def _estimate(self, tensordict: TensorDictBase, group: str, time: int, **options: Any) -> None:
         """Write A_j and the value target of every agent of a group, by `inner`."""

@@ -17,7 +17,14 @@ from ilvf.credit.sources import InfluenceSource
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, CentralCritic, CounterfactualCritic, ValueNorm
 
-ROOT_KEYS = ("value_target", "individual_advantage", "influence", "influence_weight", "mask")
+ROOT_KEYS = (
+    "value_target",
+    "individual_advantage",
+    "influence",
+    "influence_weight",
+    "mask",
+    "bootstrap",
+)
 
 
 def denormalised(

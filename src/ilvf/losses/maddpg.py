@@ -51,6 +51,7 @@ class MADDPGLoss(TDLoss):
         reward: NestedKey = ("agents", "reward")
         terminated: NestedKey = "terminated"
         mask: NestedKey = ("agents", "mask")
+        bootstrap: NestedKey = ("agents", "bootstrap")
 
     default_keys = _AcceptedKeys
     actor: CategoricalActor
@@ -84,7 +85,8 @@ class MADDPGLoss(TDLoss):
 
     @property
     def optional_keys(self) -> list[NestedKey]:
-        return [self.tensor_keys.mask, next_key(self.tensor_keys.mask)]
+        keys = self.tensor_keys
+        return [keys.mask, next_key(keys.mask), next_key(keys.bootstrap)]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         keys = self.tensor_keys
@@ -130,7 +132,8 @@ class MADDPGLoss(TDLoss):
         log_probs = self.target_actor.log_probs(*(later.get(key) for key in self.actor.in_keys))
         action = F.one_hot(sample_action(log_probs), log_probs.shape[-1])
         future = self.to_return(self.target_critic(later.get(keys.state), action.flatten(1)))
-        living = alive(later, keys.mask, log_probs.shape[-2])
+        counts = keys.bootstrap if later.get(keys.bootstrap, None) is not None else keys.mask
+        living = alive(later, counts, log_probs.shape[-2])
         if living is not None:
             future = future.masked_fill(~living, 0)
         terminated = later.get(keys.terminated).unsqueeze(-1)

@@ -52,13 +52,6 @@ def test_agents_die_in_a_run(workers, out, recipe):
     assert not worker_processes()
 
 
-def marked(name):
-    """An algorithm, marked if it is known to fail with one agent."""
-    reason = "RelevanceCritic divides 0 by 0 without other agents"
-    marks = [pytest.mark.xfail(reason=reason, strict=True)] if name == "prd" else []
-    return pytest.param(name, marks=marks)
-
-
 ONE_AGENT = {
     "pettingzoo": (*TASK, "env.kwargs.names=[bob]", "env.kwargs.with_state=true"),
     "pettingzoo, masked": (*TASK, "env.kwargs.names=[bob]", "env.kwargs.mask_in=info"),
@@ -68,7 +61,7 @@ ONE_AGENT = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ONE_AGENT)
-@pytest.mark.parametrize("algorithm", [marked(name) for name in ALGORITHMS])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_team_of_one_trains(algorithm, env, out, recipe):
     """Two iterations of every algorithm, with an evaluation."""
     arguments = [*SMALL, "trainer.max_epochs=2", f"out={out}"]

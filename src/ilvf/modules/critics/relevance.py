@@ -77,7 +77,10 @@ class RelevanceCritic(Critic):
         query = self.query(states).transpose(0, 1)
         logits = query @ key.transpose(-1, -2) / math.sqrt(self.hidden)
         diagonal = torch.eye(self.sizes[0], dtype=torch.bool, device=state.device)
-        alpha = logits.masked_fill(diagonal, -torch.inf).softmax(-1)
+        if self.sizes[0] == 1:  # there is nobody to attend to
+            alpha = torch.zeros_like(logits)
+        else:
+            alpha = logits.masked_fill(diagonal, -torch.inf).softmax(-1)
         mixed = (alpha @ value).transpose(0, 1)
         return alpha, torch.cat([states, mixed, acted], -1)
 
