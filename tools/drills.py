@@ -11,6 +11,7 @@ failed, and named otherwise.
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -49,13 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="ilvf-drills-"))
     setting = Setting(folder, options.seed, sizes)
     records: list[Record] = []
-    for number, drill in enumerate(drills):
-        records.append(run(drill, setting, sum(rest(d, sizes) for d in drills[number + 1 :])))
+    stopped = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for number, drill in enumerate(drills):
+            later = sum(rest(following, sizes) for following in drills[number + 1 :])
+            record = run(drill, setting, later)
+            records.append(record)
+            print(report.problems([record]), file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        stopped = True
+        print(f"stopped after {len(records)} of {len(drills)} drills", file=sys.stderr)
     print(report.table(records))
     command = " ".join(["tools/drills.py", *sys.argv[1:]])
     if options.report:
         report.write_markdown(options.report, records, command)
-    if any(record.problems for record in records):
+    if stopped or any(record.problems for record in records):
         print(f"\n{report.problems(records)}\n\nwhat the drills made is in {folder}")
         return 1
     shutil.rmtree(folder, ignore_errors=True)

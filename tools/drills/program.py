@@ -5,6 +5,7 @@ saves the seconds of the imports. `fresh=True` starts a new interpreter instead,
 """
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -104,11 +105,16 @@ class Program:
         return code
 
     def end(self) -> None:
-        """Kill the process and everything that it has started."""
-        try:
+        """Kill the process and everything that it has started.
+
+        While a group has members its number is not given to a new process. If the program has
+        ended and a process has its number, that is a stranger's.
+        """
+        if not self.running and Path(f"/proc/{self.pid}").exists():
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            self.send(signal.SIGKILL)
+        self.send(signal.SIGKILL)  # a fork that has no group of its own yet
         wait_for(lambda: not self.running, None, 10.0)
 
 
