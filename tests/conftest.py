@@ -73,3 +73,10 @@ def refused():
         assert all(word in sentence for word in words), sentence
 
     return check
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of TraCI run in one worker: two that start at once could choose the same free port."""
+    for item in items:
+        if "traci" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("traci"))
