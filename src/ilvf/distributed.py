@@ -34,6 +34,36 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     return total / dist.get_world_size()
 
 
+def rank() -> int:
+    """This process's number; 0 if there is only one."""
+    return dist.get_rank() if several() else 0
+
+
+def number_of_ranks() -> int:
+    """How many processes cooperate."""
+    return dist.get_world_size() if several() else 1
+
+
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """The sum of `x` over all processes; `x` itself if there is only one."""
+    if not several():
+        return x
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
+
+
+def gather_over_ranks(x: Tensor) -> Tensor:
+    """`x` `[E, ...]` of all processes, joined along the first axis; the same E everywhere."""
+    if not several():
+        return x
+    mine = x.contiguous()
+    sent = mine.to(torch.uint8) if mine.dtype == torch.bool else mine
+    parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, sent)
+    return torch.cat(parts).to(x.dtype)
+
+
 # ---------------------------------------------------------------------- decisions
 def under_torchrun() -> bool:
     """Did torchrun start this process?"""

@@ -12,7 +12,14 @@ from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import ILVFPConfig, ILVFPOptions, MixingOptions
 from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
 from ilvf.analysis import auroc, density
-from ilvf.credit import Bernoulli, InfluenceSource, LearnedInfluence, Soft, Threshold
+from ilvf.credit import (
+    Bernoulli,
+    InfluenceSource,
+    LearnedInfluence,
+    ScoreInfluence,
+    Soft,
+    Threshold,
+)
 from ilvf.credit.discretise import Discretise
 from ilvf.credit.estimators import GAEWithReturns, gae, local_estimator
 from ilvf.distributed import mean_over_ranks
@@ -80,6 +87,8 @@ class ILVFP(OnPolicy):
         )
         redraw = given.draw == "epoch" and advantage.source.reads_weights
         super().__init__(make_env, loss, advantage, given, seed=seed, redraw=redraw)
+        if advantage.source.observes:
+            self.influence_source = advantage.source  # a submodule: checkpoints save its buffers
         self.attention: Tensor | None = None  # w, mean over the last rollout, row = critic
         self.known_graphs: dict[str, Tensor] = {}  # metric → graph that the environment knows
 
@@ -94,6 +103,7 @@ class ILVFP(OnPolicy):
         keys = self.advantage.tensor_keys
         measures = super().measure(rollout)
         measures["influence/density"] = density(rollout[keys.influence])
+        measures |= self.advantage.source.metrics()
         weight = rollout.get(keys.influence_weight, None)
         if weight is None:
             return measures
@@ -110,7 +120,7 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     networks = network_options(config)
     networks["shared_first"] = config.shared_first
     critic: Critic
-    if config.influence == "learned":
+    if config.influence in ("learned", "score"):
         critic = InfluenceCritic(
             env.n_agents,
             env.state_dim,
@@ -125,21 +135,25 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
         make_env,
         actor,
         critic,
-        influence=fixed_graph(config.influence, env),
+        influence=influence_of(config.influence, env, actor),
         discretise=discretisation(config),
         seed=seed,
         **select(config, ILVFPOptions),
     )
 
 
-def fixed_graph(word: str, env: EnvBase) -> Tensor | None:
-    """Ŵ `[N, N]` of a config's word, row = acting agent; None for `learned`.
+def influence_of(
+    word: str, env: EnvBase, actor: CategoricalActor
+) -> Tensor | InfluenceSource | None:
+    """The source of a config's word: Ŵ `[N, N]`, row = acting agent, or None for `learned`.
 
     Graphs of an environment have the returns as rows, so they are transposed.
     """
     eye = torch.eye(env.n_agents, dtype=torch.bool)
     if word == "learned":
         return None
+    if word == "score":
+        return ScoreInfluence(actor)
     if word == "ones":
         return torch.ones(env.n_agents, env.n_agents)
     if word == "identity":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
+from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import MADDPGOptions, PPOOptions, QMIXOptions, SparsePPOOptions
 from ilvf.modules.options import ActorOptions
@@ -196,8 +197,12 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
 
     title = "ILVF-P"
-    influence: Literal["learned", "ones", "identity", "reward_graph", "full_graph"] = option(
-        "learned", "learned, or fixed: ones (MAPPO), identity (IPPO-C), reward_graph (oracle), ..."
+    influence: Literal["learned", "score", "ones", "identity", "reward_graph", "full_graph"] = (
+        option(
+            "learned",
+            "learned by the critic, score (see ilvf_s), or fixed: ones (MAPPO), identity (IPPO-C), "
+            "reward_graph (oracle), ...",
+        )
     )
     shared_first: bool = option(False, "critics share their first layers: for large teams")
 
@@ -208,6 +213,18 @@ class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     """ILVF-P (no inferring): the influence is the attention over actions (App. B.3)."""
 
     title = "ILVF-P (no inferring)"
+
+
+@algorithm("ilvf_s", "ILVFP")
+@dataclass
+class ILVFSConfig(ScoreOptions, OnPolicyConfig):
+    """ILVF-S: credit by a score test on the rollout, with Wiener weights (not in the paper)."""
+
+    title = "ILVF-S"
+    critic: Literal["state", "influence"] = option(
+        "state", "values of the global state, or those of ILVF-P's critic (twice the cost)"
+    )
+    shared_first: bool = option(False, "critics share their first layers: for large teams")
 
 
 @algorithm("prd", "ILVFP")

@@ -8,6 +8,7 @@ _PUBLIC = {
     "functional": ["local_advantage", "force_diagonal", "standardise"],
     "discretise": ["Threshold", "Bernoulli", "Soft"],
     "sources": ["InfluenceSource", "LearnedInfluence", "FixedInfluence"],
+    "score.source": ["ScoreInfluence"],
     "advantage": ["ILVFAdvantage"],
 }
 
@@ -19,4 +20,5 @@ if TYPE_CHECKING:
     from ilvf.credit.advantage import ILVFAdvantage
     from ilvf.credit.discretise import Bernoulli, Soft, Threshold
     from ilvf.credit.functional import force_diagonal, local_advantage, standardise
+    from ilvf.credit.score.source import ScoreInfluence
     from ilvf.credit.sources import FixedInfluence, InfluenceSource, LearnedInfluence

@@ -26,7 +26,7 @@ from ilvf.credit.signals import (
     write_values,
     zero_dead_values,
 )
-from ilvf.credit.sources import InfluenceSource, as_source, require_pairs
+from ilvf.credit.sources import AgentSignals, InfluenceSource, as_source, require_pairs
 from ilvf.errors import UsageError, require, require_choice
 
 SIGNALS = ("reward", "done", "terminated")
@@ -195,6 +195,8 @@ class ILVFAdvantage(ValueEstimatorBase):
             self._estimate(tensordict, group, time, params=params, target_params=target_params)
         if self.source.reads_weights and self.critic is None:
             self._write_weights(tensordict, params)
+        if self.source.observes and redraw:
+            self.source.observe(tensordict, self._agent_signals(tensordict, time))
         return self.mix(tensordict, redraw=redraw)
 
     def mix(self, tensordict: TensorDictBase, *, redraw: bool = True) -> TensorDictBase:
@@ -202,13 +204,7 @@ class ILVFAdvantage(ValueEstimatorBase):
 
         For a new draw in every epoch. Time plays no part, so flat batches are accepted.
         """
-        parts = [per_agent(tensordict, self._key("individual_advantage", g)) for g in self.groups]
-        sizes = [part.shape[-2] for part in parts]
-        masks = [self._key("mask", g) for g in self.groups]
-        living = alive_in_groups(tensordict, masks, sizes)
-        individual = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
-        if living is not None:
-            individual = individual.masked_fill(~living, 0)
+        individual, living, sizes = self._individual(tensordict)
         influence = self._influence(tensordict, individual, redraw)
         advantage = local_advantage(influence, individual)
         if self.normalize != "none":
@@ -230,14 +226,36 @@ class ILVFAdvantage(ValueEstimatorBase):
     @torch.no_grad()
     def influence_in(self, states: TensorDictBase) -> tuple[Tensor, Tensor] | None:
         """(w, Ŵ) `[*B, N, N]` in these states, row = acting agent; None if nothing is learned."""
-        if not self.source.reads_weights:
-            return None
-        if self.critic is not None:
-            self.critic(states)
-        self.source.prepare(states)
+        if self.source.reads_weights:
+            if self.critic is not None:
+                self.critic(states)
+            self.source.prepare(states)
         return self.source.in_states(states, self.tensor_keys.influence_weight)
 
     # ------------------------------------------------------------------ steps
+    def _individual(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor | None, list[int]]:
+        """A `[*B, T, N, 1]` of all groups, 0 for the dead; who lives; the groups' sizes."""
+        parts = [per_agent(tensordict, self._key("individual_advantage", g)) for g in self.groups]
+        sizes = [part.shape[-2] for part in parts]
+        masks = [self._key("mask", g) for g in self.groups]
+        living = alive_in_groups(tensordict, masks, sizes)
+        individual = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+        if living is not None:
+            individual = individual.masked_fill(~living, 0)
+        return individual, living, sizes
+
+    def _agent_signals(self, tensordict: TensorDictBase, time: int) -> AgentSignals:
+        """Rewards, ends and advantages of all groups' agents."""
+        individual, living, sizes = self._individual(tensordict)
+        signals = {}
+        for name in ("reward", "done"):
+            parts = []
+            for group, n in zip(self.groups, sizes, strict=True):
+                key = ("next", *key_tuple(self._key(name, group)))
+                parts.append(to_agents(tensordict, key, n))
+            signals[name] = torch.cat(parts, -2)
+        return AgentSignals(**signals, advantage=individual, alive=living, time=time)
+
     def _time(self, tensordict: TensorDictBase, given: int | None) -> int:
         configured = getattr(self.inner, "time_dim", None)
         time = time_axis(tensordict, configured if given is None else given)

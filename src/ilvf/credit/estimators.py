@@ -133,7 +133,9 @@ class CounterfactualAdvantage:
 
     Q_i regresses the λ-return of the team's reward, with the values Q_i(s', a'), a' ~ π(· | o').
     That return continues when agent i has died (`("agents", "mask")`), but Q_i is no longer
-    trained: the mean value of the living agents replaces it.
+    trained: the mean value of the living agents replaces it. An agent whose own clock ends before
+    the others' (`("agents", "bootstrap")` without `mask`) is bootstrapped with its own Q_i: its
+    return ends there, as the team's later rewards come without it.
     """
 
     def __init__(
@@ -181,10 +183,15 @@ class CounterfactualAdvantage:
 
     def _target(self, rollout: TensorDictBase) -> Tensor:
         """The λ-return of the team's reward `[*B, T, N, 1]`."""
-        value = self._next_value(rollout["next"])
-        reward = rollout["next", "agents", "reward"].sum(-2).expand_as(value)
-        done = rollout["next", "done"].expand_as(value)
-        terminated = rollout["next", "terminated"].expand_as(value)
+        following = rollout["next"]
+        value = self._next_value(following)
+        reward = following["agents", "reward"].sum(-2).expand_as(value)
+        done = following["done"].expand_as(value)
+        terminated = following["terminated"].expand_as(value)
+        living = alive(following, self.tensor_keys.mask, value.shape[-1])
+        valued = alive(following, self.tensor_keys.bootstrap, value.shape[-1])
+        if living is not None and valued is not None:
+            done = done | (valued & ~living).squeeze(-1)  # an agent's own clock has ended
         if self.lmbda == 0:
             return (reward + self.gamma * ~terminated * value).unsqueeze(-1)
         target = vec_td_lambda_return_estimate(
@@ -202,7 +209,10 @@ class CounterfactualAdvantage:
             return value
         lives = living.squeeze(-1)
         count = lives.sum(-1, keepdim=True).clamp_min(1)
-        return torch.where(lives, value, (value * lives).sum(-1, keepdim=True) / count)
+        mean = (value * lives).sum(-1, keepdim=True) / count
+        valued = alive(following, self.tensor_keys.bootstrap, value.shape[-1])
+        has_own = lives if valued is None else valued.squeeze(-1)
+        return torch.where(has_own, value, mean)
 
     def _denormalise(self, value: Tensor) -> Tensor:
         return value if self.norm is None else self.norm.denormalize(value)

@@ -162,10 +162,11 @@ def write_values(
     signal = need(tensordict, ("next", *key_tuple(done)))
     ends = signal.flatten(tensordict.ndim).any(-1)  # [*B, T]
     ends.select(time, -1).fill_(True)
-    rows = critic(following[ends])
+    index = ends.nonzero(as_tuple=True)  # the only read of the device
+    rows = critic(following[index])
     for key in keys:
         value = per_agent(tensordict, key).roll(-1, time)
-        tensordict.set(("next", *key_tuple(key)), value.index_put((ends,), rows.get(key)))
+        tensordict.set(("next", *key_tuple(key)), value.index_put(index, rows.get(key)))
 
 
 def require_critic(critic: TensorDictModuleBase | None) -> None:

@@ -3,12 +3,14 @@
 A source is a module that returns Ŵ `[*B, T, N, N]` for a rollout (row = acting agent, column =
 agent whose return it moves). `LearnedInfluence` reads weights that a critic writes: the Gumbel
 attention of ILVF-P, the attention over actions of its ablation, the relevance of PRD.
-`FixedInfluence` is a known graph. A source of your own subclasses `InfluenceSource`.
+`FixedInfluence` is a known graph. `ScoreInfluence` (in `ilvf.credit.score`) tests the rollout. A
+source of your own subclasses `InfluenceSource`.
 """
 
 import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from ilvf.credit.discretise import Discretise, Threshold
 from ilvf.credit.functional import force_diagonal
 from ilvf.credit.signals import need
-from ilvf.errors import require, require_choice
+from ilvf.errors import UsageError, require, require_choice
 from ilvf.options import nearest
 
 WEIGHT_HINT = (
@@ -29,17 +31,46 @@ WEIGHT_HINT = (
 )
 
 
+@dataclass(frozen=True)
+class AgentSignals:
+    """What every agent received in a rollout `[*B, T]`, and what its advantage was.
+
+    Attributes:
+        reward, done, advantage: `[*B, T, N, 1]` each, over all groups; A_j before the mixing.
+        alive: bool `[*B, T, N, 1]`, or None if all agents live.
+        time: the dimension of time.
+    """
+
+    reward: Tensor
+    done: Tensor
+    advantage: Tensor
+    alive: Tensor | None
+    time: int
+
+
 class InfluenceSource(nn.Module):
     """Base of all influence sources.
 
+    `ILVFAdvantage` calls `prepare`, then estimates values and advantages, then calls `observe`, and
+    asks for `influence`. Only the last must be written.
+
     Attributes:
         reads_weights: the source reads influence weights that are written into the rollout.
+        observes: the source learns from every rollout by `observe`; its buffers are its state.
     """
 
     reads_weights = False
+    observes = False
 
     def prepare(self, rollout: TensorDictBase) -> None:
         """Called with the rollout `[*B, T]` before Ŵ is asked for; writes what the source needs."""
+
+    def observe(self, rollout: TensorDictBase, signals: AgentSignals) -> None:
+        """Called once with each rollout `[*B, T]` and its individual advantages."""
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Scalars of what has been learned, for the log."""
+        return {}
 
     @abstractmethod
     def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
@@ -131,10 +162,10 @@ class LearnedInfluence(InfluenceSource):
         weight = need(tensordict, key, WEIGHT_HINT)
         require_pairs(weight, key, like)
         low, high = weight.aminmax()
-        require(
-            bool((low >= 0) & (high <= 1)),
-            f"{key} is in [{low:.3g}, {high:.3g}], need [0, 1]: weights, not logits",
-        )
+        if not (low >= 0) & (high <= 1):  # the message is not formatted before: it reads, too
+            raise UsageError(
+                f"{key} is in [{low:.3g}, {high:.3g}], need [0, 1]: weights, not logits"
+            )
         return self.draw(weight).to(like.dtype)
 
     def draw(self, weight: Tensor) -> Tensor:

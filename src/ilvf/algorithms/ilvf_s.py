@@ -1,0 +1,31 @@
+"""ILVF-S: influence found by a score test on each rollout, with Wiener weights."""
+
+from torchrl.envs import EnvBase
+
+from ilvf.algorithms.base import EnvFactory
+from ilvf.algorithms.ilvf_p import ILVFP, Critic
+from ilvf.algorithms.options import ILVFPOptions, ILVFSConfig
+from ilvf.algorithms.parts import categorical_actor, network_options
+from ilvf.credit import ScoreInfluence
+from ilvf.credit.options import ScoreOptions
+from ilvf.modules import InfluenceCritic, StateCritic
+from ilvf.options import select
+
+
+def build(config: ILVFSConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
+    """`ILVFP` with a `ScoreInfluence`, as a config describes it."""
+    actor = categorical_actor(config, env)
+    networks = {**network_options(config), "shared_first": config.shared_first}
+    critic: Critic
+    if config.critic == "state":
+        critic = StateCritic(env.n_agents, env.state_dim, **networks)
+    else:
+        critic = InfluenceCritic(env.n_agents, env.state_dim, env.n_actions, **networks)
+    return ILVFP(
+        make_env,
+        actor,
+        critic,
+        influence=ScoreInfluence(actor, **select(config, ScoreOptions)),
+        seed=seed,
+        **select(config, ILVFPOptions),
+    )

@@ -1,0 +1,1 @@
+"""Influence found by a score test on the rollout; see `ScoreInfluence`."""

@@ -1,0 +1,357 @@
+"""`ScoreInfluence`: influence found by a score test on the rollout, with Wiener weights."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.utils import NestedKey
+from torch import Tensor
+
+from ilvf.credit.options import ScoreOptions
+from ilvf.credit.score.outcomes import WINDOWS, outcome_ranks
+from ilvf.credit.score.policies import joined, policy_scores, with_one
+from ilvf.credit.score.shrinkage import (
+    Moments,
+    channel_weights,
+    to_row_maximum,
+    wiener_weight,
+)
+from ilvf.credit.score.statistics import (
+    blocks_of,
+    cut_in_time,
+    largest_statistic,
+    pair_test,
+    score_test,
+)
+from ilvf.credit.sources import AgentSignals, InfluenceSource
+from ilvf.distributed import gather_over_ranks, number_of_ranks, rank, sum_over_ranks
+from ilvf.errors import require
+from ilvf.options import configure
+
+FEATURES = 32  # width of the test's features; wider ones are projected
+SHARPNESS = 2.0  # slope of the weights in z
+REST_EVIDENCE = 2.5  # z at which the sum of weak effects is credited by one half
+OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
+SIGNALS = len(WINDOWS) + 1
+
+
+class ScoreInfluence(InfluenceSource):
+    """Who moves whom, asked from the rollout itself: does a_i carry information about r_j?
+
+    The score s_i = ∂ log π_i(a_i | o_i) has mean zero in every state. If a_i does not move what
+    agent j receives from then on, then for any features φ of o_i and any function x of j's future
+
+        E[s_i ⊗ φ(o_i) x_j] = 0
+
+    `score_test` tests this for every pair after every rollout; Stouffer's sum Z over rollouts
+    gives p_ij = sigmoid(2 (Z_ij − 4.5)). A Wiener weight lowers links that are too weak to help
+    the gradient. Many effects too weak to be found one by one are tested as a sum (`residual`).
+
+        Ŵ_i = c_1 ℓ_i + c_2 (1 − p_i),   ℓ_ij = p_ij ρ_ij / (1 + ρ_ij),   row maximum 1
+
+    It needs no critic, and learns nothing but running sums, which are buffers. One matrix a
+    rollout: it does not depend on the state. Over several processes all rollouts are gathered, and
+    each process tests a part of the agents.
+
+    Args:
+        actor: the policy that collected: a `CategoricalActor` or a TorchRL `ProbabilisticActor`;
+            for several groups a list, in the order of `ILVFAdvantage(group=[...])`.
+        n_agents: N, over all groups. None takes it from the actor or the first rollout.
+        **options: see `ScoreOptions`.
+
+    Attributes:
+        matrix: Ŵ `[N, N]`, row = acting agent.
+        z: Stouffer's sum, the largest over the signals, `[N, N]`.
+        p: probability-like evidence for each link `[N, N]`, diagonal 1.
+
+    Call `ILVFAdvantage` once on each rollout, before the actor is trained on it: the actions must
+    be samples of the actor's present policy. A second call counts the same evidence again;
+    `redraw=False` does not.
+
+    Raises:
+        UsageError: an actor without a distribution, or another number of agents.
+    """
+
+    observes = True
+    matrix: Tensor
+    z_sum: Tensor
+    rest_sum: Tensor
+    second: Tensor
+    signal: Tensor
+    aligned: Tensor
+    noise: Tensor
+    test_count: Tensor
+    gradient_count: Tensor
+
+    def __init__(self, actor: Any | Sequence[Any], n_agents: int | None = None, **options: Any):
+        super().__init__()
+        self.options = configure(ScoreOptions, options, "ScoreInfluence")
+        actors = tuple(actor) if isinstance(actor, list | tuple) else (actor,)
+        self.__dict__["actors"] = actors  # not submodules: the loss owns the networks
+        self.warned = False
+        self.projections: dict[int, Tensor] = {}  # width of observations → [F, FEATURES - 1]
+        if n_agents is None and len(actors) == 1:
+            n_agents = getattr(actors[0], "arguments", {}).get("n_agents")
+        if n_agents is not None:
+            self._allocate(n_agents)
+
+    actors: tuple[Any, ...]
+
+    def _allocate(self, n: int) -> None:
+        require(n >= 1, f"n_agents={n} must be at least 1")
+        own = self.options.prior == "own"
+        start = torch.eye(n) if own else torch.ones(n, n)
+        zeros = {
+            "z_sum": (SIGNALS, n, n),
+            "rest_sum": (n,),
+            "second": (n, n, n),
+            "signal": (n, n),
+            "aligned": (n, n),
+            "noise": (n, n),
+            "test_count": (),
+            "gradient_count": (),
+        }
+        self.register_buffer("matrix", start)
+        for name, shape in zeros.items():
+            self.register_buffer(name, torch.zeros(shape))
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        saved = state_dict.get(f"{prefix}matrix")
+        if saved is not None and "matrix" not in self._buffers:
+            self._allocate(saved.shape[-1])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    # ------------------------------------------------------------------ what has been found
+    @property
+    def z(self) -> Tensor:
+        """Z `[N, N]`."""
+        return self._stouffer(self.z_sum).amax(0)
+
+    @property
+    def p(self) -> Tensor:
+        """Evidence for each link `[N, N]`; the diagonal is 1."""
+        return with_diagonal_one(self._detected(self.z))
+
+    @property
+    def residual(self) -> Tensor:
+        """q `[N]`: evidence that the sum of all effects without a link helps each agent."""
+        rest = self._stouffer(self.rest_sum)
+        return torch.sigmoid(SHARPNESS * (rest - REST_EVIDENCE))
+
+    def _stouffer(self, total: Tensor) -> Tensor:
+        return total / self.test_count.sqrt().clamp_min(1)
+
+    def _detected(self, z: Tensor) -> Tensor:
+        return torch.sigmoid(SHARPNESS * (z - self.options.evidence))
+
+    def metrics(self) -> dict[str, Tensor]:
+        """`influence/links`: share of pairs with p > ½; `influence/residual`: mean of q."""
+        n = self.matrix.shape[0]
+        links = (self.p > 0.5).sum() - n
+        return {
+            "influence/links": links / max(n * (n - 1), 1),
+            "influence/residual": self.residual.mean(),
+        }
+
+    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+        """Ŵ, expanded without a copy."""
+        n = like.shape[-2]
+        self._require_agents(n)
+        return self.matrix.to(like).expand(*like.shape[:-1], n)
+
+    def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor]:
+        """(p, Ŵ), the same in all states."""
+        shape = (*states.shape, *self.matrix.shape)
+        return self.p.expand(shape), self.matrix.expand(shape)
+
+    def _require_agents(self, n: int) -> None:
+        if "matrix" not in self._buffers:
+            self._allocate(n)
+        found = self.matrix.shape[0]
+        require(found == n, f"ScoreInfluence is for {found} agents, the advantage has {n}")
+
+    # ------------------------------------------------------------------ a rollout
+    @torch.no_grad()
+    def observe(self, rollout: TensorDictBase, signals: AgentSignals) -> None:
+        """Test every pair on this rollout, and renew Ŵ."""
+        self._require_agents(signals.advantage.shape[-2])
+        self.to(signals.advantage.device)
+        data = self._prepared(rollout, signals)
+        found = self._study(data)
+        self._remember(found)
+        self.matrix = self._weights()
+
+    def _prepared(self, rollout: TensorDictBase, signals: AgentSignals) -> "Prepared":
+        """What the test reads, of all processes, cut into units."""
+        scores = joined([policy_scores(actor, rollout) for actor in self.actors])
+        time = signals.time
+        alive = signals.alive
+        parts = [*scores.tensors(), signals.reward, signals.done, signals.advantage]
+        if alive is not None:
+            parts.append(alive)
+        parts = [gather_over_ranks(envs_and_steps(part, time)) for part in parts]
+        score, hidden, observation, reward, done, advantage, *living = parts
+        lives = living[0].squeeze(-1) if living else None
+        if lives is not None:
+            score = score * lives.unsqueeze(-1)
+        advantage = advantage.squeeze(-1)
+        outcome = outcome_ranks(reward.squeeze(-1), done.squeeze(-1), advantage, lives)
+        gain = scaled_advantage(advantage, lives)
+        n_envs = score.shape[0]
+        blocks = blocks_of(n_envs, score.shape[1], self.options.units, self.options.block)
+        self._warn_of_few(n_envs * blocks)
+        features = with_one(self._projected(observation))
+        whole = (score, hidden, features, outcome, gain)
+        return Prepared(*(cut_in_time(part.float(), blocks) for part in whole))
+
+    def _projected(self, observation: Tensor) -> Tensor:
+        """Observations of more than 31 numbers, by a fixed random matrix to 31."""
+        width = observation.shape[-1]
+        if width < FEATURES:
+            return observation
+        if width not in self.projections:
+            generator = torch.Generator().manual_seed(width)
+            matrix = torch.randn(width, FEATURES - 1, generator=generator)
+            self.projections[width] = matrix / width**0.5
+        return observation @ self.projections[width].to(observation)
+
+    def _warn_of_few(self, units: int) -> None:
+        possible = largest_statistic(units)
+        if possible >= self.options.evidence or self.warned:
+            return
+        self.warned = True
+        warnings.warn(
+            f"a rollout has {units} units (environments × time blocks): z is at most "
+            f"{possible:.1f}, so no link can be found in one rollout; use more environments or "
+            "longer rollouts",
+            stacklevel=2,
+        )
+
+    def _study(self, data: "Prepared") -> "Found":
+        """The statistics of all agents; every process computes a part of them."""
+        n = self.matrix.shape[0]
+        found = Found.zeros(n, self.matrix)
+        count = self.options.test_memory**2 * self.test_count + 1
+        others = 1 - torch.eye(n, device=self.matrix.device)
+        for agent in range(rank(), n, number_of_ranks()):
+            z = score_test(data.test_score(agent), data.outcome).view(SIGNALS, n)
+            parts = data.gradient_parts(agent)
+            found.keep(agent, z, Moments.of(parts))
+            total = self.options.test_memory * self.z_sum[:, agent] + z
+            p = self._detected((total / count.sqrt()).amax(0))
+            unseen = (1 - p) * others[agent]
+            found.rest[agent] = pair_test((unseen @ parts).unsqueeze(1))[0]
+        return found.over_ranks()
+
+    def _remember(self, found: "Found") -> None:
+        """Add this rollout to the running sums."""
+        test, gradient = self.options.test_memory, self.options.gradient_memory
+        self.z_sum.mul_(test).add_(found.z)
+        self.rest_sum.mul_(test).add_(found.rest)
+        self.test_count.mul_(test**2).add_(1)
+        for name in ("second", "signal", "aligned", "noise"):
+            getattr(self, name).mul_(gradient).add_(getattr(found.moments, name))
+        self.gradient_count.mul_(gradient).add_(1)
+
+    def _weights(self) -> Tensor:
+        """Ŵ from the running sums."""
+        p = self.p
+        moments = Moments(self.second, self.signal, self.aligned, self.noise)
+        links = p * wiener_weight(self.signal, self.noise, self.gradient_count)
+        own = links.diagonal().clamp_min(OWN_LINK)
+        links = links.diagonal_scatter(own)
+        mixed = links
+        if self.options.residual:
+            q = self.residual.unsqueeze(-1)
+            weight = q * channel_weights(moments, links, 1 - p)
+            mixed = (1 - q + weight[:, :1]) * links + weight[:, 1:] * (1 - p)
+        mixed = to_row_maximum(mixed)
+        mixed = torch.where(mixed.amax(-1, keepdim=True) > 0, mixed, 1.0)
+        if self.options.prior == "team":
+            heard = self._detected(self.z).amax(-1, keepdim=True)
+            mixed = heard * mixed + (1 - heard)
+        return mixed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A rollout as the test reads it.
+
+    Attributes:
+        score: `[E, L, N, P]`.
+        hidden: `[E, L, N, H]`.
+        features: φ `[E, L, N, F]`.
+        outcome: x `[E, L, S·N]`.
+        gain: centred advantages `[E, L, N]`.
+    """
+
+    score: Tensor
+    hidden: Tensor
+    features: Tensor
+    outcome: Tensor
+    gain: Tensor
+
+    def test_score(self, agent: int) -> Tensor:
+        """s_i ⊗ φ_i `[E, L, P·F]`."""
+        return outer(self.score[:, :, agent], self.features[:, :, agent])
+
+    def gradient_parts(self, agent: int) -> Tensor:
+        """Σ_t s_i ⊗ h_i A_j of every unit, `[E, N, P·H]`."""
+        gradient = outer(self.score[:, :, agent], self.hidden[:, :, agent])
+        return torch.bmm(self.gain.mT, gradient)
+
+
+@dataclass
+class Found:
+    """The statistics of one rollout: z `[S, N, N]`, rest `[N]` and the moments."""
+
+    z: Tensor
+    rest: Tensor
+    moments: Moments
+
+    @classmethod
+    def zeros(cls, n: int, like: Tensor) -> "Found":
+        """Statistics of which nothing is known yet."""
+        moments = Moments(like.new_zeros(n, n, n), *(like.new_zeros(n, n) for _ in range(3)))
+        return cls(like.new_zeros(SIGNALS, n, n), like.new_zeros(n), moments)
+
+    def keep(self, agent: int, z: Tensor, moments: Moments) -> None:
+        """Write the rows of an acting agent."""
+        self.z[:, agent] = z
+        for name, value in vars(moments).items():
+            getattr(self.moments, name)[agent] = value
+
+    def over_ranks(self) -> "Found":
+        """Every process's rows together."""
+        moments = Moments(**{k: sum_over_ranks(v) for k, v in vars(self.moments).items()})
+        return Found(sum_over_ranks(self.z), sum_over_ranks(self.rest), moments)
+
+
+# ---------------------------------------------------------------------- shapes
+def envs_and_steps(x: Tensor, time: int) -> Tensor:
+    """`[*B, N, F]` with time at batch dimension `time` → `[E, T, N, F]`."""
+    x = x.movedim(time, -3)
+    return x.reshape(-1, *x.shape[-3:])
+
+
+def outer(a: Tensor, b: Tensor) -> Tensor:
+    """`[E, L, P]`, `[E, L, F]` → `[E, L, P·F]`."""
+    return (a.unsqueeze(-1) * b.unsqueeze(-2)).flatten(-2)
+
+
+def scaled_advantage(advantage: Tensor, alive: Tensor | None) -> Tensor:
+    """Advantages `[E, T, N]` minus each agent's mean, in units of their root mean square."""
+    lives = torch.ones_like(advantage) if alive is None else alive.to(advantage.dtype)
+    count = lives.sum((0, 1)).clamp_min(1)
+    centred = (advantage - (advantage * lives).sum((0, 1)) / count) * lives
+    size = centred.square().mean().sqrt()
+    return centred / size.clamp_min(torch.finfo(size.dtype).tiny)
+
+
+def with_diagonal_one(matrix: Tensor) -> Tensor:
+    """`[N, N]` with ones on the diagonal."""
+    eye = torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)
+    return matrix.masked_fill(eye, 1)

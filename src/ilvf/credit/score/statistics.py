@@ -1,0 +1,61 @@
+"""The test: is a score correlated with a signal? One number z per signal, N(0, 1) if it is not."""
+
+import torch
+from torch import Tensor
+
+
+def score_test(score: Tensor, signal: Tensor) -> Tensor:
+    """z of every signal, from E independent units of a rollout.
+
+        g_e = Σ_t s_t x_t,    K_ee' = g_e · g_e',
+        z = Σ_{e≠e'} K_ee' / sqrt(2 Σ_{e≠e'} K²_ee')
+
+    If the action moves no signal, g_e has mean zero in every unit, so that products of different
+    units have mean zero too. |z| cannot exceed sqrt(E (E − 1) / 2).
+
+    Args:
+        score: s ⊗ φ `[E, T, D]`: scores of one agent times its features.
+        signal: x `[E, T, C]`.
+
+    Returns:
+        `[C]`; 0 for a signal without any variation.
+    """
+    return pair_test(torch.bmm(signal.mT, score))
+
+
+def pair_test(moment: Tensor) -> Tensor:
+    """z `[C]` of the moments g `[E, C, D]`; see `score_test`."""
+    by_signal = moment.transpose(0, 1)
+    gram = by_signal @ by_signal.mT  # [C, E, E]
+    gram.diagonal(dim1=-2, dim2=-1).zero_()
+    total = gram.sum((-2, -1))
+    scale = gram.square().sum((-2, -1)).mul(2).sqrt()
+    return torch.where(scale > 0, total / scale.clamp_min(torch.finfo(scale.dtype).tiny), 0)
+
+
+def largest_statistic(units: int) -> float:
+    """The largest z that `units` independent units can give."""
+    return (units * (units - 1) / 2) ** 0.5
+
+
+def blocks_of(n_envs: int, steps: int, units: int, shortest: int) -> int:
+    """Time blocks per environment, so that environments × blocks ≥ units where steps allow it.
+
+    Args:
+        n_envs: environments, over all processes.
+        steps: of each.
+        units: wanted.
+        shortest: fewest steps of a block.
+    """
+    wanted = -(-units // n_envs)
+    return max(1, min(wanted, steps // shortest))
+
+
+def cut_in_time(x: Tensor, blocks: int) -> Tensor:
+    """`[E, T, ...]` → `[E·blocks, L, ...]`, L = ⌈T / blocks⌉; zeros fill up the last block."""
+    length = -(-x.shape[1] // blocks)
+    missing = length * blocks - x.shape[1]
+    if missing:
+        filler = x.new_zeros(x.shape[0], missing, *x.shape[2:])
+        x = torch.cat([x, filler], 1)
+    return x.reshape(x.shape[0] * blocks, length, *x.shape[2:])

@@ -1,0 +1,219 @@
+"""`ScoreInfluence` in an `ILVFAdvantage`: what it finds, its state, its shapes."""
+
+import warnings
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torchrl.objectives.value import MultiAgentGAE
+
+from ilvf.credit import ILVFAdvantage, ScoreInfluence
+from ilvf.errors import UsageError
+from ilvf.modules import CategoricalActor
+
+N = 5
+D = 4
+A = 3
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def actor_of(n=N, **options):
+    return CategoricalActor(n, D, A, hidden=8, **options)
+
+
+def ring_rollout(actor, rows=64, steps=20, *, effect=1.0, group="agents"):
+    """Agent i's action 0 pays `effect` to itself and to agent i + 1, on a ring, with noise."""
+    n = actor.arguments["n_agents"]
+    observation = torch.randn(rows, steps, n, D)
+    td = TensorDict({group: {"observation": observation}}, [rows, steps], names=[None, "time"])
+    actor(td)
+    paid = effect * (td[group, "action"] == 0).float()
+    reward = paid + paid.roll(1, -1) + torch.randn(rows, steps, n)
+    done = torch.zeros(rows, steps, 1, dtype=torch.bool)
+    done[:, -1] = True
+    td["next"] = TensorDict({group: {"reward": reward.unsqueeze(-1)}}, [rows, steps])
+    td["next", "done"] = done
+    td["next", "terminated"] = torch.zeros_like(done)
+    for place in (td, td["next"]):
+        place[group, "state_value"] = torch.zeros(rows, steps, n, 1)
+    return td.detach()
+
+
+def advantage_with(source, **options):
+    inner = MultiAgentGAE(gamma=0.9, lmbda=0.9, value_network=None)
+    return ILVFAdvantage(inner, influence=source, **options)
+
+
+def ring(n=N):
+    """Row i: agents i and i + 1."""
+    eye = torch.eye(n)
+    return eye + eye.roll(1, 1)
+
+
+def test_one_rollout_shows_the_ring():
+    actor = actor_of()
+    source = ScoreInfluence(actor)
+    td = advantage_with(source)(ring_rollout(actor))
+    assert torch.equal((source.p > 0.5).float(), ring())
+    assert torch.equal((source.matrix > 0.5).float(), ring())
+    assert torch.equal(td["agents", "influence"][3, 7], source.matrix)
+    assert source.z[ring().bool()].min() > 4.5
+    found = source.metrics()
+    assert torch.isclose(found["influence/links"], torch.tensor(1 / (N - 1)))
+
+
+@pytest.mark.parametrize(("prior", "start"), [("own", torch.eye(N)), ("team", torch.ones(N, N))])
+def test_without_influence_the_prior_remains(prior, start):
+    """Rewards that no action moves: 20 rollouts without a link."""
+    actor = actor_of()
+    source = ScoreInfluence(actor, prior=prior, residual=False)
+    advantage = advantage_with(source)
+    assert torch.equal(source.matrix, start)
+    for _ in range(20):
+        advantage(ring_rollout(actor, effect=0.0))
+    assert (source.p > 0.5).sum() == N
+    assert torch.allclose(source.matrix, start, atol=0.2)
+
+
+def test_without_influence_the_sum_of_the_rest_is_rarely_found():
+    """z of the sum over 10 rollouts of 20 agents."""
+    actor = actor_of(20)
+    source = ScoreInfluence(actor)
+    advantage = advantage_with(source)
+    for _ in range(10):
+        advantage(ring_rollout(actor, steps=10, effect=0.0))
+    assert (source.residual > 0.5).float().mean() <= 0.1
+
+
+def test_many_weak_effects_are_credited_as_a_sum():
+    """Every agent's action 0 costs itself 1 and gives 0.3 to each of nine others, noise 3."""
+    actor = actor_of(10)
+    source = ScoreInfluence(actor)
+    advantage = advantage_with(source)
+    for _ in range(8):
+        td = ring_rollout(actor, rows=64, steps=50, effect=0.0)
+        gives = (td["agents", "action"] == 0).float()
+        effect = 0.3 * (gives.sum(-1, keepdim=True) - gives) - gives
+        noise = 3 * torch.randn_like(effect)
+        td["next", "agents", "reward"] = (effect + noise).unsqueeze(-1)
+        td = advantage(td)
+    towards_giving = source.matrix.sum(-1) * 0.3 - 1.3 * source.matrix.diagonal()
+    assert (towards_giving > 0).float().mean() >= 0.8
+
+
+def test_dead_agents_move_nothing_and_are_not_moved():
+    actor = actor_of()
+    source = ScoreInfluence(actor)
+    td = ring_rollout(actor)
+    td["agents", "mask"] = torch.ones(64, 20, N, dtype=torch.bool)
+    td["agents", "mask"][..., 0] = False
+    advantage_with(source)(td)
+    off = 1 - torch.eye(N)
+    links = (source.p > 0.5) * off
+    assert not links[0].any()
+    assert not links[:, 0].any()
+    assert links.sum() == N - 2
+
+
+@pytest.mark.parametrize("layout", ["time first", "two batch dimensions"])
+def test_any_batch_shape_gives_the_same_influence(layout):
+    actor = actor_of()
+    td = ring_rollout(actor)
+    first, second = ScoreInfluence(actor), ScoreInfluence(actor)
+    advantage_with(first)(td.copy())
+    if layout == "time first":
+        other = td.transpose(0, 1).contiguous()
+        other.names = ["time", None]
+    else:
+        other = td.reshape(8, 8, 20)
+        other.names = [None, None, "time"]
+    advantage_with(second)(other)
+    assert torch.allclose(first.matrix, second.matrix, atol=1e-5)
+    assert torch.allclose(first.z, second.z, atol=1e-3)
+
+
+def test_groups_share_one_matrix():
+    """Two groups: the influence across them is found."""
+    cars, trucks = actor_of(2, group="cars"), actor_of(3, group="trucks")
+    td = ring_rollout(cars, group="cars")
+    td.update(ring_rollout(trucks, group="trucks").select("trucks"))
+    paid = torch.cat([td["cars", "action"] == 0, td["trucks", "action"] == 0], -1).float()
+    reward = (paid + paid.roll(1, -1) + torch.randn_like(paid)).unsqueeze(-1)
+    td["next", "cars", "reward"] = reward[..., :2, :]
+    td["next", "trucks", "reward"] = reward[..., 2:, :]
+    td["next", "trucks", "state_value"] = torch.zeros(64, 20, 3, 1)
+    source = ScoreInfluence([cars, trucks])
+    advantage_with(source, group=["cars", "trucks"])(td)
+    assert torch.equal((source.p > 0.5).float(), ring())
+
+
+def test_its_state_continues_bit_by_bit():
+    actor = actor_of()
+    rollouts = [ring_rollout(actor, rows=8) for _ in range(4)]
+    whole = ScoreInfluence(actor)
+    saved = ScoreInfluence(actor)
+    resumed = ScoreInfluence(actor)
+    for td in rollouts:
+        advantage_with(whole)(td.copy())
+    for td in rollouts[:2]:
+        advantage_with(saved)(td.copy())
+    resumed.load_state_dict(saved.state_dict())
+    assert torch.equal(resumed.matrix, saved.matrix)
+    for td in rollouts[2:]:
+        advantage_with(resumed)(td.copy())
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_the_state_of_a_pipeline_has_the_evidence():
+    actor = actor_of()
+    advantage = advantage_with(ScoreInfluence(actor))
+    advantage(ring_rollout(actor))
+    assert torch.equal(advantage.state_dict()["source.matrix"], advantage.source.matrix)
+
+
+def test_a_recomputation_counts_no_evidence():
+    actor = actor_of()
+    source = ScoreInfluence(actor)
+    advantage = advantage_with(source)
+    td = advantage(ring_rollout(actor))
+    before = source.state_dict()["z_sum"].clone()
+    advantage(td, redraw=False)
+    assert torch.equal(before, source.z_sum)
+
+
+def test_units_of_rewards_do_not_matter():
+    """Ranks, and moments in units of their noise: float32 holds for rewards of any size."""
+    actor = actor_of()
+    td = ring_rollout(actor)
+    reward = td["next", "agents", "reward"]
+    matrices = []
+    for scale in (1.0, 2.0**40, 2.0**-40):
+        source = ScoreInfluence(actor)
+        td["next", "agents", "reward"] = reward * scale
+        advantage_with(source)(td.copy())
+        matrices.append(source.matrix)
+    assert torch.allclose(matrices[0], matrices[1], atol=1e-4)
+    assert torch.allclose(matrices[0], matrices[2], atol=1e-4)
+
+
+def test_few_units_are_announced_once():
+    actor = actor_of()
+    advantage = advantage_with(ScoreInfluence(actor))
+    with pytest.warns(UserWarning, match=r"2 units .* z is at most 1.0"):
+        advantage(ring_rollout(actor, rows=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        advantage(ring_rollout(actor, rows=1))
+
+
+def test_another_number_of_agents_is_refused():
+    actor = actor_of()
+    with pytest.raises(UsageError, match="for 4 agents, the advantage has 5"):
+        advantage_with(ScoreInfluence(actor, 4))(ring_rollout(actor))
+    with pytest.raises(UsageError, match="prior"):
+        ScoreInfluence(actor, prior="none")
