@@ -1,20 +1,15 @@
 """The hot path does not wait for the device: what reads numbers on the host, and how often.
 
-Reading a tensor's numbers (`.item()`, `bool(x)`, `x.tolist()`, a boolean index) makes the host wait
-for everything that a GPU still has to do. Here the reads are counted on the CPU, by the operations
-that they call. Guards for tensors on the host and `one_hot`, which checks its argument only there,
-are replaced by what they do on a GPU. A tensor made of numbers of the host (`torch.tensor`) counts
-too: its copy to the device waits.
+`host_reads.py` counts the reads. `tests/losses/test_reads_nothing.py` has those of single parts.
 """
 
-import sys
 from collections import Counter
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import bare_trainer
+from host_reads import HostReads, imitate_gpu, reads_of
 from ilvf.algorithms.base import Training
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.analysis import auroc, density, off_diagonal
@@ -25,7 +20,6 @@ from ilvf.modules import ValueNorm
 
 ITERATIONS = 3
 STEPS = 10  # of a rollout
-READS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "lift_fresh")
 SMALL = (
     "algorithm.num_envs=4",
     f"algorithm.rollout_steps={STEPS}",
@@ -45,72 +39,12 @@ ALLOWED = {  # reads of a whole iteration, by file and function
     METRICS: 1,  # all metrics in one transfer
     "credit/signals.py write_values": 3,  # picks the states after which an episode ends
     "credit/sources.py influence": 3,  # checks the range of the weights, once a rollout
-    "envs/encircle/env.py _place_obstacles": 2,  # once for every step with a reset
 }
-
-
-class HostReads(TorchDispatchMode):
-    """Counts the reads by the function of this library, or the other library, that asks."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts = Counter()
-        self.methods = {}
-
-    def __enter__(self):
-        for name in ("tolist", "numpy"):  # these call no operation
-            method = getattr(torch.Tensor, name)
-            self.methods[name] = method
-            setattr(torch.Tensor, name, self.counted(method))
-        return super().__enter__()
-
-    def __exit__(self, *error):
-        for name, method in self.methods.items():
-            setattr(torch.Tensor, name, method)
-        return super().__exit__(*error)
-
-    def counted(self, method):
-        def reading(tensor, *arguments, **options):
-            self.counts[asking()] += 1
-            return method(tensor, *arguments, **options)
-
-        return reading
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        if name in READS or (name.startswith("index") and has_boolean_index(args)):
-            self.counts[asking()] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def has_boolean_index(args):
-    indices = args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else ()
-    return any(x is not None and x.dtype in (torch.bool, torch.uint8) for x in indices)
-
-
-def asking():
-    """ "algorithms/base.py _gather_metrics", or the name of another library."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        path = frame.f_code.co_filename
-        if "/ilvf/" in path:
-            return f"{path.rpartition('/ilvf/')[2]} {frame.f_code.co_name}"
-        for library in ("torchrl", "lightning"):
-            if f"/{library}/" in path:
-                return library
-        frame = frame.f_back
-    return "unknown"
-
-
-def one_hot(index, n_classes):
-    """What `torch.nn.functional.one_hot` computes on a GPU, where it checks nothing on the host."""
-    return (index.unsqueeze(-1) == torch.arange(n_classes)).long()
 
 
 @pytest.fixture
 def like_a_gpu(monkeypatch):
-    monkeypatch.setattr("ilvf.envs.base.on_host", lambda x: False)
-    monkeypatch.setattr("torch.nn.functional.one_hot", one_hot)
+    imitate_gpu(monkeypatch)
 
 
 def reads_of_the_last_iteration(name, env):
@@ -153,12 +87,6 @@ def test_an_iteration_reads_the_device_for_its_metrics_only(name, env):
     assert ours[METRICS] == 1
     too_often = {place: n for place, n in ours.items() if n > ALLOWED.get(place, 0)}
     assert not too_often, reads
-
-
-def reads_of(function, *arguments):
-    with HostReads() as reads:
-        function(*arguments)
-    return reads.counts.total()
 
 
 def test_the_counter_sees_every_kind_of_read():

@@ -1,4 +1,4 @@
-"""Agents that die before the episode ends: their values, losses and targets.
+"""Agents that die before the episode ends: their values and targets.
 
 `("agents", "mask")` is True for living agents.
 """
@@ -12,10 +12,7 @@ from torchrl.objectives.value import MultiAgentGAE
 import zoo
 from ilvf.credit import ILVFAdvantage
 from ilvf.credit.estimators import CounterfactualAdvantage
-from ilvf.losses import ILVFLoss
-from ilvf.losses.maddpg import MADDPGLoss
-from ilvf.modules import CategoricalActor, CounterfactualCritic, InfluenceCritic, ValueNorm
-from ilvf.modules.critics.joint import JointCritic
+from ilvf.modules import CategoricalActor, CounterfactualCritic
 from pettingzoo_helpers import line_env, play_action
 
 N = 3  # agents
@@ -58,11 +55,14 @@ def test_the_value_is_0_after_death(shifted):
     assert advantage[:, 1].tolist() == [-3.0, -8.0, 0.0, 0.0]
 
 
-def test_comas_target_uses_the_values_of_living_agents():
-    """Agent 1 is dead after the first of two steps.
+def coma_rollout(next_mask, next_bootstrap=None, lmbda=0.0):
+    """A rollout `[1, 2]` with COMA's targets; agent 1 is dead in its second step.
 
-    Q̄ of the living is 10, of the dead 1000. γ = 0.5, λ = 0: the target of all agents is the team's
-    reward of 3, plus 0.5 · 10.
+    The team's reward is 3 and γ = 0.5. Q̄ of agent 1 is 1000, of the others 10.
+
+    Args:
+        next_mask, next_bootstrap: of the next states, `[2, N]` nested lists.
+        lmbda: λ.
     """
     critic = CounterfactualCritic(N, D, A, hidden=8)
     for parameter in critic.parameters():
@@ -74,15 +74,44 @@ def test_comas_target_uses_the_values_of_living_agents():
     mask = torch.tensor([[[True, True, True], [True, False, True]]])
     agents = {"observation": state, "state": state, "mask": mask}
     next_agents = {"observation": state, "state": state, "reward": torch.ones(1, 2, N, 1)}
-    next_agents["mask"] = torch.tensor([True, False, True]).expand(1, 2, N)
+    next_agents["mask"] = torch.tensor([next_mask])
+    if next_bootstrap is not None:
+        next_agents["bootstrap"] = torch.tensor([next_bootstrap])
     no_end = torch.zeros(1, 2, 1, dtype=torch.bool)
     later = {"agents": next_agents, "done": no_end, "terminated": no_end.clone()}
     td = TensorDict({"agents": agents, "next": later}, [1, 2])
     with torch.no_grad():
         actor(td)
-    CounterfactualAdvantage(actor, critic, None, gamma=0.5, lmbda=0.0, normalize="none")(td)
+    estimate = CounterfactualAdvantage(
+        actor, critic, None, gamma=0.5, lmbda=lmbda, normalize="none"
+    )
+    return estimate(td)
+
+
+WITHOUT_AGENT_1 = [True, False, True]
+EVERYONE = [True, True, True]
+
+
+@pytest.mark.parametrize("bootstrap", [None, [WITHOUT_AGENT_1] * 2])
+def test_comas_target_uses_the_values_of_living_agents(bootstrap):
+    """Agent 1 dies in the first step; the target of all agents is 3 + 0.5 · 10."""
+    td = coma_rollout([WITHOUT_AGENT_1] * 2, bootstrap)
     assert td["agents", "value_target"].flatten().tolist() == pytest.approx([8.0] * 6)
     assert not td["agents", "advantage"][0, 1, 1].any()
+
+
+@pytest.mark.parametrize("lmbda", [0.0, 0.6, 1.0])
+def test_comas_target_of_an_agent_whose_clock_has_ended_is_its_own_value(lmbda):
+    """Agent 1 alone is truncated in the first step: 3 + 0.5 · 1000 for every λ.
+
+    The team's later rewards come without agent 1, so that its return does not include them. The
+    others have 8 in the second step, and 3 + 0.5 [(1 − λ) 10 + λ 8] in the first.
+    """
+    td = coma_rollout([WITHOUT_AGENT_1] * 2, [EVERYONE, WITHOUT_AGENT_1], lmbda)
+    target = td["agents", "value_target"][0, :, :, 0]
+    other = 3 + 0.5 * (10 - 2 * lmbda)
+    assert target[0].tolist() == pytest.approx([other, 503.0, other])
+    assert target[1].tolist() == pytest.approx([8.0] * 3)
 
 
 # ---------------------------------------------------------------------- a rollout and a loop
@@ -179,90 +208,3 @@ def test_targets_of_ilvf_are_those_of_the_loop(deaths, shifted):
     estimate(td)
     target = td["agents", "value_target"].squeeze(-1)
     assert torch.allclose(target * td["agents", "mask"], expected, atol=1e-4)
-
-
-# ---------------------------------------------------------------------- losses
-class TestPPOLoss:
-    @pytest.fixture
-    def loss(self):
-        torch.manual_seed(1)
-        actor = CategoricalActor(N, D, A, hidden=8, gain=1.0)
-        return ILVFLoss(actor, InfluenceCritic(N, D, A, hidden=8), entropy=0.5)
-
-    @pytest.fixture
-    def batch(self, loss):
-        """Six rows with random advantages and targets."""
-        state = torch.randn(6, N, D)
-        with torch.no_grad():
-            td = loss.actor(TensorDict({"agents": {"observation": state, "state": state}}, [6]))
-        for key in ("advantage", "value_target", "normalised_value", "state_value"):
-            td["agents", key] = torch.randn(6, N, 1)
-        return td
-
-    @staticmethod
-    def terms(loss, batch):
-        """The terms of the loss, with the same random numbers in every call."""
-        torch.manual_seed(0)
-        return loss(batch)
-
-    def test_a_mask_of_living_agents_changes_nothing(self, loss, batch):
-        without = self.terms(loss, batch)
-        batch["agents", "mask"] = torch.ones(6, N, dtype=torch.bool)
-        for name, value in self.terms(loss, batch).items():
-            assert torch.equal(value, without[name])
-
-    def test_dead_agents_have_no_part_in_the_loss(self, loss, batch):
-        """Agent 2 is dead; its networks get no gradient."""
-        batch["agents", "mask"] = torch.tensor([True, True, False]).expand(6, N)
-        small = self.terms(loss, batch)
-        batch["agents", "advantage"][:, 2] = 1e6
-        batch["agents", "value_target"][:, 2] = 1e6
-        terms = self.terms(loss, batch)
-        for name, value in terms.items():
-            assert torch.equal(value, small[name]), name
-        sum(value for name, value in terms.items() if name.startswith("loss_")).backward()
-        for network in (loss.actor.net.head, loss.critic.action_value.head):
-            gradient = network.weight.grad
-            assert gradient[:2].abs().sum(dim=(1, 2)).min() > 0
-            assert not gradient[2].any()
-
-
-def test_maddpgs_target_of_dead_agents_is_their_reward():
-    """γ = 0.9 and Q(s', a') = 10: 1 + 0.9 · 10 for the living, 1 for agent 1."""
-    actor = CategoricalActor(N, D, A, hidden=8)
-    critic = JointCritic(N, D, A, hidden=8)
-    loss = MADDPGLoss(actor, critic, gamma=0.9, normalize_values=False)
-    for parameter in loss.target_critic.parameters():
-        parameter.data.fill_(0.0)
-    loss.target_critic.net.head.bias.data.fill_(10.0)
-    rows = 4
-    state = torch.randn(rows, N, D)
-    agents = {"observation": state, "state": state}
-    agents["action"] = torch.zeros(rows, N, dtype=torch.long)
-    next_agents = {"observation": state, "state": state, "reward": torch.ones(rows, N, 1)}
-    next_agents["mask"] = torch.tensor([True, False, True]).expand(rows, N)
-    later = {"agents": next_agents, "terminated": torch.zeros(rows, 1).bool()}
-    td = TensorDict({"agents": agents, "next": later}, [rows])
-    assert loss.target(td)[0].flatten().tolist() == [10.0, 1.0, 10.0]
-
-
-# ---------------------------------------------------------------------- normalization
-def test_a_value_norm_counts_living_agents_only():
-    """Agent 0 lives with 1 and 3 and is dead in the third row; agent 1 is always dead."""
-    values = torch.tensor([[[1.0], [7.0]], [[3.0], [7.0]], [[1e6], [7.0]]])
-    mask = torch.tensor([[True, False], [True, False], [False, False]]).unsqueeze(-1)
-    norm = ValueNorm((2, 1))
-    norm.update(values, mask)
-    mean, std = norm.moments()
-    assert mean.flatten().tolist() == pytest.approx([2.0, 0.0])
-    assert std[0].item() == pytest.approx(1.0)  # (1 + 1) / 2
-
-
-def test_a_value_norm_keeps_the_moments_of_a_dead_agent():
-    """Agent 1 lives with values of 7 and is dead in the next update."""
-    values = torch.tensor([[[1.0], [7.0]], [[3.0], [7.0]]])
-    norm = ValueNorm((2, 1))
-    norm.update(values, torch.ones(2, 2, 1, dtype=torch.bool))
-    norm.update(values, torch.tensor([[True, False]] * 2).unsqueeze(-1))
-    mean, _ = norm.moments()
-    assert mean[1].item() == pytest.approx(7.0)

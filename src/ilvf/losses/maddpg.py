@@ -33,8 +33,9 @@ class MADDPGLoss(TDLoss):
     are detached in it, and the critic loss does not train the actor. See `TDLoss` for termination
     and normalization.
 
-    Where a transition has a `mask` `[*B, N]`, dead agents (False) do not count, and their value is
-    0 in the next state.
+    Where a transition has a `mask` `[*B, N]`, dead agents (False) do not count: not in the losses,
+    the diagnostics or the normalization. Their value is 0 in the next state. Where the next state
+    has `bootstrap` `[*B, N]`, that decides instead whose next value counts.
 
     Args:
         actor, critic: the loss owns their parameters; their targets are frozen copies.
@@ -95,13 +96,13 @@ class MADDPGLoss(TDLoss):
         state = tensordict.get(keys.state)
         recorded = tensordict.get(self.actor.out_keys[0])
         action = F.one_hot(recorded, n_actions).to(log_probs.dtype)
+        living = alive(tensordict, keys.mask, log_probs.shape[-2])
         if self.norm is not None:
-            self.norm.update(tensordict.get(next_key(keys.reward)))  # dead agents count, with 0
+            self.norm.update(tensordict.get(next_key(keys.reward)), living)
         target = self.target(tensordict)
         error, loss = self.error_and_loss(self.critic(state, action.flatten(1)), target)
         entropy = -(log_probs.exp() * log_probs).sum(-1)
         gain = self.gain(state, action, straight_through(log_probs, self.temperature))
-        living = alive(tensordict, keys.mask, log_probs.shape[-2])
         if living is not None:
             gain = gain.masked_fill(~living.squeeze(-1), 0)
             entropy = entropy.masked_fill(~living.squeeze(-1), 0)
@@ -110,7 +111,9 @@ class MADDPGLoss(TDLoss):
             "loss_actor": -team_mean(gain) - self.entropy * team_mean(entropy),
             "loss_critic": team_mean(loss.squeeze(-1)),
         }
-        diagnostics = mean_diagnostics(target=target, error=error.abs(), entropy=entropy)
+        diagnostics = mean_diagnostics(
+            living, target=target.squeeze(-1), error=error.squeeze(-1).abs(), entropy=entropy
+        )
         return TensorDict({**terms, **diagnostics})
 
     def gain(self, state: Tensor, action: Tensor, sample: Tensor) -> Tensor:

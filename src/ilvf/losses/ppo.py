@@ -137,9 +137,7 @@ class PPOLoss(LossModule):
                 "clip_fraction": ((ratio - 1).abs() > self.clip).float(),
                 "kl": ratio - 1 - (log_prob - old_log_prob),  # Schulman's estimator k3, never < 0
             }
-            if living is not None:
-                diagnostics = {k: v[living.squeeze(-1)] for k, v in diagnostics.items()}
-            return terms, {k: v.mean() for k, v in diagnostics.items()}
+            return terms, {k: living_mean(v, living) for k, v in diagnostics.items()}
 
     def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
         """The regression of V and, where the critic has one, of Q."""
@@ -227,3 +225,18 @@ def team_mean(x: Tensor) -> Tensor:
     With the sum, an agent's gradient does not depend on the size of the team.
     """
     return x.sum(-1).mean()
+
+
+def living_mean(x: Tensor, living: Tensor | None) -> Tensor:
+    """Mean over the batch and the living agents of `[*B, N]`; 0 if all agents are dead.
+
+    The sum is masked instead of indexed: the size of `x[living]` would be read from the device.
+
+    Args:
+        x: `[*B, N]`.
+        living: bool `[*B, N, 1]`, see `ilvf.credit.signals.alive`; None if all agents live.
+    """
+    if living is None:
+        return x.mean()
+    lives = living.squeeze(-1)
+    return x.masked_fill(~lives, 0).sum() / lives.sum().clamp_min(1)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 
 from ilvf.losses.options import TDOptions
-from ilvf.losses.ppo import huber
+from ilvf.losses.ppo import huber, living_mean
 from ilvf.modules.value_norm import ReturnNorm
 
 
@@ -80,7 +80,12 @@ def next_key(key: NestedKey) -> NestedKey:
     return ("next", *(key if isinstance(key, tuple) else (key,)))
 
 
-def mean_diagnostics(**values: Tensor) -> dict[str, Tensor]:
-    """The detached means of metrics."""
+def mean_diagnostics(living: Tensor | None = None, **values: Tensor) -> dict[str, Tensor]:
+    """The detached means of metrics.
+
+    Args:
+        living: bool `[*B, N, 1]`, the agents that count; None if all do.
+        **values: name → metric, `[*B, N]` with `living`, and any shape without.
+    """
     with torch.no_grad():
-        return {name: value.mean() for name, value in values.items()}
+        return {name: living_mean(value, living) for name, value in values.items()}

@@ -127,9 +127,9 @@ class ReturnNorm(nn.Module):
         self.rewards = ValueNorm(shape, beta=beta)
         self.horizon = 1 / max(1 - gamma, 0.01)
 
-    def update(self, reward: Tensor) -> None:
-        """Include the rewards `[B, *shape]` in the moments."""
-        self.rewards.update(reward)
+    def update(self, reward: Tensor, mask: Tensor | None = None) -> None:
+        """Include the rewards `[B, *shape]` in the moments; see `ValueNorm.update`."""
+        self.rewards.update(reward, mask)
 
     def normalize(self, value: Tensor) -> Tensor:
         """Q → q."""

@@ -7,6 +7,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
 from ilvf import check_env
@@ -115,12 +116,45 @@ def test_fault_of_one_copy_ends_only_its_episode(town):
     with closing(Traffic(*town, num_envs=2, seed=0, seconds=50)) as env:
         td = env.reset()
         os.kill(env.copies.envs[1].simulation.pid, signal.SIGKILL)
-        with pytest.warns(UserWarning, match="SIGKILL"):
+        cause = f"SIGKILL.* after step 0 of the episode with seed {SEED_STRIDE} in copy 1, which"
+        with pytest.warns(UserWarning, match=cause):
             frame, td = env.step_and_maybe_reset(env.rand_action(td))
         assert frame["next", "truncated"].flatten().tolist() == [False, True]
         assert not frame["next", "terminated"].any()
         assert td["episode", "length"].flatten().tolist() == [1, 0]
         env.rollout(3, auto_reset=False, tensordict=td)
+
+
+def test_copy_whose_traffic_sumo_refuses_is_named(town, refused, tmp_path):
+    """The file of routes is gone when the second copy is reset."""
+    network, routes = town
+    copied = tmp_path / "copied.rou.xml"
+    copied.write_text(routes.read_text())
+    with closing(Traffic(network, copied, num_envs=2, seed=0, seconds=50)) as env:
+        copied.unlink()
+        with refused("and its traffic in copy 1: SUMO says", "copied.rou.xml"):
+            env.reset()
+
+
+def test_a_single_copy_has_no_number(town):
+    with closing(Traffic(*town, num_envs=1, seed=0, seconds=50)) as env:
+        td = env.reset()
+        os.kill(env.copies.envs[0].simulation.pid, signal.SIGKILL)
+        with pytest.warns(UserWarning, match="of the episode with seed 0, which ends there"):
+            env.step(env.rand_action(td))
+
+
+def test_copies_in_workers_have_their_numbers_in_the_batch(road, refused, tmp_path):
+    """The first reset of the second worker is that of copy 1."""
+    network, routes = road
+    copied = tmp_path / "copied.rou.xml"
+    copied.write_text(routes.read_text())
+    with closing(Traffic(network, copied, num_envs=2, seed=0, seconds=50, workers=2)) as env:
+        env.reset()
+        copied.unlink()
+        mask = torch.tensor([[False], [True]])
+        with refused("in copy 1: SUMO says"):
+            env.reset(TensorDict({"_reset": mask}, [2]))
 
 
 def test_killed_worker_is_one_sentence_and_leaves_no_simulator(road, refused):

@@ -59,7 +59,7 @@ def test_simulator_killed_in_training(crossing, out, recipe, kill):
     Step 20 + 9 is the fifth of copy 0 in its second episode.
     """
     kill(29)
-    cause = "SIGKILL.* after step 4 of the episode with seed 1000000007, which ends there"
+    cause = "SIGKILL.* after step 4 of the episode with seed 1000000007 in copy 0, which ends there"
     settings = ("trainer.max_epochs=3", "algorithm.eval_every=9", f"out={out}")
     with pytest.warns(UserWarning, match=cause):
         assert recipe("ilvf_p", *SMALL, *crossing, *settings) == 0

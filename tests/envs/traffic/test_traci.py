@@ -57,7 +57,8 @@ def test_errors_of_the_program(road, make_road, tmp_path, refused, word, options
         env.reset(seed=0)
 
 
-def test_window_without_a_display(road_env, refused, monkeypatch):
-    monkeypatch.setenv("DISPLAY", "")
-    with refused("SUMO says", "unable to open display"):
+@pytest.mark.parametrize("display", ["", ":77"])
+def test_window_without_a_display(road_env, refused, monkeypatch, display):
+    monkeypatch.setenv("DISPLAY", display)
+    with refused("simulator=gui", f"no display (DISPLAY='{display}')", "simulator=libsumo"):
         road_env(simulator="gui").reset(seed=0)

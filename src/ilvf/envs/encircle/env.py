@@ -119,8 +119,13 @@ class Encircle(BatchedEnv):
         return low + (high - low) * unit
 
     def _place_obstacles(self, world: World) -> World:
-        """Draw discs, and redraw those that cover the ring, the target or an agent's start."""
+        """Draw discs, and redraw those that cover the ring, the target or an agent's start.
+
+        Whether a disc is redrawn is read from the device, unless there are no discs.
+        """
         center, radius = self._draw_obstacles()
+        if self.n_obstacles == 0:
+            return {"obstacle_center": center, "obstacle_radius": radius}
         for _ in range(PLACEMENT_ATTEMPTS):
             blocked = self._blocked(center, radius, world)
             if not blocked.any():

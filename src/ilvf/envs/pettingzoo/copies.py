@@ -27,7 +27,9 @@ class Copies:
 
     Environments that do their work elsewhere may have `begin_reset(seed)` and
     `begin_step(actions)`. These are called for all copies before the first `reset` or `step`, so
-    that all copies work at the same time.
+    that all copies work at the same time. Environments that write messages of their own may have
+    `set_copy_number(k)`. If the whole batch has several copies, it is called before the first
+    reset.
 
     Args:
         make: makes one environment.
@@ -37,6 +39,7 @@ class Copies:
         dying: agents may end before others do.
         global_state: ask for `state()` in every step.
         first: number of the first copy in the whole batch, for messages.
+        total: copies in the whole batch, if there are more than these K.
 
     Raises:
         UsageError: in every method, if an environment raises anything or breaks a rule.
@@ -51,12 +54,15 @@ class Copies:
         dying: bool = False,
         global_state: bool = False,
         first: int = 0,
+        total: int = 1,
     ):
         self.first = first
         self.envs: list[ParallelEnv] = []
         try:
             self.envs.extend(make() for _ in range(number))
             self._require_distinct()
+            if max(number, total) > 1:
+                self._number_copies()
             where = f"{label(self.envs[0])} (copy {first}) in the first reset"
             start = call(where, self.envs[0].reset, seed=seed)
             self.layout = call(where, layout_of, self.envs[0], start, global_state)
@@ -77,6 +83,12 @@ class Copies:
             "the function that makes an environment made one twice; it must make a new one in "
             "every call",
         )
+
+    def _number_copies(self) -> None:
+        """Tell every environment its number in the whole batch, if it wants to know."""
+        for number, env in enumerate(self.envs, self.first):
+            if hasattr(env, "set_copy_number"):
+                call(f"{label(env)} (copy {number})", env.set_copy_number, number)
 
     def reset(self, seeds: Mapping[int, int | None]) -> Arrays:
         """Start new episodes in some copies.

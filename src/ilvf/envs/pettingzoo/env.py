@@ -227,6 +227,7 @@ def _make_copies(
         "seed": seed,
         "dying": options.dying,
         "global_state": options.global_state,
+        "total": num_envs,
     }
     if options.workers == 0:
         return Copies(make, num_envs, **common)

@@ -135,6 +135,10 @@ class SumoTrafficEnv(ParallelEnv):
         return self._halting.copy()
 
     # ------------------------------------------------------------------ episodes
+    def set_copy_number(self, number: int) -> None:
+        """Name this environment in messages as copy `number` of several."""
+        self.episodes.copy = number
+
     def begin_reset(self, seed: int | None = None) -> None:
         """Ask the simulator for a new episode; the next `reset` waits for it."""
         self.episodes.request_reset(seed)

@@ -32,6 +32,7 @@ class Episodes:
     Attributes:
         seed: of this episode; None before the first.
         requested: what the simulator is working on: "reset", "step" or "".
+        copy: number of this simulation among several, for messages; None if it is the only one.
     """
 
     def __init__(self, simulation: Simulation, attempts: int, net_file: Path):
@@ -40,6 +41,7 @@ class Episodes:
         self.net_file = net_file
         self.seed: int | None = None
         self.requested = ""
+        self.copy: int | None = None
         self._failures = 0  # in a row
 
     def request_reset(self, seed: int | None) -> None:
@@ -71,11 +73,11 @@ class Episodes:
             try:
                 return self.simulation.read()
             except SimulatorRefuses as error:
-                raise UsageError(f"{self.net_file} and its traffic: {error}") from None
+                raise UsageError(
+                    f"{self.net_file} and its traffic{self._in_copy()}: {error}"
+                ) from None
             except SimulatorLost as error:
-                self._restart(
-                    f"{error} when the episode with seed {self.seed} began", "it is tried again"
-                )
+                self._restart(f"{error} when {self._episode()} began", "it is tried again")
                 self.request_reset(self.seed)
 
     def next_reading(self, steps: int) -> Reading | None:
@@ -91,15 +93,20 @@ class Episodes:
         try:
             return self.simulation.read()
         except SimulatorLost as error:
-            self._restart(
-                f"{error} after step {steps} of the episode with seed {self.seed}",
-                "which ends there",
-            )
+            self._restart(f"{error} after step {steps} of {self._episode()}", "which ends there")
             return None
 
     def complete(self) -> None:
         """Note that an episode has reached its end: failures are counted from zero again."""
         self._failures = 0
+
+    def _episode(self) -> str:
+        """The present episode in messages."""
+        return f"the episode with seed {self.seed}{self._in_copy()}"
+
+    def _in_copy(self) -> str:
+        """The copy in messages, such as " in copy 3"; "" if there is only one."""
+        return "" if self.copy is None else f" in copy {self.copy}"
 
     def _restart(self, what: str, then: str) -> None:
         """Warn and start another simulator, or raise after the last attempt."""

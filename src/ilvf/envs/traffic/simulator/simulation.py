@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT, TOTALS, Query
 from ilvf.envs.traffic.simulator.sumo_tools import INSTALL
 from ilvf.errors import UsageError, require
 
+NO_DISPLAY = "unable to open display"  # what SUMO's window says
 TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
 
@@ -159,6 +160,7 @@ class Simulation:
 
         Raises:
             SimulatorLost: there will be no answer.
+            UsageError: SUMO cannot open its window.
         """
         if self._child is None:
             raise SimulatorLost("SUMO has ended")
@@ -172,12 +174,12 @@ class Simulation:
         except (EOFError, OSError):
             error = self._child.last_words()
             if error:
-                self._lose(f"SUMO says: {error}", SimulatorRefuses)
+                self._refuse(error)
             self._lose(f"SUMO {self._child.describe_end()}")
         self._unanswered -= 1
         self._starting = False
         if kind == "failed":
-            self._lose(f"SUMO says: {self._child.explain(answer)}", SimulatorRefuses)
+            self._refuse(self._child.explain(answer))
         self._check_trips()
         numbers = np.frombuffer(answer)
         if not np.isfinite(numbers).all():
@@ -185,7 +187,19 @@ class Simulation:
         *counts, totals = np.split(numbers, self._ends)
         return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
 
-    def _lose(self, reason: str, kind: type[SimulatorLost] = SimulatorLost) -> None:
+    def _refuse(self, error: str) -> NoReturn:
+        """Raise the error that SUMO reported."""
+        if NO_DISPLAY in error:
+            display = os.environ.get("DISPLAY", "")
+            self._lose(
+                "simulator=gui cannot open SUMO's window: this machine has no display "
+                f"(DISPLAY={display!r}); take simulator=libsumo, or give it one by ssh -X or "
+                "xvfb-run",
+                UsageError,
+            )
+        self._lose(f"SUMO says: {error}", SimulatorRefuses)
+
+    def _lose(self, reason: str, kind: type[Exception] = SimulatorLost) -> NoReturn:
         """Kill the child and raise."""
         assert self._child is not None
         self._child.kill()
