@@ -76,7 +76,7 @@ def test_without_influence_the_prior_remains(prior, start):
     for _ in range(20):
         advantage(ring_rollout(actor, effect=0.0))
     assert (source.p > 0.5).sum() == N
-    assert torch.allclose(source.matrix, start, atol=0.2)
+    assert (source.matrix - start).abs().mean() < 0.1
 
 
 def test_without_influence_the_sum_of_the_rest_is_rarely_found():
