@@ -69,6 +69,15 @@ def test_moments_over_both_processes_are_exact_far_from_zero(answers):
         assert max(answer["moments"]) < 1e-3
 
 
+def test_the_score_test_finds_in_two_processes_what_it_finds_in_one(answers):
+    """Each process has a half of the environments and tests a part of the agents."""
+    for answer in answers:
+        alone = answer["evidence of one process"]
+        for name, value in answer["evidence"].items():
+            found = torch.tensor(value)
+            assert torch.allclose(found, torch.tensor(alone[name]), atol=1e-4), name
+
+
 @pytest.mark.parametrize("command", ["recipe", "module"])
 def test_a_run_of_torchrun_is_one_run(out, command):
     program = [ROOT / "recipes" / "ilvf_p.py"]

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from tensordict import TensorDict
 
-from ilvf.credit import standardise
+from ilvf.credit import ScoreInfluence, standardise
+from ilvf.credit.sources import AgentSignals
 from ilvf.distributed import decided_by_first, mean_over_ranks
 from ilvf.errors import UsageError
-from ilvf.modules import ValueNorm
+from ilvf.modules import CategoricalActor, ValueNorm
 
 N = 3  # agents
 MEAN = 1e4
@@ -62,6 +64,23 @@ def moments(rank):
     ]
 
 
+def score_evidence(half):
+    """Z after two rollouts of 16 environments, of which each process has a half (None: all)."""
+    torch.manual_seed(0)
+    actor = CategoricalActor(N, 4, 3, hidden=8)
+    source = ScoreInfluence(actor)
+    for _ in range(2):
+        td = TensorDict({"agents": {"observation": torch.randn(16, 20, N, 4)}}, [16, 20])
+        actor(td)
+        done = torch.zeros(16, 20, N, 1, dtype=torch.bool)
+        done[:, 9] = True
+        reward = torch.randn(16, 20, N, 1) + (td["agents", "action"] == 0).unsqueeze(-1)
+        own = slice(None) if half is None else slice(8 * half, 8 * half + 8)
+        signals = AgentSignals(reward[own], done[own], reward[own], ~done[own], time=1)
+        source.observe(td[own].detach(), signals)
+    return {name: value.tolist() for name, value in source.state_dict().items()}
+
+
 def main():
     rank = int(os.environ["RANK"])
     said = {"rank": rank, "pid": os.getpid()}
@@ -70,12 +89,14 @@ def main():
         decided_by_first(fail)
     except UsageError as error:
         said["error"] = str(error)
+    said["evidence of one process"] = score_evidence(None)
     dist.init_process_group("gloo")
     said["after"] = decided_by_first(lambda: str(os.getpid()))
     view = torch.full((2, 3), float(rank)).T
     said["mean"] = mean_over_ranks(view).tolist()
     said["standardise"] = [error_of_standardise(rank, masked) for masked in (False, True)]
     said["moments"] = moments(rank)
+    said["evidence"] = score_evidence(rank)
     Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(said))
     dist.destroy_process_group()
 

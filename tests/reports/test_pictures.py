@@ -21,14 +21,17 @@ CONFIG = {
 
 
 def test_rows_of_the_heatmap_are_acting_agents():
-    """w[1, 0]: V_1 depends on s_0, so agent 0 influences the return of agent 1."""
-    attention = torch.zeros(3, 3)
-    attention[1, 0] = 0.5
+    weight = torch.zeros(3, 3)
+    weight[0, 1] = 0.5
     graph = torch.zeros(3, 3, dtype=torch.bool)
-    graph[2, 1] = True
-    figure = heatmap(attention, {"reward graph": graph}, 80, "ilvf_p on encircle")
-    first, second = figure.axes[:2]
+    graph[1, 2] = True
+    matrices = {"attention w": weight, "z": 14 * weight, "reward graph": graph}
+    figure = heatmap(matrices, 80, "ilvf_p on encircle")
+    first, with_range, second = figure.axes[:3]
     assert first.images[0].get_array()[0, 1] == 0.5
+    assert first.images[0].get_clim() == (0, 1)
+    assert with_range.images[0].get_clim() == (0, 7)
+    assert with_range.get_title() == "z (0 to 7)"
     assert second.images[0].get_array()[1, 2] == 1
     assert first.get_ylabel() == "agent whose action it is"
     assert first.get_xlabel() == "agent whose return changes"
@@ -92,6 +95,11 @@ class Logger:
         self.names.append(path.name)
 
 
+def module_with(matrices):
+    """What a picture needs of an algorithm that has learned these matrices."""
+    return SimpleNamespace(frames=80, matrices=lambda: matrices, config=CONFIG)
+
+
 class Animated(Encircle):
     def animate(self, episode, path):
         assert episode.batch_size[0] == 1
@@ -108,7 +116,7 @@ def test_what_is_stored(env, attention, names, tmp_path):
     env = env(4, num_envs=2, horizon=2, seed=0)
     rollout = env.rollout(2)
     trainer = SimpleNamespace(is_global_zero=True, logger=Logger(tmp_path))
-    module = SimpleNamespace(frames=80, attention=attention, config=CONFIG)
+    module = module_with({} if attention is None else {"attention w": attention})
     pictures = Pictures()
     pictures.on_evaluation(trainer, module, env, rollout)
     assert trainer.logger.names == names
@@ -120,7 +128,7 @@ def test_what_is_stored(env, attention, names, tmp_path):
 
 
 def test_nothing_is_stored_without_a_logger_or_by_other_processes(tmp_path):
-    module = SimpleNamespace(frames=80, attention=torch.eye(4), config=CONFIG)
+    module = module_with({"attention w": torch.eye(4)})
     env = Encircle(4, horizon=2, seed=0)
     logger = Logger(tmp_path)
     for trainer in (

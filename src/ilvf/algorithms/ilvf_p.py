@@ -113,6 +113,11 @@ class ILVFP(OnPolicy):
             measures[f"attention/auroc_{name}"] = auroc(self.attention, graph)
         return measures
 
+    def matrices(self) -> dict[str, Tensor]:
+        """Title → what was learned about influence, `[N, N]`, row = acting agent."""
+        found = {} if self.attention is None else {"attention w": self.attention.T}
+        return found | self.advantage.source.matrices()
+
 
 def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """ILVF-P, or one of the ends of its family, as a config describes it."""

@@ -72,6 +72,10 @@ class InfluenceSource(nn.Module):
         """Scalars of what has been learned, for the log."""
         return {}
 
+    def matrices(self) -> dict[str, Tensor]:
+        """Title → what has been learned, `[N, N]`, row = acting agent, for pictures."""
+        return {}
+
     @abstractmethod
     def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
         """Ŵ `[*B, N, N]`.

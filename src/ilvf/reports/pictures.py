@@ -38,12 +38,12 @@ class Pictures(EvaluationCallback):
         if not trainer.is_global_zero or trainer.logger is None:
             return
         frames = f"{module.frames:08d}"
-        attention = getattr(module, "attention", None)
-        if attention is not None:
-            graphs = {
-                title: getattr(env, name) for name, title in GRAPHS.items() if hasattr(env, name)
-            }
-            figure = heatmap(attention, graphs, module.frames, run_title(module))
+        matrices = module.matrices() if hasattr(module, "matrices") else {}
+        if matrices:
+            for name, title in GRAPHS.items():
+                if hasattr(env, name):
+                    matrices[title] = getattr(env, name).T
+            figure = heatmap(matrices, module.frames, run_title(module))
             trainer.logger.figure(figure, f"influence-{frames}.png")
         if hasattr(env, "draw"):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
@@ -73,26 +73,25 @@ def run_title(module: Any) -> str:
     return f"{algorithm} on {task_name(config['env'])}, seed {config['seed']}"
 
 
-def heatmap(
-    attention: Tensor, graphs: Mapping[str, Tensor], frames: int, title: str = ""
-) -> Figure:
-    """The attention w beside the graphs that it should find.
+def heatmap(matrices: Mapping[str, Tensor], frames: int, title: str = "") -> Figure:
+    """What was learned about influence, beside the graphs that it should find.
 
-    All matrices come with row = whose value or reward, column = whose state, and are drawn
-    transposed, like every influence matrix.
+    Colours go from 0 to 1. A matrix with larger entries has its own range, which its title says.
 
     Args:
-        attention: w `[N, N]`.
-        graphs: title → bool `[N, N]`.
+        matrices: title → `[N, N]`, row = acting agent.
         frames: environment frames of the training so far.
         title: of the run.
     """
-    matrices = {"attention w": attention, **graphs}
     figure = Figure(figsize=(3.6 * len(matrices), 3.9), layout="constrained")
     figure.suptitle(f"{title or 'influence'} after {frames} frames")
     places = figure.subplots(1, len(matrices), squeeze=False)[0]
     for axes, (name, matrix) in zip(places, matrices.items(), strict=True):
-        image = draw_matrix(axes, matrix.T, name)
+        top = float(matrix.max())
+        if top <= 1:
+            image = draw_matrix(axes, matrix, name)
+        else:
+            draw_matrix(axes, matrix, f"{name} (0 to {top:.0f})", top=top)
     figure.colorbar(image, ax=list(places), shrink=0.8)
     return figure
 

@@ -156,6 +156,12 @@ class ScoreInfluence(InfluenceSource):
             "influence/residual": self.residual.mean(),
         }
 
+    def matrices(self) -> dict[str, Tensor]:
+        """Ŵ, p and z."""
+        if "matrix" not in self._buffers:
+            return {}
+        return {"influence Ŵ": self.matrix, "evidence p": self.p, "z of the test": self.z}
+
     def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
         """Ŵ, expanded without a copy."""
         n = like.shape[-2]
