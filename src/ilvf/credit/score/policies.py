@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from ilvf.credit.signals import need
 from ilvf.errors import UsageError, require
-from ilvf.modules import CategoricalActor
 from ilvf.modules.agent_nets import AgentLinear, layer_norm
 
 CPU = torch.device("cpu")
@@ -50,16 +49,16 @@ def policy_scores(actor: Any, rollout: TensorDictBase) -> PolicyScores:
     """Scores of the recorded actions, under the policy that took them.
 
     Args:
-        actor: a `CategoricalActor`, or a TorchRL `ProbabilisticActor` whose distribution has
-            parameters `[*B, N, P]`: Categorical, OneHotCategorical, Normal, TanhNormal, masked or
-            not. Its parameters must not have changed since it acted.
+        actor: has `log_probs` like a `CategoricalActor`, or is a TorchRL `ProbabilisticActor` whose
+            distribution has parameters `[*B, N, P]`: Categorical, OneHotCategorical, Normal,
+            TanhNormal, masked or not. Its parameters must not have changed since it acted.
         rollout: `[*B]` with the actor's inputs and the actions, sampled.
 
     Raises:
         UsageError: another actor, or parameters without an agent axis.
     """
     with last_layer_input(actor, tuple(rollout.shape)) as captured:
-        if isinstance(actor, CategoricalActor):
+        if hasattr(actor, "log_probs"):
             score = categorical_score(actor, rollout)
         else:
             score = distribution_score(actor, rollout)
@@ -83,7 +82,7 @@ def joined(parts: list[PolicyScores]) -> PolicyScores:
 
 
 # ---------------------------------------------------------------------- scores
-def categorical_score(actor: CategoricalActor, rollout: TensorDictBase) -> Tensor:
+def categorical_score(actor: Any, rollout: TensorDictBase) -> Tensor:
     """onehot(a) − π(· | o) in A − 1 orthonormal coordinates, `[*B, N, A − 1]`.
 
     Its A numbers sum to zero, so A − 1 hold the same inner products.
