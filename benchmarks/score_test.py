@@ -14,7 +14,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from ilvf.envs import Tabular
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
+from training import quiet_trainer
 
 PLATOON = ("env=cacc", "env.collision_rule=pay_to_horizon", "env.action_repeat=5")
 SLOW_DOWN = (*PLATOON, "env.scenario=slow-down", "algorithm.share=true")
@@ -92,15 +92,7 @@ def trained(name: str, iterations: int, after: Any) -> Any:
         after(module, rollout, signals)
 
     source.observe = both
-    trainer = L.Trainer(
-        max_epochs=iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module)
+    quiet_trainer(iterations).fit(module)
     return module
 
 

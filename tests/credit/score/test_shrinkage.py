@@ -22,7 +22,7 @@ def moments_by_pairs(parts):
 
 def test_moments_are_unbiased():
     parts = torch.randn(9, 4, 6, dtype=torch.float64)
-    found = Moments.of(parts)
+    found = Moments.of(parts, parts.sum(1))
     unbiased = moments_by_pairs(parts)
     mean = parts.mean(0)
     noise = (mean @ mean.T - unbiased).diagonal()
@@ -52,7 +52,7 @@ def test_channel_weights_maximise_the_cosine():
     """Against a grid over the quarter circle of weights."""
     n = 30
     parts = torch.randn(12, n, 5, dtype=torch.float64) + 0.3
-    one = Moments.of(parts)
+    one = Moments.of(parts, parts.sum(1))
     moments = Moments(**{k: v.expand(n, *v.shape) for k, v in vars(one).items()})
     links = torch.rand(n, n, dtype=torch.float64)
     rest = 1 - links

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from ilvf.credit.score.statistics import blocks_of, cut_in_time, largest_statistic, score_test
+from ilvf.credit.score.statistics import (
+    blocks_of,
+    cut_in_time,
+    largest_statistic,
+    merged,
+    score_test,
+)
 
 UNITS = 40
 STEPS = 12
@@ -53,6 +59,15 @@ def test_a_signal_without_variation_gives_zero():
 )
 def test_blocks_make_forty_units_where_steps_allow_it(envs, steps, blocks):
     assert blocks_of(envs, steps, units=40, shortest=10) == blocks
+
+
+def test_many_environments_are_merged_into_units():
+    x = torch.arange(100 * 3).reshape(100, 3, 1).float()
+    units = merged(x, 40)
+    assert units.shape == (50, 6, 1)
+    assert torch.equal(units.reshape(100, 3, 1), x)
+    assert merged(x, 33).shape == (34, 9, 1)
+    assert merged(x, 60) is x
 
 
 def test_blocks_keep_every_step():

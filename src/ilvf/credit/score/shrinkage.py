@@ -27,23 +27,28 @@ class Moments:
     noise: Tensor
 
     @classmethod
-    def of(cls, parts: Tensor) -> "Moments":
-        """From E units' estimates `[E, N, D]`, divided by the mean of the noise.
+    def of(cls, parts: Tensor, total: Tensor) -> "Moments":
+        """From E units' estimates, divided by the mean of the noise.
 
-        C_jk = Σ_e ⟨g_ej − ḡ_j, g_ek − ḡ_k⟩ / (E (E − 1)),   M_jk = ⟨ḡ_j, ḡ_k⟩ − C_jk
+            C_jk = Σ_e ⟨g_ej − ḡ_j, g_ek − ḡ_k⟩ / (E (E − 1)),   M_jk = ⟨ḡ_j, ḡ_k⟩ − C_jk
+
+        Args:
+            parts: `[E, N, D]`.
+            total: their sum over N, `[E, D]`.
         """
         units = parts.shape[0]
-        mean = parts.mean(0)
-        deviation = parts - mean
         pairs = max(units * (units - 1), 1)
-        noise = deviation.square().sum((0, 2)) / pairs
-        with_total = torch.einsum("end,ed->n", deviation, deviation.sum(1)) / pairs
+        mean = parts.mean(0)
         second = mean @ mean.mT
+        squares = torch.linalg.vector_norm(parts, dim=-1).square().sum(0)
+        noise = (squares - units * second.diagonal()).clamp_min(0) / pairs
+        with_total = (parts * total.unsqueeze(1)).sum((0, 2))
+        covariance = (with_total - units * second.sum(-1)) / pairs
         scale = noise.mean().clamp_min(torch.finfo(noise.dtype).tiny)
         return cls(
             second=second / scale,
             signal=(second.diagonal() - noise) / scale,
-            aligned=(mean @ mean.sum(0) - with_total) / scale,
+            aligned=(second.sum(-1) - covariance) / scale,
             noise=noise / scale,
         )
 

@@ -23,6 +23,7 @@ from ilvf.credit.score.statistics import (
     blocks_of,
     cut_in_time,
     largest_statistic,
+    merged,
     pair_test,
     score_test,
 )
@@ -206,12 +207,15 @@ class ScoreInfluence(InfluenceSource):
         advantage = advantage.squeeze(-1)
         outcome = outcome_ranks(reward.squeeze(-1), done.squeeze(-1), advantage, lives)
         gain = scaled_advantage(advantage, lives)
+        gain = torch.cat([gain, gain.sum(-1, keepdim=True)], -1)
         n_envs = score.shape[0]
         blocks = blocks_of(n_envs, score.shape[1], self.options.units, self.options.block)
         self._warn_of_few(n_envs * blocks)
         features = with_one(self._projected(observation))
-        whole = (score, hidden, features, outcome, gain)
-        return Prepared(*(cut_in_time(part.float(), blocks) for part in whole))
+        units = []
+        for part in (score, hidden, features, outcome, gain):
+            units.append(merged(cut_in_time(part.float(), blocks), self.options.units))
+        return Prepared(*units)
 
     def _projected(self, observation: Tensor) -> Tensor:
         """Observations of more than 31 numbers, by a fixed random matrix to 31."""
@@ -245,11 +249,11 @@ class ScoreInfluence(InfluenceSource):
         for agent in range(rank(), n, number_of_ranks()):
             z = score_test(data.test_score(agent), data.outcome).view(SIGNALS, n)
             parts = data.gradient_parts(agent)
-            found.keep(agent, z, Moments.of(parts))
+            found.keep(agent, z, Moments.of(parts[:, :n], parts[:, n]))
             total = self.options.test_memory * self.z_sum[:, agent] + z
             p = self._detected((total / count.sqrt()).amax(0))
             unseen = (1 - p) * others[agent]
-            found.rest[agent] = pair_test((unseen @ parts).unsqueeze(1))[0]
+            found.rest[agent] = pair_test(unseen.unsqueeze(0) @ parts[:, :n])[0]
         return found.over_ranks()
 
     def _remember(self, found: "Found") -> None:
@@ -291,7 +295,7 @@ class Prepared:
         hidden: `[E, L, N, H]`.
         features: φ `[E, L, N, F]`.
         outcome: x `[E, L, S·N]`.
-        gain: centred advantages `[E, L, N]`.
+        gain: centred advantages, and their sum over the agents, `[E, L, N + 1]`.
     """
 
     score: Tensor
@@ -305,9 +309,10 @@ class Prepared:
         return outer(self.score[:, :, agent], self.features[:, :, agent])
 
     def gradient_parts(self, agent: int) -> Tensor:
-        """Σ_t s_i ⊗ h_i A_j of every unit, `[E, N, P·H]`."""
-        gradient = outer(self.score[:, :, agent], self.hidden[:, :, agent])
-        return torch.bmm(self.gain.mT, gradient)
+        """Σ_t s_i ⊗ h_i A_j of every unit, then that of Σ_j A_j, `[E, N + 1, P·H]`."""
+        weighted = outer(self.gain, self.score[:, :, agent])  # [E, L, (N + 1)·P]
+        parts = torch.bmm(weighted.mT, self.hidden[:, :, agent])
+        return parts.view(len(parts), self.gain.shape[-1], -1)
 
 
 @dataclass
