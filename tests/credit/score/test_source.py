@@ -61,7 +61,7 @@ def test_one_rollout_shows_the_ring():
     assert torch.equal((source.p > 0.5).float(), ring())
     assert torch.equal((source.matrix > 0.5).float(), ring())
     assert torch.equal(td["agents", "influence"][3, 7], source.matrix)
-    assert source.z[ring().bool()].min() > 4.5
+    assert source.z[ring().bool()].min() > 4
     found = source.metrics()
     assert torch.isclose(found["influence/links"], torch.tensor(1 / (N - 1)))
 
@@ -204,7 +204,7 @@ def test_units_of_rewards_do_not_matter():
 def test_few_units_are_announced_once():
     actor = actor_of()
     advantage = advantage_with(ScoreInfluence(actor))
-    with pytest.warns(UserWarning, match=r"2 units .* z is at most 1.0"):
+    with pytest.warns(UserWarning, match=r"2 units .* z is at most"):
         advantage(ring_rollout(actor, rows=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -48,7 +48,7 @@ class ScoreInfluence(InfluenceSource):
         E[s_i ⊗ φ(o_i) x_j] = 0
 
     `score_test` tests this for every pair after every rollout; Stouffer's sum Z over rollouts
-    gives p_ij = sigmoid(2 (Z_ij − 4.5)). A Wiener weight lowers links that are too weak to help
+    gives p_ij = sigmoid(2 (Z_ij − 4)). A Wiener weight lowers links that are too weak to help
     the gradient. Many effects too weak to be found one by one are tested as a sum (`residual`).
 
         Ŵ_i = c_1 ℓ_i + c_2 (1 − p_i),   ℓ_ij = p_ij ρ_ij / (1 + ρ_ij),   row maximum 1
