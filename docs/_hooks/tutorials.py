@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -58,7 +59,11 @@ def render(script: Path) -> Tutorial:
 
 
 def run(source: str, name: str) -> Tutorial:
-    """Run the cells of a script one after the other in an empty folder."""
+    """Run the cells of a script one after the other in an empty folder.
+
+    PyTorch gets one thread: with networks this small, more threads wait for each other.
+    """
+    torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     scope: dict[str, Any] = {"__name__": "__main__"}
     page: list[str] = []

@@ -3,7 +3,7 @@
 #
 # This page trains a team, evaluates it and acts with it, from Python. It is a script,
 # `docs/tutorials/first_run.py`. The site runs it when it is built, and everything printed
-# below is what it printed. It takes about 20 seconds on one core.
+# below is what it printed. It takes about 10 seconds on one core.
 #
 # The command `ilvf train ilvf_p env.n_agents=6` does the same with more frames, and adds
 # checkpoints, a progress bar and a record in MLflow ([first steps](../start/first_steps.md)).
@@ -39,7 +39,7 @@ print(check_env(make(num_envs=2)))
 env = make(num_envs=1)
 actor = CategoricalActor(env.n_agents, env.observation_dim, env.n_actions)
 critic = InfluenceCritic(env.n_agents, env.state_dim, env.n_actions)
-algorithm = ILVFP(make, actor, critic, num_envs=32, eval_every=20, eval_deterministic=False)
+algorithm = ILVFP(make, actor, critic, num_envs=32, eval_every=15, eval_deterministic=False)
 
 # %%
 # ## Training
@@ -50,7 +50,7 @@ algorithm = ILVFP(make, actor, critic, num_envs=32, eval_every=20, eval_determin
 # %%
 logger = CSVLogger("runs", name="first_run")
 trainer = L.Trainer(
-    max_epochs=20,
+    max_epochs=15,
     accelerator="cpu",
     logger=logger,
     enable_checkpointing=False,

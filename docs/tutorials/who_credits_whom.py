@@ -3,7 +3,7 @@
 #
 # Three ways to know whose return an agent's action moves: solve the game exactly, measure it
 # by experiment, or learn it. This page is the script `docs/tutorials/who_credits_whom.py`.
-# The site runs it when it is built. It takes about 30 seconds on one core.
+# The site runs it when it is built. It takes about 15 seconds on one core.
 
 # %%
 # ## Exactly
@@ -66,16 +66,16 @@ print("the same as the exact sets:", torch.equal(found.significant, exact))
 #
 # A larger task has no tables, and an audit after every update would be too expensive. There
 # the critic learns the influence: an attention over states that is trained by nothing but
-# value regression. Six agents on MPE Encircle, after 40 000 frames:
+# value regression. Six agents on MPE Encircle, after 24 000 frames:
 
 # %%
 make = functools.partial(make_env, "encircle", n_agents=6)
 env = make(num_envs=1)
 actor = CategoricalActor(6, env.observation_dim, env.n_actions)
 critic = InfluenceCritic(6, env.state_dim, env.n_actions)
-algorithm = ILVFP(make, actor, critic, num_envs=32, eval_every=25)
+algorithm = ILVFP(make, actor, critic, num_envs=32, eval_every=15)
 trainer = L.Trainer(
-    max_epochs=25,
+    max_epochs=15,
     accelerator="cpu",
     logger=False,
     enable_checkpointing=False,
@@ -92,7 +92,7 @@ print(f"AUROC against the reward graph {algorithm.last_metrics['attention/auroc_
 
 # %%
 states = visited_states(make(num_envs=16, seed=1), actor)
-found = audit(make(num_envs=512), actor, states, actions=2, repeats=4, progress=False)
+found = audit(make(num_envs=128), actor, states, actions=2, repeats=4, progress=False)
 panels = {
     "reward graph": env.reward_graph.T.float(),
     "learned weight w": learned,

@@ -129,7 +129,22 @@ def test_less_credit_has_less_variance():
     minimal = found.cost(game.influence()[0, 0].float())["variance"]
     own = found.cost(torch.eye(4))["variance"]
     assert own < minimal < 0.8
-    assert found.cost(torch.ones(4, 4))["variance"] == pytest.approx(1)
+    ones = found.cost(torch.ones(4, 4))
+    assert ones["variance"] == pytest.approx(1)
+    assert ones["break_even"] == 0
+
+
+@pytest.mark.slow
+def test_with_fewer_samples_than_break_even_bias_costs_less_than_variance():
+    """At B samples the errors are  ‖omitted‖² + variance / B  and  variance of ones / B."""
+    _, _, found = measured("chain")
+    own = torch.eye(4).expand(len(found.evidence), 4, 4)
+    even = found.cost(torch.eye(4))["break_even"]
+    assert 0 < even < float("inf")
+    omitted = found._squared_gradient(1 - own).mean()
+    with_own = omitted + found._gradient_variance(own) / even
+    with_all = found._gradient_variance(torch.ones_like(own)) / even
+    assert torch.isclose(with_own, with_all)
 
 
 @pytest.mark.parametrize("actions", [4, 16])

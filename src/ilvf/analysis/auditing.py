@@ -142,6 +142,11 @@ class Audit:
             (1[a_i = b] − π_i(b)) Σ_j Ŵ_ij (G_j − V_j),  as a fraction of that of Ŵ = 1 (MAPPO).
             G_j are measured returns, V_j their mean under the other joint actions. NaN if no
             return varies.
+
+            `break_even`: samples of each state below which the gradient with Ŵ has a smaller mean
+            squared error than that with Ŵ = 1, whose variance is larger and whose bias is 0:
+            (variance of Ŵ = 1 − variance of Ŵ) / ‖omitted part‖². Infinite without bias, 0 without
+            any saving.
         """
         n = self.effect.shape[-1]
         k = self.evidence.shape[0]
@@ -156,11 +161,15 @@ class Audit:
         low, high = ratio_interval(omitted, whole, self.level)
         local = self._gradient_variance(kept).clamp_min(0)
         team = self._gradient_variance(everything).clamp_min(0)
+        saved = float((team - local).clamp_min(0))
+        squared_bias = float(omitted.mean().clamp_min(0))
+        even = saved / squared_bias if squared_bias > 0 else float("inf")
         return {
             "bias": float(root_ratio(omitted, whole)),
             "bias_low": low,
             "bias_high": high,
             "variance": float(local / team) if team > 0 else NAN,
+            "break_even": even if saved > 0 else 0.0,
         }
 
     def detected(self, states: int, draws: int = 200, seed: int = 0) -> Tensor:

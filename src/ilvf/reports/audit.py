@@ -24,7 +24,8 @@ VERDICTS = {  # label: colour
 COST_MEANING = (
     "bias: the share of the policy gradient that an influence omits (root of the ratio of squared "
     "norms), with its interval; variance: of the score-function gradient with this influence, "
-    "relative to that of ones (MAPPO)."
+    "relative to that of ones (MAPPO); break-even: samples of each state below which its mean "
+    "squared error is smaller than that of ones."
 )
 POWER_MEANING = (
     "Power: share of the pairs that would be significant in an audit with so many states "
@@ -159,12 +160,13 @@ def agreement_line(agreement: Mapping[str, float]) -> str:
 
 
 def cost_table(cost: Mapping[str, Mapping[str, float]]) -> str:
-    """Bias and variance of every influence."""
+    """Bias, variance and break-even of every influence."""
     rows = []
     for name, c in cost.items():
         bias = f"{c['bias']:.3f} [{c['bias_low']:.3f}, {c['bias_high']:.3f}]"
-        rows.append([name, bias, f"{c['variance']:.3f}"])
-    return f"{COST_MEANING}\n\n" + table(["influence", "bias", "variance"], rows)
+        rows.append([name, bias, f"{c['variance']:.3f}", f"{c['break_even']:.0f}"])
+    head = ["influence", "bias", "variance", "break-even"]
+    return f"{COST_MEANING}\n\n" + table(head, rows)
 
 
 def power_table(audit: Audit, kinds: Mapping[str, Tensor]) -> str:

@@ -39,7 +39,7 @@ def test_chi_squares_become_normal(degrees):
     u = (drawn - degrees) / (2 * degrees) ** 0.5
     found = as_normal(u, torch.tensor((8 / degrees) ** 0.5))
     upper = quantile >= 1
-    assert torch.allclose(found[upper], quantile[upper], atol=0.15)
+    assert torch.allclose(found[upper], quantile[upper], atol=0.2)
 
 
 def test_false_alarms_are_as_rare_as_those_of_a_normal_variable():
