@@ -94,7 +94,8 @@ def write_raw(out: Path) -> None:
 
 def compare(out: Path) -> None:
     """Print the table and draw the figure of all runs."""
-    baseline = "compare.baseline=mappo, critic=agents"
+    both = finished(out, "encircle", VARIANTS, ("mappo", "algorithm.critic=central"))
+    baseline = f"compare.baseline={'mappo, critic=agents' if both else 'mappo'}"
     picture = f"compare.picture={out / 'encircle.png'}"
     subprocess.run(command("compare", f"out={out}", baseline, picture), check=True)
 

@@ -8,7 +8,7 @@ from helpers import TINY
 from ilvf.modules import RandomActor
 from run_helpers import assert_same_learning, folder_with_store, only_run
 
-RECIPES = ("mappo", "ippo", "no_inferring", "coma", "prd")
+RECIPES = ("mappo", "ippo", "ilvf_s", "no_inferring", "coma", "prd")
 
 
 @pytest.mark.slow
