@@ -14,6 +14,7 @@ from ilvf.errors import UsageError, run_recipe
 
 sys.path.insert(0, str(ROOT / "recipes"))
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +76,17 @@ def refused():
     return check
 
 
+EXPENSIVE = ("site", "answers", "bin_folder")  # fixtures that take ten seconds or more to make
+
+
 def pytest_collection_modifyitems(items):
-    """Tests of TraCI run in one worker: two that start at once could choose the same free port."""
+    """Tests that share an expensive fixture run in one worker, which makes it once.
+
+    So do tests of TraCI: two that start at once could choose the same free port.
+    """
     for item in items:
+        groups = [name for name in EXPENSIVE if name in item.fixturenames]
         if "traci" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("traci"))
+            groups.append("traci")
+        for group in groups:
+            item.add_marker(pytest.mark.xdist_group(group))

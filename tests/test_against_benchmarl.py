@@ -51,6 +51,7 @@ def write_runs(comparison, out, task, form, finals):
         comparison.records.write_csv(path, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("task", ["simple_spread", "balance"])
 def test_our_side_trains(comparison, task, form):

@@ -151,14 +151,20 @@ def test_the_pipeline_page_shows_the_lines_of_the_example():
 
 
 def test_the_influence_page_runs():
+    """Its blocks run one after the other; the last two define sources of influence."""
     scope: dict = {}
     exec(PRELUDE + VALUES, scope)
+    found = []
     for snippet in blocks(DOCS / "guides" / "your_own_influence.md", "python"):
         exec(snippet, scope)
-    rollout = scope["rollout"]
-    place = rollout["agents", "state"][..., 2:4]
+        found.append(scope["rollout"].get(("agents", "influence"), None))
+    assert len(found) == 4
+    place = scope["rollout"]["agents", "state"][..., 2:4]
     near = torch.cdist(place, place) <= 1.0
-    assert torch.equal(rollout["agents", "influence"].bool(), near)
+    assert torch.equal(found[2].bool(), near)
+    correlation = scope["advantage"].source.mean
+    assert not torch.equal(correlation, torch.eye(4))
+    assert torch.equal(found[3], correlation.expand_as(found[3]))
 
 
 def test_the_algorithm_page_trains():

@@ -103,6 +103,7 @@ def recorder(monkeypatch):
     return recorder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True], ids=["ilvf", "plain"])
 @pytest.mark.parametrize("name", TOYS)
 def test_an_example_trains_all_parameters(name, plain, recorder, capsys):

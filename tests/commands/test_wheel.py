@@ -74,7 +74,12 @@ def ilvf(bin_folder, tmp_path):
 
 def test_it_is_the_wheel_that_runs(bin_folder, tmp_path):
     code = "import ilvf; print(ilvf.__version__, ilvf.__file__)"
-    said = subprocess.check_output([bin_folder / "python", "-c", code], text=True, cwd=tmp_path)
+    said = subprocess.check_output(
+        [bin_folder / "python", "-c", code],
+        text=True,
+        cwd=tmp_path,
+        env=environment_of_a_pip_user(),
+    )
     version, file = said.split()
     assert version == __version__
     assert str(ROOT) not in file

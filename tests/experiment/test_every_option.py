@@ -14,7 +14,7 @@ from ilvf.algorithms.options import ALGORITHMS
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import TrainerOptions, training_schema
-from ilvf.modules import CentralCritic, StateCritic
+from ilvf.modules import CentralCritic, InfluenceCritic, StateCritic
 
 ITERATIONS = 2
 SMALL = {
@@ -62,20 +62,23 @@ class Run(EvaluationCallback, Callback):
     def on_evaluation(self, trainer, module, env, rollout):
         self.evaluations.append(rollout)
 
-    def watch_credit(self):
-        credit = self.module.advantage
-
-        def watched(rollout):
-            credit(rollout)
-            self.rollout = rollout.clone()
-
-        watched.mix = getattr(credit, "mix", None)
-        watched.mixing_keys = getattr(credit, "mixing_keys", [])
-        watched.tensor_keys = credit.tensor_keys
-        self.module.__dict__["advantage"] = watched
-
     def __getitem__(self, key):
         return self.rollout[key] if isinstance(key, tuple) else self.rollout["agents", key]
+
+
+class Watched:
+    """An advantage estimator that gives its run a copy of each rollout."""
+
+    def __init__(self, credit, run):
+        self.credit = credit
+        self.run = run
+
+    def __call__(self, rollout):
+        self.credit(rollout)
+        self.run.rollout = rollout.clone()
+
+    def __getattr__(self, name):
+        return getattr(self.credit, name)
 
 
 def option_names(options):
@@ -97,7 +100,7 @@ def trained(name, *arguments):
     run = Run(built(name, *arguments))
     run.credit = getattr(run.module, "advantage", None)
     if run.credit is not None:
-        run.watch_credit()
+        run.module.__dict__["advantage"] = Watched(run.credit, run)
     bare_trainer(ITERATIONS, run).fit(run.module)
     return run
 
@@ -217,6 +220,10 @@ def of_source(name):
     return lambda run: getattr(run.credit.source, name)
 
 
+def of_test(name):
+    return lambda run: getattr(run.credit.source.options, name)
+
+
 def of_part(name):
     return lambda run: getattr(run.credit.source.discretise, name)
 
@@ -301,6 +308,18 @@ EFFECTS = {
         ),
     },
     "no_inferring": {**PPO, **LEARNED},
+    "ilvf_s": {
+        **PPO,
+        "prior": Effect("team", of_test("prior"), "team"),
+        "units": Effect("7", of_test("units"), 7),
+        "block": Effect("5", of_test("block"), 5),
+        "evidence": Effect("2.5", of_test("evidence"), 2.5),
+        "test_memory": Effect("0.5", of_test("test_memory"), 0.5),
+        "gradient_memory": Effect("0.5", of_test("gradient_memory"), 0.5),
+        "residual": Effect("false", of_test("residual"), False),
+        "critic": Effect("influence", critic, InfluenceCritic),
+        "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
+    },
     "prd": {**PPO, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
     "mappo": {
         **PPO,
@@ -339,6 +358,7 @@ def effects(name):
 CASES = [(name, key) for name in ALGORITHMS for key in effects(name)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "key"), CASES)
 def test_an_option_has_its_effect(name, key):
     effect = effects(name)[key]
@@ -354,6 +374,7 @@ def test_every_option_is_tested(name):
     assert set(effects(name)) == option_names(ALGORITHMS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_same_seed_learns_the_same(name):
     first = [p.clone() for p in trained(name).module.parameters()]
@@ -362,6 +383,7 @@ def test_the_same_seed_learns_the_same(name):
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_evaluation_does_not_change_the_learning(name):
     first = trained(name).module.parameters()

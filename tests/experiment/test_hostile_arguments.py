@@ -33,11 +33,23 @@ def test_memory_is_asked_for_before_it_is_allocated(argument, refused):
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("seed=" + "9" * 400, ("seed", "400 digits")),
+        ("seed=" + "9" * 400, ("seed", "2^63")),
         ("seed=4294967296", ("seed=4294967296", "[0, 4294967296)")),
-        ("env.horizon=" + "9" * 400, ("env.horizon", "digits")),
+        ("env.horizon=" + "9" * 400, ("env.horizon", "2^63")),
         ("env.horizon=" + "9" * 5000, ("env.horizon", "whole number")),
         ("algorithm.lr=" + "9" * 400, ("algorithm.lr", "finite")),
+        ("trainer.max_epochs=" + "9" * 5000, ("trainer.max_epochs", "whole number")),
+        ("trainer.max_epochs=-3", ("trainer.max_epochs=-3", "at least 1")),
+        ("trainer.max_epochs=1.5", ("trainer.max_epochs=1.5", "whole number")),
+        ("trainer.devices=" + "9" * 5000, ("trainer.devices", "5000 digits")),
+        ("trainer.devices=0x" + "f" * 5000, ("trainer.devices", "5002 digits")),
+        ("trainer.devices=0x" + "f" * 50, ("trainer.devices", "2^63")),
+        ("trainer.devices=-2", ("trainer.devices=-2", "at least 1")),
+        ("trainer.devices=1.5", ("trainer.devices=1.5", "whole number")),
+        ("trainer.devices=010", ("trainer.devices=010", "octal")),
+        ("trainer.threads=1000000000", ("trainer.threads=1000000000", "1024")),
+        ("algorithm.num_envs=" + "9" * 5000, ("algorithm.num_envs", "whole number")),
+        ("algorithm.num_envs=-1", ("algorithm.num_envs=-1", "at least 1")),
         ("algorithm.eval_steps=0", ("algorithm.eval_steps=0", "at least 1")),
     ],
 )
@@ -83,12 +95,21 @@ def test_a_key_that_is_given_twice_is_announced(capsys):
         ("0-9999999999", ("too much", "1000")),
         ("4294967296", ("too much", "2^32")),
         ("4-0", ("empty", "write 0-4")),
+        ("0-100000000", ("too much", "1000")),
+        ("0-" + "9" * 5000, ("no list of seeds", "5002 characters")),
         ("0,,1", ("no list of seeds",)),
     ],
 )
 def test_a_wrong_list_of_seeds_is_one_sentence(text, words, refused):
     with refused(*words):
         parse_seeds(text)
+
+
+def test_too_many_seeds_are_refused_before_anything_is_made(tmp_path, recipe, capsys):
+    out = tmp_path / "runs"
+    assert recipe("ilvf_p", f"out={out}", "seeds=0-100000000") == 2
+    assert "seeds=0-100000000 is too much" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_list_of_seeds():

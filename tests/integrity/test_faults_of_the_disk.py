@@ -4,18 +4,28 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from helpers import ROOT, TINY
+from helpers import TINY
 from ilvf.checkpoints.files import AtomicCheckpoints, find_checkpoint
-from ilvf.experiment.lock import RunLock
 from ilvf.experiment.metrics_file import METRICS, read_rows
 from ilvf.experiment.store import open_store, patient_lock, tracking_uri
+from run_helpers import output_of, start_recipe
 
 ON_POLICY = (*TINY, "trainer.max_epochs=4", "algorithm.eval_every=100")
+HOLD_THE_LOCK = """
+import sys
+from pathlib import Path
+from ilvf.experiment.lock import RunLock
+
+lock = RunLock(Path(sys.argv[1]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
 
 
 def only_run(out):
@@ -23,10 +33,14 @@ def only_run(out):
     return folder
 
 
-def another_process(*arguments):
-    """ILVF-P in a process of its own."""
-    command = [sys.executable, ROOT / "recipes" / "ilvf_p.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+@contextmanager
+def held_by_another_process(folder):
+    """Another process holds the lock of a run meanwhile; yields its number."""
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:  # its input is closed at the end
+        assert process.stdout.readline() == "locked\n"
+        yield process.pid
 
 
 def status(out):
@@ -98,14 +112,13 @@ def test_a_folder_that_is_deleted_in_mid_run_is_made_again(out, recipe, monkeypa
     assert rows[-1]["frames"] == 4 * 40
 
 
-def test_a_run_that_is_alive_is_not_resumed(out, recipe):
+def test_a_run_that_is_alive_is_not_resumed(out, recipe, capsys):
     assert recipe("ilvf_p", *ON_POLICY, f"out={out}") == 0
-    lock = RunLock(only_run(out))
     more = ["resume=last", f"out={out}", "trainer.max_epochs=9"]
-    found = another_process(*more)
-    lock.release()
-    assert found.returncode == 2
-    assert "is being trained by process" in found.stderr
+    capsys.readouterr()
+    with held_by_another_process(only_run(out)) as number:
+        assert recipe("ilvf_p", *more) == 2
+    assert f"is being trained by process {number}" in capsys.readouterr().err
     assert len(read_rows(only_run(out) / METRICS)) == 4
     assert recipe("ilvf_p", *more) == 0
 
@@ -135,16 +148,17 @@ def test_last_is_the_run_that_was_active_last(tmp_path):
 
 
 # ---------------------------------------------------------------------- the store
+@pytest.mark.slow
 def test_runs_that_were_moved_are_continued_where_they_are(tmp_path, out, recipe):
+    """By another process: MLflow keeps connections of this one to the folder before."""
     first = tmp_path / "m1"
     first.mkdir()
     shutil.move(out / "mlflow.db", first / "mlflow.db")
     assert recipe("ilvf_p", *ON_POLICY, f"out={first}") == 0
     second = tmp_path / "m2"
     first.rename(second)
-    found = another_process("resume=last", f"out={second}", "trainer.max_epochs=5")
-    assert found.returncode == 0, found.stderr
-    assert f"was moved from {first} to {second}" in found.stdout
+    output = output_of(start_recipe(second, "ilvf_p", "resume=last", "trainer.max_epochs=5"))
+    assert f"was moved from {first} to {second}" in output
     assert not first.exists()
     assert list(second.glob("artifacts/*/artifacts/checkpoints/last.ckpt"))
 

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from ilvf.checkpoints.verify import require_checkpoint
 from ilvf.data.tensor_files import load_tensors
+from ilvf.distributed import decided_by_first, several, under_torchrun
 from ilvf.errors import UsageError, require
 
 RESUMED = "ILVF_RESUMED"  # environment variable: what `last` is, for the other processes of a run
@@ -73,6 +74,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
 def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
     """The checkpoint file that `name` means.
 
+    In a run of several processes the first one finds it, because files change while the others
+    look. torchrun's processes are told; those that Lightning starts inherit what `last` is.
+
     Args:
         name: a file; a run's folder, for its checkpoint `prefer` or else `last`; or `last`, for the
             newest run below `out`.
@@ -80,6 +84,19 @@ def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
     Raises:
         UsageError: there is none.
     """
+    inherited = RESUMED in os.environ and started_by_lightning() and not several()
+    if name == "last" and inherited:
+        return Path(os.environ[RESUMED])
+    return Path(decided_by_first(lambda: str(_find(name, out, prefer))))
+
+
+def started_by_lightning() -> bool:
+    """Is this a process that Lightning started for a run of several processes?"""
+    return "LOCAL_RANK" in os.environ and not under_torchrun()
+
+
+def _find(name: str, out: Path, prefer: str) -> Path:
+    """The checkpoint file that `name` means, as this process sees the files."""
     path = newest_run(out) if name == "last" else Path(name)
     if path.is_dir():
         folder = path / "checkpoints"
@@ -92,13 +109,9 @@ def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
 def newest_run(out: Path) -> Path:
     """The folder of the run below `out` that was active last.
 
-    The other processes of a distributed run take what the first process found.
-
     Raises:
         UsageError: there is none, or the newest has no checkpoint.
     """
-    if "LOCAL_RANK" in os.environ and RESUMED in os.environ:
-        return Path(os.environ[RESUMED])
     runs = sorted(folders_of_runs(out), key=last_active)
     require(
         bool(runs), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER"

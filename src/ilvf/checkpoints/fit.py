@@ -4,44 +4,109 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ilvf.checkpoints.policy import arguments_of
+from ilvf.checkpoints.restoring import restoring
 from ilvf.data.replay import folder_of, read_rollout
 from ilvf.errors import require
+from ilvf.options import one_line, shown
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam
+NEEDED = ("params", "name", "betas", "weight_decay")  # settings of a group of parameters
+REPLACED = ("params", "lr", "eps")  # settings of a group that a resumed run sets anew
 
 
 def require_fit(path: str | Path, content: Mapping[str, Any], module: nn.Module) -> None:
-    """Raise unless the checkpoint's networks equal `module`'s in options, names and shapes."""
+    """Raise unless the checkpoint's networks equal `module`'s in options, names and shapes.
+
+    The state of Adam is compared too, unless the checkpoint has none.
+    """
     loss: Any = module.loss
     saved = content["ilvf"].get("actor", {})
     built = arguments_of(loss.actor)
     for key in sorted(saved.keys() & built.keys()):
+        same = type(saved[key]) is type(built[key]) and saved[key] == built[key]
         require(
-            saved[key] == built[key],
-            f"checkpoint {path} does not fit this config: {key} is {saved[key]} there, "
-            f"{built[key]} here; leave it out",
+            same,
+            f"checkpoint {path} does not fit this config: {key} is {one_line(str(saved[key]))} "
+            f"there, {built[key]} here; leave it out",
         )
     require_same_shapes(path, content["state_dict"], module.state_dict())
+    if content.get("optimizer_states"):
+        require_optimizer(path, content, module)
 
 
 def require_same_shapes(
     path: str | Path, saved: Mapping[str, Any], built: Mapping[str, Any]
 ) -> None:
-    """Raise unless two state dicts have the same names and shapes."""
+    """Raise unless two state dicts have the same names, shapes and types of numbers."""
     require(
         not any(name.startswith("advantage.") for name in saved),
         f"checkpoint {path} was made by an older version of this library in another format; "
         "train it again",
     )
     for name in sorted({*saved, *built}):
-        found = tuple(saved[name].shape) if name in saved else "missing"
-        need = tuple(built[name].shape) if name in built else "missing"
+        found = form_of(saved[name]) if name in saved else "missing"
+        need = form_of(built[name]) if name in built else "missing"
         require(
             found == need,
             f"checkpoint {path} does not fit this config: {name} is {found} there, {need} here; "
             "leave out the arguments that change the networks or the environment",
         )
+
+
+def form_of(x: Tensor) -> str:
+    """Type and shape of a tensor: "float32 (4, 8)"."""
+    return f"{str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}"
+
+
+def require_optimizer(path: str | Path, content: Mapping[str, Any], module: Any) -> None:
+    """Raise unless a saved state of Adam fits the optimizer of `module`."""
+    built = module.configure_optimizers()
+    if not isinstance(built, torch.optim.Adam):  # an algorithm with an optimizer of its own
+        return
+    with restoring("optimizer", f"checkpoint {path}"):
+        saved = content["optimizer_states"][0]
+        require_same_groups(saved["param_groups"], built.param_groups)
+        parameters = [p for group in built.param_groups for p in group["params"]]
+        require(bool(saved["state"]) or content["global_step"] == 0, "it has no moments")
+        for index, moments in saved["state"].items():
+            known = type(index) is int and 0 <= index < len(parameters)
+            require(known, f"there is no parameter {shown(index)}")
+            require_moments(index, moments, parameters[index])
+
+
+def require_same_groups(saved: Any, built: Any) -> None:
+    """Raise unless groups of parameters have the same parameters and settings."""
+    require(len(saved) == len(built), f"{len(saved)} groups of parameters, not {len(built)}")
+    first = 0
+    for old, new in zip(saved, built, strict=True):
+        for name in NEEDED:
+            require(name in old, f"{name} of a group is missing")
+        numbers = list(range(first, first + len(new["params"])))
+        require(old["params"] == numbers, f"the parameters of {new['name']} are others")
+        first += len(numbers)
+        for name, value in new.items():
+            if name not in REPLACED and name in old:
+                same = type(old[name]) is type(value) and old[name] == value
+                require(same, f"{name} is {shown(old[name])}, not {shown(value)}")
+
+
+def require_moments(index: int, moments: Any, parameter: Tensor) -> None:
+    """Raise unless Adam's moments of a parameter are finite and of its shape."""
+    require(isinstance(moments, Mapping), f"the moments of parameter {index} are no mapping")
+    require(moments["step"].numel() == 1, f"the step of parameter {index} is not one number")
+    for name in MOMENTS:
+        moment = moments[name]
+        found = form_of(moment)
+        need = form_of(parameter)
+        require(found == need, f"{name} of parameter {index} is {found}, not {need}")
+        require(bool(torch.isfinite(moment).all()), f"{name} of parameter {index} is not finite")
+    require(
+        bool((moments["exp_avg_sq"] >= 0).all()), f"exp_avg_sq of parameter {index} is negative"
+    )
 
 
 def require_same_size(content: Mapping[str, Any], world_size: int, num_envs: int) -> None:
@@ -52,7 +117,8 @@ def require_same_size(content: Mapping[str, Any], world_size: int, num_envs: int
         f"the checkpoint is of {len(ranks)} processes, this run has {world_size}; "
         "use the same trainer.devices",
     )
-    found = {len(value) for key, value in ranks[0]["env"].items() if key != "rng"}
+    with restoring("environments"):
+        found = {len(value) for key, value in ranks[0]["env"].items() if key != "rng"}
     require(
         found <= {num_envs},
         f"the checkpoint has {found} environments a process, this run {num_envs}; "

@@ -10,14 +10,25 @@ from torch import Tensor
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from ilvf.checkpoints.files import read_checkpoint
+from ilvf.checkpoints.restoring import restoring
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, GreedyActor
+from ilvf.options import shown
 
 Actor = CategoricalActor | GreedyActor
 PREFIX = "loss.actor."  # of the actor's parameters in a checkpoint
 KINDS: dict[str, type[CategoricalActor] | type[GreedyActor]] = {
     "categorical": CategoricalActor,
     "greedy": GreedyActor,
+}
+
+
+ARGUMENTS = {  # of an actor → type; those that its options check are left out
+    "n_agents": int,
+    "observation_dim": int,
+    "n_actions": int,
+    "masked": bool,
+    "group": str,
 }
 
 
@@ -78,8 +89,12 @@ def arguments_of(actor: Actor) -> dict[str, Any]:
     return {"kind": kind, **actor.arguments}
 
 
-def actor_of(content: Mapping[str, Any]) -> Actor:
-    """The actor in the content of a checkpoint."""
+def actor_of(content: Mapping[str, Any], path: object = "the checkpoint") -> Actor:
+    """The actor in the content of a checkpoint.
+
+    Args:
+        path: of the checkpoint, for messages.
+    """
     state = {}
     for name, value in content["state_dict"].items():
         if name.startswith(PREFIX):
@@ -87,13 +102,32 @@ def actor_of(content: Mapping[str, Any]) -> Actor:
     arguments = dict(content["ilvf"]["actor"])
     kind = arguments.pop("kind", "categorical")  # checkpoints of the first version name no kind
     require(
-        kind in KINDS,
-        f"the checkpoint's actor is of the kind {kind!r}; this version knows {', '.join(KINDS)}",
+        isinstance(kind, str) and kind in KINDS,
+        f"{path}: its actor is of the kind {shown(kind)}; this version knows {', '.join(KINDS)}",
     )
-    return KINDS[kind].rebuild(arguments, state)
+    with restoring("actor", path):
+        require_arguments(arguments, state)
+        return KINDS[kind].rebuild(arguments, state)
+
+
+def require_arguments(arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Raise unless an actor's arguments have the right types, and sizes no larger than its weights.
+
+    A wrong size could otherwise exhaust the memory before it is compared.
+    """
+    for name, kind in ARGUMENTS.items():
+        value = arguments.get(name, kind())
+        require(type(value) is kind, f"{name} is {shown(value)}")
+    weights = sum(value.numel() for value in state.values())
+    for name, value in arguments.items():
+        most = len(state) if name == "depth" else weights
+        require(
+            not isinstance(value, int) or abs(value) <= max(most, 1),
+            f"{name} is {shown(value)}, more than its weights have",
+        )
 
 
 def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
     """The policy of a checkpoint file."""
     content = read_checkpoint(path)
-    return Policy(actor_of(content).to(device), content["ilvf"]["config"])
+    return Policy(actor_of(content, path).to(device), content["ilvf"]["config"])

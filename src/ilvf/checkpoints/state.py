@@ -8,6 +8,7 @@ numbers, from its seed and its frame count.
 import hashlib
 import random
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torchrl.envs import EnvBase
 
+from ilvf.checkpoints.restoring import restoring
 from ilvf.distributed import several
 from ilvf.errors import require
+from ilvf.options import shown
 
 CPU = torch.device("cpu")
 
@@ -93,6 +96,9 @@ def load_env(
         env: environments of this process.
         rank, world_size: of this process, and the number of processes.
         seed: of this process, for new random numbers.
+
+    Raises:
+        UsageError: the state is of another number of processes, or of other environments.
     """
     found = len(state["ranks"])
     require(
@@ -100,7 +106,8 @@ def load_env(
         f"the checkpoint is of {found} processes, this run has {world_size}; use the same number",
     )
     saved = state["ranks"][rank]
-    goes_on = generators_fit(saved, env)
+    with restoring("random generators"):
+        goes_on = generators_fit(saved, env)
     if not goes_on and rank == 0:
         warnings.warn(
             f"the checkpoint's random generators do not fit this run on {device_of(env).type}: "
@@ -114,13 +121,27 @@ def load_env(
         if "rng" in world and not goes_on:
             place = getattr(getattr(env, "rng", None), "device", device_of(env))
             world["rng"] = torch.Generator(place).manual_seed(new_seed).get_state()
-        env.set_state(world)
+        with restoring("environments"):
+            require_same_world(world, env)
+            env.set_state(world)
         return
     if goes_on:
         generator = torch.Generator()
         generator.set_state(saved["generators"]["torch"].cpu())
         new_seed = int(torch.randint(2**30, (), generator=generator))
     env.set_seed(new_seed)
+
+
+def require_same_world(world: Mapping[str, Any], env: Any) -> None:
+    """Raise unless a saved world has the tensors of the environment's own, in type and shape."""
+    env.reset()
+    for name, example in env.get_state().items():
+        require(name in world, f"{name} is missing")
+        if isinstance(example, Tensor) and name != "rng":  # `set_state` compares generators
+            require(isinstance(world[name], Tensor), f"{name} is {shown(world[name])}")
+            found = (world[name].dtype, tuple(world[name].shape))
+            need = (example.dtype, tuple(example.shape))
+            require(found == need, f"{name} is {found}, not {need}")
 
 
 def load_generators(state: dict[str, Any], env: EnvBase, rank: int, *, seed: int = 0) -> None:
@@ -130,16 +151,39 @@ def load_generators(state: dict[str, Any], env: EnvBase, rank: int, *, seed: int
     """
     saved = state["ranks"][rank]
     generators = saved["generators"]
-    random.setstate(generators["python"])
-    name, keys, *rest = generators["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    if not generators_fit(saved, env):
-        torch.manual_seed(restart_seed(seed, state["frames"]))
-        return
-    torch.set_rng_state(generators["torch"].cpu())
-    device = device_of(env)
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(generators["cuda"][0].cpu(), device)
+    with restoring("random generators"):
+        random.setstate(generators["python"])
+        np.random.set_state(numpy_state(generators["numpy"]))  # noqa: NPY002
+        if not generators_fit(saved, env):
+            torch.manual_seed(restart_seed(seed, state["frames"]))
+            return
+        torch.set_rng_state(generators["torch"].cpu())
+        device = device_of(env)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(generators["cuda"][0].cpu(), device)
+
+
+def numpy_state(saved: Any) -> Any:
+    """The state of numpy's generator, from the types that load safely."""
+    name, keys, *rest = saved
+    return (name, keys.numpy().astype(np.uint32), *rest)
+
+
+def require_generators(path: object, ranks: Sequence[Mapping[str, Any]]) -> None:
+    """Raise unless all saved generators can be restored; leaves those of this process alone.
+
+    A generator of torch of another size is of another kind of device, and is not used.
+    """
+    for number, rank in enumerate(ranks):
+        saved = rank["generators"]
+        with restoring(f"random generators of process {number}", path):
+            random.Random().setstate(saved["python"])
+            np.random.RandomState().set_state(numpy_state(saved["numpy"]))
+            generator = torch.Generator()
+            if saved["torch"].numel() == generator.get_state().numel():
+                generator.set_state(saved["torch"])
+            for state in saved["cuda"]:
+                require(state.dtype == torch.uint8, f"a GPU's generator is {state.dtype}")
 
 
 def generators_fit(saved: dict[str, Any], env: EnvBase) -> bool:

@@ -16,9 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
+from ilvf.commands.checkpointed import (
+    MOST,
+    CheckpointOptions,
+    load,
+    publish,
+    report_folder,
+    require_rows,
+)
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
+from ilvf.experiment.options import MOST_THREADS
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 
@@ -27,16 +35,25 @@ from ilvf.options import Options, option
 class AuditOptions(Options):
     """The experiments."""
 
-    states: int = option(64, "states, one from each of as many episodes of the policy", least=2)
-    actions: int = option(4, "joint first actions drawn in every state", least=2)
-    repeats: int = option(8, "futures of every joint action", least=2)
-    steps: int | None = option(None, "length of a return, by default an episode's", least=1)
+    states: int = option(
+        64, "states, one from each of as many episodes of the policy", least=2, most=MOST
+    )
+    actions: int = option(4, "joint first actions drawn in every state", least=2, most=MOST)
+    repeats: int = option(8, "futures of every joint action", least=2, most=MOST)
+    steps: int | None = option(
+        None, "length of a return, by default an episode's", least=1, most=MOST
+    )
     gamma: float | None = option(None, "discount, by default the run's", least=0, most=1)
     level: float = option(
-        0.05, "false discovery rate of the significant pairs; 1 - level: of the intervals"
+        0.05,
+        "false discovery rate of the significant pairs; 1 - level: of the intervals",
+        above=0,
+        below=1,
     )
-    batch: int = option(1024, "environments stepped at once", least=1)
-    threads: int = option(1, "threads of torch; 0 leaves the choice to it", least=0)
+    batch: int = option(1024, "environments stepped at once", least=1, most=MOST)
+    threads: int = option(
+        1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
+    )
 
 
 SCHEMA = Schema("audit", __doc__, CheckpointOptions, {"audit": AuditOptions}, env="encircle")
@@ -46,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Audit as the arguments say."""
     config = command_line(SCHEMA, arguments)
     options = config.audit
+    require_rows("audit", options.states, options.actions, options.repeats)
     trained = load(config, options.threads)
     folder = report_folder(trained, "audit")
     from ilvf.analysis import audit, visited_states

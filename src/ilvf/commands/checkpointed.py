@@ -1,5 +1,6 @@
 """What the commands that read a trained team have in common."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,23 @@ from ilvf.options import Options, option
 if TYPE_CHECKING:
     from ilvf.algorithms.base import Training
 
+MOST = 10**9  # states, episodes, futures, steps that a command is asked for
+MOST_ROWS = 10**12  # episodes of all experiments
+
 
 @dataclass
 class CheckpointOptions(Options):
     """Which trained team, and the seed of what is done with it."""
 
     checkpoint: str | None = option(
-        None, "a checkpoint, a run's folder (its best), or last (the newest run below out)"
+        None,
+        "a checkpoint, a run's folder (its best), or last (the newest run below out)",
+        path=True,
     )
     seed: int = option(
         0, "of episodes, actions and noise; by default the run's own", least=0, below=2**32
     )
-    out: str = option("runs", "folder in which `last` is looked for")
+    out: str = option("runs", "folder in which `last` is looked for", path=True)
 
 
 class Trained(NamedTuple):
@@ -65,6 +71,16 @@ def load(config: Config, threads: int) -> Trained:
     path = Path(config.checkpoint)
     content = read_checkpoint(path)
     return Trained(path, content, load_trained(path, content, config.env))
+
+
+def require_rows(section: str, *sizes: int) -> None:
+    """Raise unless the product of sizes, the episodes of all experiments, is below `MOST_ROWS`.
+
+    Args:
+        section: of the options, for the message.
+    """
+    rows = math.prod(sizes)
+    require(rows < MOST_ROWS, f"{section}.* asks for {rows} episodes; make its sizes smaller")
 
 
 def report_folder(trained: Trained, name: str) -> Path:

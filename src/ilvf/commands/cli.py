@@ -11,6 +11,7 @@ from ilvf import __version__
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import UsageError, run_recipe
 from ilvf.experiment.options import training_schema
+from ilvf.options import nearest, one_line, shown
 
 COMMANDS = {
     "train": "Train an algorithm on an environment.",
@@ -23,13 +24,66 @@ COMMANDS = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Refusal(click.ClickException):
+    """A wrong command or flag, in one sentence with exit code 2, as `run_recipe` prints it."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"error: {self.message}", file=file, err=True)
+
+
+class Program(click.Group):
+    """The group of all commands, whose errors are one sentence with the nearest known name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments before the command: flags of the program.
+
+        Raises:
+            Refusal: an unknown flag.
+        """
+        given = next((word for word in args if word.startswith("-")), "")
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            flags = ("--help", "--version")
+            raise Refusal(
+                f"unknown flag {one_line(given)}; the flags of ilvf are {' and '.join(flags)}, and "
+                f"those of a command come after its name{nearest(given, flags)}"
+            ) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names.
+
+        Raises:
+            Refusal: there is none.
+        """
+        name = args[0]
+        if name not in self.commands:
+            near = f", did you mean 'train {name}'?" if name in ALGORITHMS else ""
+            raise Refusal(
+                f"{shown(name)} is no command of ilvf; the commands are {', '.join(COMMANDS)}"
+                f"{near or nearest(name, list(COMMANDS))}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Program,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="ilvf")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Credit assignment for cooperative multi-agent reinforcement learning.
 
     Every command takes key=value arguments; COMMAND --help lists them.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def complete(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:

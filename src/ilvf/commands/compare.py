@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ilvf.errors import UsageError, require
+from ilvf.commands.picture import require_picture, writing
+from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
@@ -19,7 +20,9 @@ from ilvf.options import Options, option
 class StoreOptions(Options):
     """Where the runs are."""
 
-    out: str = option("runs", "folder of the MLflow store (or a server, by MLFLOW_TRACKING_URI)")
+    out: str = option(
+        "runs", "folder of the MLflow store (or a server, by MLFLOW_TRACKING_URI)", path=True
+    )
 
 
 @dataclass
@@ -41,7 +44,7 @@ class CompareOptions(Options):
         None, "a group's label, such as mappo: adds the ratio of every group's gain to its gain"
     )
     picture: str | None = option(
-        None, "where the picture goes; null is compare-EXPERIMENT.png in out"
+        None, "where the picture goes; null is compare-EXPERIMENT.png in out", path=True
     )
 
 
@@ -65,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     name = f"compare-{options.experiment.replace('/', '-')}.png"
     picture = Path(options.picture or out / name)
+    require_picture("compare.picture", picture)
     require(picture.parent.is_dir(), f"compare.picture: there is no folder {picture.parent}")
     open_store(uri, out, options.experiment)
     by = options.by.split(",") if options.by else None
@@ -82,8 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     what = f"{options.metric} of {options.experiment}"
     print(f"{what}: mean ± sd over seeds, [95 % bootstrap interval]")
     print(table.to_string())
-    try:
+    with writing(picture):
         comparison(groups, options.metric, options.experiment).savefig(picture, dpi=120)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that is no picture's
-        raise UsageError(f"the picture {picture} cannot be written ({error})") from error
     print(f"picture: {picture}")

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions
-from ilvf.errors import UsageError, require
+from ilvf.commands.checkpointed import MOST, CheckpointOptions
+from ilvf.commands.picture import writing
+from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
-from ilvf.options import Options, option
+from ilvf.options import Options, option, shown
 
 
 @dataclass
@@ -32,9 +33,9 @@ class EvaluateOptions(CheckpointOptions):
 class EpisodeOptions(Options):
     """The episodes."""
 
-    eval_episodes: int = option(32, "episodes, run side by side", least=1)
+    eval_episodes: int = option(32, "episodes, run side by side", least=1, most=MOST)
     eval_steps: int | None = option(
-        None, "the longest episode, by default the environment's horizon", least=1
+        None, "the longest episode, by default the environment's horizon", least=1, most=MOST
     )
     eval_deterministic: bool = option(True, "the most likely actions; false samples")
 
@@ -86,9 +87,11 @@ def trained_actor(env: Any, path: Path) -> Any:
     from ilvf.checkpoints.files import read_checkpoint
     from ilvf.checkpoints.policy import actor_of
 
-    actor = actor_of(read_checkpoint(path))
-    sizes = ("n_agents", "observation_dim")
-    fits = all(getattr(env, size) == actor.arguments[size] for size in sizes)
+    actor = actor_of(read_checkpoint(path), f"checkpoint {path}")
+    sizes = ("n_agents", "observation_dim", "n_actions")
+    same = all(getattr(env, size) == actor.arguments[size] for size in sizes)
+    keys = env.observation_spec.keys(include_nested=True)
+    fits = same and all(key in keys for key in actor.in_keys)
     require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
     return actor
 
@@ -100,7 +103,9 @@ def rule(env: Any, name: str) -> Any:
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
     rules = {"random": lambda: RandomActor(env.n_actions, masked=masked)}
     rules |= getattr(env, "rules", {})
-    require(name in rules, f"policy={name!r} is not known here; choose one of {', '.join(rules)}")
+    require(
+        name in rules, f"policy={shown(name)} is not known here; choose one of {', '.join(rules)}"
+    )
     return rules[name]()
 
 
@@ -108,12 +113,10 @@ def draw(env: Any, rollout: Any, picture: Path) -> None:
     """Draw the first episode, if the environment can."""
     if not hasattr(env, "draw"):
         return
-    try:
+    with writing(picture):
         env.draw(rollout).savefig(picture, dpi=110)
         print(f"picture of the first episode: {picture}")
         if hasattr(env, "animate"):
             animation = picture.with_suffix(".gif")
             env.animate(rollout, animation)
             print(f"and as an animation: {animation}")
-    except OSError as error:
-        raise UsageError(f"the picture {picture} cannot be written ({error.strerror})") from error

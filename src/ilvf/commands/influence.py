@@ -13,10 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions, Trained, load, publish, report_folder
+from ilvf.commands.checkpointed import (
+    MOST,
+    CheckpointOptions,
+    Trained,
+    load,
+    publish,
+    report_folder,
+    require_rows,
+)
 from ilvf.errors import UsageError, require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
+from ilvf.experiment.options import MOST_THREADS
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 
@@ -26,16 +35,24 @@ class InfluenceOptions(Options):
     """Moments and experiments."""
 
     moments: str = option("0.2,0.5,0.95", "parts of the episode at which matrices are drawn")
-    episodes: int = option(32, "episodes that matrices and curves are averaged over", least=2)
+    episodes: int = option(
+        32, "episodes that matrices and curves are averaged over", least=2, most=MOST
+    )
     measure: bool = option(
         True, "measure the influence at these moments by intervention, where states can be set"
     )
-    actions: int = option(2, "joint first actions drawn in every state of the measurement", least=2)
-    repeats: int = option(4, "futures of each", least=2)
-    steps: int | None = option(None, "length of their returns, by default an episode's", least=1)
+    actions: int = option(
+        2, "joint first actions drawn in every state of the measurement", least=2, most=MOST
+    )
+    repeats: int = option(4, "futures of each", least=2, most=MOST)
+    steps: int | None = option(
+        None, "length of their returns, by default an episode's", least=1, most=MOST
+    )
     gamma: float | None = option(None, "their discount, by default the run's", least=0, most=1)
-    batch: int = option(1024, "environments stepped at once", least=1)
-    threads: int = option(1, "threads of torch; 0 leaves the choice to it", least=0)
+    batch: int = option(1024, "environments stepped at once", least=1, most=MOST)
+    threads: int = option(
+        1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
+    )
 
 
 SCHEMA = Schema(
@@ -48,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = command_line(SCHEMA, arguments)
     options = config.influence
     moments = read_moments(options.moments)
+    require_rows("influence", options.episodes, options.actions, options.repeats)
     trained = load(config, options.threads)
     folder = report_folder(trained, "influence")
     from ilvf.experiment.build import environment_factory

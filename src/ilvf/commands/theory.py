@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ilvf.commands.picture import require_picture, writing
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
@@ -17,7 +18,7 @@ from ilvf.options import Options, option
 class TheoryOptions(Options):
     """Where the picture goes."""
 
-    picture: str = option("theory-variance.png", "file of the picture")
+    picture: str = option("theory-variance.png", "file of the picture", path=True)
 
 
 SCHEMA = Schema("theory", __doc__, TheoryOptions)
@@ -26,6 +27,10 @@ SCHEMA = Schema("theory", __doc__, TheoryOptions)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the claims and draw the picture."""
     config = command_line(SCHEMA, arguments)
+    picture = Path(config.picture)
+    require_picture("picture", picture)
     from ilvf.reports.theory import write_report
 
-    write_report(Path(config.picture))
+    with writing(picture):
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        write_report(picture)

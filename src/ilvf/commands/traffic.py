@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
+from ilvf.commands.checkpointed import MOST, CheckpointOptions, load, publish, report_folder
 from ilvf.commands.influence import learned_in
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
+from ilvf.experiment.options import MOST_THREADS
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 
@@ -32,14 +33,18 @@ class TrafficOptions(Options):
         "fixed_cycle",
         "baselines, such as fixed_cycle,max_pressure: rules of the environment, or random",
     )
-    episodes: int = option(2, "the same for all policies, simulated side by side", least=1)
+    episodes: int = option(
+        2, "the same for all policies, simulated side by side", least=1, most=MOST
+    )
     deterministic: bool | None = option(
         None, "true: the most likely actions, false: sampled ones, null: as the run was evaluated"
     )
     arrows: int = option(
-        2, "influences on the map, the heaviest: so many times the signals", least=1
+        2, "influences on the map, the heaviest: so many times the signals", least=1, most=MOST
     )
-    threads: int = option(1, "threads of torch; 0 leaves the choice to it", least=0)
+    threads: int = option(
+        1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
+    )
 
 
 SCHEMA = Schema("traffic", __doc__, CheckpointOptions, {"traffic": TrafficOptions}, "large_grid")

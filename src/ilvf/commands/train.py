@@ -6,6 +6,8 @@ from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.variables import require_launched
+from ilvf.options import shown
 
 EXAMPLES = """
 ilvf train {name} env.n_agents=10 trainer.max_epochs=50
@@ -29,6 +31,7 @@ def train_algorithm(
     if doc is None:
         schema.doc = f"{schema.doc}\n{EXAMPLES.format(name=name)}"
     config = command_line(schema, arguments)
+    require_launched()
     from ilvf.experiment.run import train
     from ilvf.reports.pictures import Pictures
 
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
     name, *rest = arguments
     require(
         not name.startswith("-") and "=" not in name,
-        f"ilvf train needs an algorithm before {name!r}: one of {', '.join(ALGORITHMS)}",
+        f"ilvf train needs an algorithm before {shown(name)}: one of {', '.join(ALGORITHMS)}",
     )
     train_algorithm(name, arguments=rest)
 

@@ -9,6 +9,8 @@ from ilvf.envs.options import ENVIRONMENTS
 from ilvf.errors import require
 from ilvf.experiment.config import Config, environment_of, overlays, resolve, split
 from ilvf.experiment.schema import Leaf, Schema
+from ilvf.experiment.variables import require_variables
+from ilvf.options import nearest, one_line
 
 HELP = ("--help", "-h")
 SHOW = "--cfg"
@@ -18,20 +20,23 @@ def command_line(schema: Schema, arguments: Sequence[str] | None = None) -> Conf
     """The resolved config for `arguments` (default: the process's); answers `--help` and `--cfg`.
 
     Raises:
-        UsageError: see `resolve`.
+        UsageError: see `resolve`; or an environment variable of a launcher is wrong.
         SystemExit: after `--help` or `--cfg`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     flags = {word for word in words if word.startswith("-")}
-    unknown = sorted(flags - {*HELP, SHOW})
+    known = (*HELP, SHOW)
+    unknown = sorted(flags - set(known))
     require(
         not unknown,
-        f"unknown flag {' '.join(unknown)}; the flags are --help and --cfg, all else is key=value",
+        f"unknown flag {one_line(' '.join(unknown))}; the flags are --help and --cfg, all else is "
+        f"key=value{nearest(' '.join(unknown), known)}",
     )
     pairs = [word for word in words if word not in flags]
     if flags & set(HELP):
         print(help_page(schema, pairs))
         raise SystemExit(0)
+    require_variables()
     config = resolve(schema, pairs)
     if SHOW in flags:
         print(OmegaConf.to_yaml(config), end="")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig
 
 from ilvf.envs.options import ENVIRONMENTS
@@ -24,11 +23,12 @@ from ilvf.experiment.schema import (
     require_literal,
     require_mapping,
 )
-from ilvf.options import nearest, parse_yaml
+from ilvf.options import nearest, one_line, parse_yaml, read_yaml, require_usable_path, shown
 
 Config = DictConfig
 OVERLAYS = Path(__file__).with_name("configs")
 RESUMING = ("resume", "checkpoint")  # keys that name a checkpoint, whose config counts
+MOST_BYTES = 1_000_000  # of a yaml file
 SAVED_SECTIONS = ("algorithm", "trainer")
 
 
@@ -56,20 +56,23 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
 
 def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     """The config in a checkpoint, under today's defaults; its environment and seed wholly."""
-    from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
     from ilvf.checkpoints.verify import require_config
+    from ilvf.experiment.checkpoint_argument import checkpoint_of, require_resumable
 
     clash = [k for k in ("preset", "env") if k in given]
     require(
         not clash,
         f"{' and '.join(clash)} cannot be combined with resume or checkpoint, whose config counts",
     )
-    out = Path(given.get("out", schema.leaves(None)["out"].default))
-    path = find_checkpoint(given[key], out, prefer="last" if key == "resume" else "best")
+    plain = schema.leaves(None)
+    out = plain["out"].parsed(given["out"]) if "out" in given else plain["out"].default
+    path, content = checkpoint_of(key, plain[key].parsed(given[key]), Path(out))
     given[key] = str(path)
-    saved = require_config(path, read_checkpoint(path))
+    saved = require_config(path, content)
     env, values = saved_values(schema, saved, str(path))
     leaves = schema.leaves(env)
+    if key == "resume":
+        require_resumable(path, content, off_policy="algorithm.capacity" in leaves)
     for name, leaf in leaves.items():
         if name not in given:
             leaf.require_confirmed(values[name], path)
@@ -101,24 +104,46 @@ def environment_of(word: str | None) -> tuple[str | None, Mapping[str, Any]]:
         return word, {}
     overlay = dict(overlay_of("env", word, more=ENVIRONMENTS))
     name = overlay.pop("name", None)
-    require(name in ENVIRONMENTS, f"env={word} has no name of a known environment, found {name!r}")
+    require(
+        isinstance(name, str) and name in ENVIRONMENTS,
+        f"env={word} has no name of a known environment, found {shown(name)}",
+    )
+    assert name is not None
     return name, overlay
 
 
 def overlay_of(kind: str, name: str, more: Iterable[str] = ()) -> Mapping[str, Any]:
     """The content of `configs/KIND/NAME.yaml`, or of the file NAME if it ends in .yaml."""
     known = [*more, *overlays(kind)]
-    path = Path(name) if name.endswith(".yaml") else OVERLAYS / kind / f"{name}.yaml"
-    exists = path.is_file() if name.endswith(".yaml") else name in known
+    path = OVERLAYS / kind / f"{name}.yaml"
+    exists = name in known
+    if name.endswith(".yaml"):
+        require_usable_path(kind, name)
+        path = Path(name)
+        exists = path.is_file()
     require(
         exists,
-        f"{kind}={name} is not known; choose one of {', '.join(known)}{nearest(name, known)}",
+        f"{kind}={one_line(name)} is not known; choose one of {', '.join(known)}"
+        f"{nearest(name, known)}",
     )
+    return require_mapping(read_yaml(text_of(path), f"{path} is no yaml file"), str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a yaml file.
+
+    Raises:
+        UsageError: it cannot be read, is too large, or is not text.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no yaml file: {str(error).splitlines()[0]}") from error
-    return require_mapping(content, str(path))
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        require(len(content) <= MOST_BYTES, f"{path} has more than {MOST_BYTES} bytes")
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no yaml file: it is not UTF-8 ({error.reason})") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def overlays(kind: str) -> list[str]:
@@ -133,7 +158,7 @@ def given_values(arguments: Iterable[str]) -> dict[str, str]:
     for argument in arguments:
         key, text = renamed_argument(*split(argument))
         if key in given and given[key] != text:
-            print(f"note: {key} is given twice; {key}={text} counts", file=sys.stderr)
+            print(f"note: {key} is given twice; {key}={one_line(text)} counts", file=sys.stderr)
         given[key] = text
     return given
 
@@ -143,11 +168,11 @@ def split(argument: str) -> tuple[str, str]:
     try:
         argument.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"the argument {argument!r} is not valid UTF-8") from error
+        raise UsageError(f"the argument {shown(argument)} is not valid UTF-8") from error
     key, equals, text = argument.partition("=")
     require(
         bool(equals and key),
-        f"{argument!r} is not of the form key=value; --help lists the keys",
+        f"{shown(argument)} is not of the form key=value; --help lists the keys",
     )
     return key, text
 
@@ -187,7 +212,12 @@ def assign(values: dict[str, Any], leaf: Leaf, key: str, value: Any) -> None:
     *path, last = key.removeprefix(f"{leaf.key}.").split(".")
     inner = values[leaf.key] = dict(values[leaf.key])
     for name in path:
-        inner[name] = dict(inner.get(name) or {})
+        below = inner.get(name)
+        require(
+            below is None or isinstance(below, Mapping),
+            f"{one_line(key)} lies in {one_line(name)}={shown(below)}, which is not a mapping",
+        )
+        inner[name] = dict(below or {})
         inner = inner[name]
     require_literal(key, value)
     inner[last] = value

@@ -5,10 +5,11 @@ import os
 import uuid
 from pathlib import Path
 
-from ilvf.checkpoints.files import run_folder
-from ilvf.distributed import decided_by_first, several, under_torchrun
+from ilvf.checkpoints.files import run_folder, started_by_lightning
+from ilvf.distributed import decided_by_first, several
 from ilvf.errors import UsageError
 from ilvf.experiment.config import Config
+from ilvf.experiment.membership import membership
 from ilvf.experiment.processes import require_torchrun
 
 RUN_DIR = "ILVF_RUN_DIR"  # environment variable: the run's folder, for its other processes
@@ -20,9 +21,18 @@ def run_name(config: Config) -> str:
 
 
 def experiment_name(config: Config) -> str:
-    """The MLflow experiment: the environment, and its task if it has several."""
+    """The MLflow experiment: of the study, or the environment, and its task if it has several."""
+    member = membership()
+    if member is not None:
+        return member.experiment
     task = config.env.get("task")
     return f"{config.env.name}/{task}" if task else config.env.name
+
+
+def mlflow_name(config: Config) -> str:
+    """The name of the run in MLflow: of the study, or the algorithm and the seed."""
+    member = membership()
+    return member.name if member is not None else f"{run_name(config)}-s{config.seed}"
 
 
 def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
@@ -35,8 +45,7 @@ def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
         UsageError: it cannot be made, or several machines take part without torchrun.
     """
     require_torchrun(config.trainer.num_nodes)
-    started_by_lightning = "LOCAL_RANK" in os.environ and not under_torchrun()
-    if RUN_DIR in os.environ and started_by_lightning and not several():
+    if RUN_DIR in os.environ and started_by_lightning() and not several():
         return Path(os.environ[RUN_DIR])
     path = decided_by_first(lambda: str(_folder(config, checkpoint)))
     os.environ[RUN_DIR] = path
@@ -45,8 +54,11 @@ def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
 
 def _folder(config: Config, checkpoint: Path | None) -> Path:
     """Make the folder, in the first process."""
+    member = membership()
     if checkpoint is not None and checkpoint.parent.name == "checkpoints":
         path = run_folder(checkpoint)
+    elif member is not None:
+        path = Path(config.out) / member.folder
     else:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         name = f"{run_name(config)}-{config.env.name}-s{config.seed}"

@@ -1,62 +1,98 @@
 """`metrics.jsonl`: the metrics of every iteration, in the run's folder."""
 
 import json
-import math
+import os
 import re
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 METRICS = "metrics.jsonl"
 NAME = re.compile(r"[\w\-. ]+(/[\w\-. ]+)*")
+LONGEST_NAME = 250  # of a metric in MLflow
+MOST_FRAMES = 2**53  # up to here a float holds every integer
 Row = dict[str, float]
 
 
 def append_row(path: Path, frames: int, metrics: Mapping[str, float]) -> None:
-    """Add the metrics of one iteration; makes the folder again if it was deleted."""
+    """Add the metrics of one iteration; makes the folder again if it was deleted.
+
+    The row begins a new line, also if a full disk has cut the line before.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"frames": frames, **metrics}) + "\n")
+    line = (json.dumps({"frames": frames, **metrics}) + "\n").encode()
+    with path.open("a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)
 
 
 def read_rows(path: Path) -> list[Row]:
     """The metrics of every iteration, ordered by frames.
 
-    Lines that are not such a row are left out: a last line that a kill has cut, or damage.
+    Lines that are not such a row are left out, and values that are no numbers. A warning names the
+    file and the line. A last line that a kill has cut is left out without a warning.
     """
     if not path.exists():
         return []
     rows = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        row = parsed(line)
+    damage = []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        content = parsed(line)
+        row = row_of(content)
         if row is not None:
             rows[row["frames"]] = row
+        if row != content and number < len(lines):
+            damage.append(number)
+    if damage:
+        warnings.warn(f"{path}, {description_of(damage)}", stacklevel=2)
     return [rows[frames] for frames in sorted(rows)]
 
 
-def parsed(line: str) -> Row | None:
-    """The row of a line; None if it is none."""
+def parsed(line: str) -> Any:
+    """The content of a line; the line itself if it is no JSON."""
     try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+        return json.loads(line)
+    except (ValueError, RecursionError):  # ValueError also for a number of 5000 digits
+        return line
+
+
+def row_of(content: Any) -> Row | None:
+    """The names and numbers in the content of a line; None if it is no row with `frames`."""
+    if not isinstance(content, dict) or not is_count(content.get("frames")):
         return None
-    if not isinstance(row, dict) or not is_count(row.get("frames")):
-        return None
-    return {name: value for name, value in row.items() if is_name(name) and is_number(value)}
+    return {name: value for name, value in content.items() if is_name(name) and is_number(value)}
+
+
+def description_of(damage: Sequence[int]) -> str:
+    """What is left out of the lines with these numbers."""
+    more = f" (and of {len(damage) - 1} more lines)" if len(damage) > 1 else ""
+    return f"line {damage[0]}: what is not a metric of an iteration is left out{more}"
 
 
 def is_name(name: str) -> bool:
     """Is this a name that MLflow accepts: words, separated by slashes?"""
-    return NAME.fullmatch(name) is not None and ".." not in name
+    if NAME.fullmatch(name) is None or len(name) > LONGEST_NAME:
+        return False
+    return ".." not in name and "." not in name.split("/")
 
 
 def is_number(value: object) -> bool:
-    """Is this an int or a float?"""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Is this a float, or an integer that a float can hold?"""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= sys.float_info.max
+    return isinstance(value, float)
 
 
 def is_count(value: object) -> bool:
-    """Is this a finite number that is not negative?"""
-    return isinstance(value, int | float) and is_number(value) and 0 <= value < math.inf
+    """Is this a number of frames: whole, not negative, and exact as a float?"""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 <= value <= MOST_FRAMES and value == int(value)
 
 
 def rewrite(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -8,6 +8,8 @@ from ilvf.errors import require
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 
+MOST_THREADS = 1024
+
 
 @dataclass
 class RunOptions(Options):
@@ -17,13 +19,13 @@ class RunOptions(Options):
         None, "overlay of these defaults: paper (Table 1), traffic (sizes for SUMO), or a yaml file"
     )
     resume: str | None = option(
-        None, "continue a run: PATH of a checkpoint or a run's folder, or last"
+        None, "continue a run: PATH of a checkpoint or a run's folder, or last", path=True
     )
     seed: int = option(0, "of networks, environments and sampling", least=0, below=2**32)
     seeds: str | None = option(
         None, "several runs, such as 0-4 or 0,3,7, as many at a time as there are cores"
     )
-    out: str = option("runs", "folder of runs, checkpoints and the MLflow store")
+    out: str = option("runs", "folder of runs, checkpoints and the MLflow store", path=True)
 
 
 @dataclass
@@ -44,7 +46,9 @@ class TrainerOptions(Options):
         "auto", "ddp, which auto also takes for several processes"
     )
     precision: Literal["32-true", "bf16-mixed"] = option("32-true", "32-true or bf16-mixed")
-    threads: int = option(0, "CPU threads per process, 0 for torch's own choice", least=0)
+    threads: int = option(
+        0, "CPU threads per process, 0 for torch's own choice", least=0, most=MOST_THREADS
+    )
     progress: bool = option(True, "show a progress bar")
 
     def check(self) -> None:

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from ilvf.options import one_line
+
 KEYS = {"algorithm.normalise": "algorithm.normalize_values"}
 VALUES = {  # key → old value → new value
     "algorithm.noise": {"auto": None, "true": True, "false": False},
@@ -25,5 +27,7 @@ def renamed_argument(key: str, text: str) -> tuple[str, str]:
     new_key = renamed_key(key)
     new_text = "null" if (new_key, text) == ("algorithm.noise", "auto") else text
     if (new_key, new_text) != (key, text):
-        print(f"note: {key}={text} is now {new_key}={new_text}", file=sys.stderr)
+        print(
+            f"note: {key}={one_line(text)} is now {new_key}={one_line(new_text)}", file=sys.stderr
+        )
     return new_key, new_text

@@ -27,11 +27,13 @@ from ilvf.experiment.build import build
 from ilvf.experiment.callbacks import CleanStop, IterationBar
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
-from ilvf.experiment.folder import experiment_name, make_run_folder, run_name
+from ilvf.experiment.folder import experiment_name, make_run_folder, mlflow_name
+from ilvf.experiment.interrupts import handlers_kept, signals_held
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
 from ilvf.experiment.processes import number_of_processes
+from ilvf.experiment.resumed import Resumed
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seeds import run_seeds
 from ilvf.experiment.store import open_store, tracking_uri
@@ -67,9 +69,8 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Training | None
         require_replay_files(checkpoint, content)
         require_more_iterations(content, config.trainer.max_epochs)
     lock = RunLock(folder) if trainer.is_global_zero else None
-    tracker.start(module.config, config.seed, _changes(content, module))
     try:
-        _fit(trainer, module, tracker, stop, checkpoint)
+        _fit(trainer, module, tracker, stop, _resumed(checkpoint, content, module, trainer))
     finally:
         if lock is not None:
             lock.release()
@@ -95,22 +96,30 @@ def _fit(
     module: Training,
     tracker: MLflowTracker,
     stop: CleanStop,
-    checkpoint: Path | None,
+    resumed: Resumed | None,
 ) -> None:
-    """Train; close the MLflow run with its status however it ends."""
+    """Open the MLflow run and train; close the run with its status however the training ends."""
     status = "FAILED"
     try:
-        trainer.fit(module, ckpt_path=str(checkpoint) if checkpoint else None)
+        tracker.start(module.config, module.config["seed"], resumed)
+        with handlers_kept():
+            trainer.fit(module, ckpt_path=str(resumed.checkpoint) if resumed else None)
         files: Any = trainer.strategy.checkpoint_io
         files.require_saved(tracker.run_dir / "checkpoints" / "last.ckpt")
         status = "FINISHED"
-    except SystemExit:
-        if stop.forced:  # Lightning exits with 1
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits with 1
+            status = "KILLED"
             raise SystemExit(130) from None
         raise
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
     finally:
-        _store_files(tracker)
-        tracker.close("KILLED" if stop.signal else status)
+        with signals_held():
+            if tracker.started:
+                _store_files(tracker)
+                tracker.close("KILLED" if stop.signal else status)
 
 
 # ---------------------------------------------------------------------- parts
@@ -136,7 +145,7 @@ def _tracker(config: Config, folder: Path, run_id: str | None) -> MLflowTracker:
     if uri.startswith("sqlite") and not (out / "mlflow.db").exists():
         print(f"creating the MLflow store {out / 'mlflow.db'} (once, 10 to 30 s)", flush=True)
     open_store(uri, out, experiment)
-    return MLflowTracker(uri, experiment, f"{run_name(config)}-s{config.seed}", folder, run_id)
+    return MLflowTracker(uri, experiment, mlflow_name(config), folder, run_id)
 
 
 def make_trainer(
@@ -182,13 +191,19 @@ def make_trainer(
         raise
 
 
-def _changes(content: dict[str, Any] | None, module: Training) -> dict[str, Any]:
-    """The config keys that a resumed run changes."""
-    if content is None:
-        return {}
+def _resumed(
+    checkpoint: Path | None, content: dict[str, Any] | None, module: Training, trainer: L.Trainer
+) -> Resumed | None:
+    """The checkpoint that the run continues, and the config keys that it changes."""
+    if checkpoint is None or content is None:
+        return None
     old = flatten(content["ilvf"]["config"])
     new = flatten(module.config)
-    return {key: value for key, value in new.items() if old.get(key) != value}
+    changes = {key: value for key, value in new.items() if old.get(key) != value}
+    frames = content["ilvf"]["state"]["frames"]
+    options = module.options
+    iteration = options.num_envs * options.rollout_steps * trainer.world_size
+    return Resumed(checkpoint, frames, frames + iteration, changes)
 
 
 def _store_files(tracker: MLflowTracker) -> None:

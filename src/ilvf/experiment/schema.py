@@ -10,7 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from ilvf.envs.options import declaration_of
 from ilvf.errors import UsageError, require
-from ilvf.options import Options, bounds_in_words, checked, describe, nearest, parse, words_of
+from ilvf.options import (
+    Options,
+    bounds_in_words,
+    checked,
+    describe,
+    nearest,
+    one_line,
+    parse,
+    shown,
+    words_of,
+)
 from ilvf.options import alternatives as alternatives_of
 
 
@@ -50,8 +60,8 @@ class Leaf:
         harmless = self.metadata.get("harmless") or (lambda _: False)
         require(
             not effect or value == self.default or harmless(value),
-            f"the checkpoint {path} has {self.key}={value!r}, which {effect}; if you trust it, "
-            f"give {self.key}=... again on the command line",
+            f"the checkpoint {path} has {self.key}={shown(value)}, which {effect}; "
+            f"if you trust it, give {self.key}=... again on the command line",
         )
 
     @property
@@ -135,9 +145,15 @@ def made(options: type[Options], prefix: str, values: Mapping[str, Any]) -> Opti
 
 
 def require_literal(key: str, value: Any) -> None:
-    """Raise if a value has an interpolation: config is data, and `${...}` is not resolved."""
+    """Raise if OmegaConf would not take a word literally.
+
+    `${...}` is an interpolation, and `???` a missing value.
+    """
     if isinstance(value, str):
-        require("${" not in value, f"{key}={value!r} contains '${{', which is not allowed here")
+        require(
+            "${" not in value and value != "???",
+            f"{one_line(key)}={shown(value)} is not allowed here; write it without '${{' and '???'",
+        )
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             require_literal(f"{key}.{name}", name)
@@ -171,7 +187,7 @@ def require_known(key: str, leaves: Mapping[str, Leaf], where: str) -> Leaf:
         if leaf.is_open and key.startswith(f"{leaf.key}."):
             return leaf
     raise UsageError(
-        f"unknown key {key!r} ({where}){nearest(key, list(leaves))}; --help lists all keys"
+        f"unknown key {shown(key)} ({where}){nearest(key, list(leaves))}; --help lists all keys"
     )
 
 
@@ -188,5 +204,5 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def require_mapping(value: Any, what: str) -> Mapping[str, Any]:
     """Raise unless `value` is a mapping."""
-    require(isinstance(value, Mapping), f"{what} is not a mapping, found {value!r:.60}")
+    require(isinstance(value, Mapping), f"{what} is not a mapping, found {shown(value)}")
     return value

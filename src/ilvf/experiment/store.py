@@ -169,6 +169,19 @@ def has_run(client: Any, run_id: str) -> bool:
     return True
 
 
+def latest_frames(client: Any, run_id: str) -> int:
+    """The frames of the last iteration that a run has recorded; -1 if there is none."""
+    return int(client.get_run(run_id).data.metrics.get("frames", -1))
+
+
+def frames_in_store(client: Any, run_id: str, after: int) -> list[int]:
+    """The frames of the iterations that a run has recorded after `after` frames, ascending."""
+    if latest_frames(client, run_id) <= after:
+        return []
+    frames = {point.step for point in client.get_metric_history(run_id, "frames")}
+    return sorted(step for step in frames if step > after)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, shortened."""
     lines = str(error).strip().splitlines()

@@ -2,11 +2,14 @@
 
 A tracking store must never end a run: records that cannot be sent are kept and sent later, training
 continues, and one warning says so. The metrics of every iteration are also in `metrics.jsonl`.
+
+SIGINT and SIGTERM wait until an iteration is recorded, so that it is recorded once.
 """
 
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,19 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from ilvf.errors import UsageError
 from ilvf.experiment.facts import code_version, machine
-from ilvf.experiment.metrics_file import METRICS, append_row, read_rows, rewrite
+from ilvf.experiment.interrupts import signals_held
+from ilvf.experiment.membership import membership
+from ilvf.experiment.metrics_file import METRICS, Row, append_row, read_rows, rewrite
+from ilvf.experiment.resumed import Resumed, set_aside
 from ilvf.experiment.schema import flatten
-from ilvf.experiment.store import URI_VARIABLE, first_line, follow_move, has_run
+from ilvf.experiment.store import (
+    URI_VARIABLE,
+    first_line,
+    follow_move,
+    frames_in_store,
+    has_run,
+    latest_frames,
+)
 
 RETRY_AFTER = 60.0  # [s] between attempts to reach a store that failed
 Send = Callable[[], None]
@@ -31,6 +44,9 @@ class MLflowTracker(MLFlowLogger):
         experiment, run_name: where the run appears.
         run_dir: folder of the run, for `metrics.jsonl`.
         run_id: continue this run; metrics that it already has are not logged again.
+
+    Attributes:
+        started: the run is open in the store; `close` ends it.
     """
 
     def __init__(
@@ -44,26 +60,32 @@ class MLflowTracker(MLFlowLogger):
         self._waiting: dict[str, list[Send]] = {"metrics": [], "files": []}
         self._failed_at: dict[str, float] = {}
         self._warned = False
-        self._logged_until = -1
+        self.started = False
+        self._written_until = -1  # frames of the last row for metrics.jsonl
+        self._sent_until = -1  # frames of the last row for the store
+        self._begun = -1  # frames of the last row whose sending has begun
         self._unwritten: list[tuple[int, Mapping[str, float]]] = []  # rows for metrics.jsonl
 
     # ------------------------------------------------------------------ called by Lightning
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         step = step or 0
-        if step <= self._logged_until:
-            return
-        self._logged_until = step
-        self._unwritten.append((step, metrics))
-        self._write_rows()
-        self._send_metrics(metrics, step)
+        with signals_held():
+            if step > self._written_until:
+                self._written_until = step
+                self._unwritten.append((step, metrics))
+                self._write_rows()
+            if step > self._sent_until:
+                self._sent_until = step
+                self._send_metrics(metrics, step)
 
     def _write_rows(self) -> None:
         """Append rows to `metrics.jsonl`; those that cannot be written wait for the next call."""
         try:
             while self._unwritten:
-                append_row(self.run_dir / METRICS, *self._unwritten[0])
-                self._unwritten.pop(0)
+                with signals_held(patience=math.inf):
+                    append_row(self.run_dir / METRICS, *self._unwritten[0])
+                    self._unwritten.pop(0)
         except OSError as error:
             self._warn_once(f"{self.run_dir / METRICS} cannot be written ({error.strerror})")
 
@@ -73,8 +95,17 @@ class MLflowTracker(MLFlowLogger):
             rank_zero_warn(f"{what}; training continues, records are kept and sent later")
 
     def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Send a row once: an attempt that failed may have reached the store all the same."""
         send = super().log_metrics
-        self._attempt(lambda: send(metrics, step))
+
+        def send_once() -> None:
+            tried = step <= self._begun
+            if tried and step <= latest_frames(self.experiment, str(self.run_id)):
+                return
+            self._begun = step
+            send(metrics, step)
+
+        self._attempt(send_once)
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
@@ -82,20 +113,21 @@ class MLflowTracker(MLFlowLogger):
 
     # ------------------------------------------------------------------ called by `train`
     @rank_zero_only
-    def start(self, config: Mapping[str, Any], seed: int, changes: Mapping[str, Any]) -> None:
+    def start(self, config: Mapping[str, Any], seed: int, resumed: Resumed | None = None) -> None:
         """Record config, code, versions and hardware; or continue a run of this store.
 
         Args:
             config: nested config of the run.
             seed: of the run.
-            changes: config keys that a resumed run changes, kept as a tag.
+            resumed: the checkpoint that the run continues; its changes are kept as a tag.
 
         Raises:
             UsageError: the store cannot be written.
         """
         before = os.environ.get(URI_VARIABLE)
         try:
-            self._start(config, seed, changes)
+            with signals_held():
+                self._start(config, seed, resumed)
         except UsageError:
             raise
         except Exception as error:  # a store can raise anything; its first line says what
@@ -108,33 +140,67 @@ class MLflowTracker(MLFlowLogger):
             else:
                 os.environ[URI_VARIABLE] = before
 
-    def _start(self, config: Mapping[str, Any], seed: int, changes: Mapping[str, Any]) -> None:
+    def _start(self, config: Mapping[str, Any], seed: int, resumed: Resumed | None) -> None:
         client = self._mlflow_client
-        resumed = self._run_id is not None and has_run(client, self._run_id)
-        if not resumed:
-            self._run_id = None
+        tags = self._choose_run(resumed)
+        if resumed is not None and resumed.changes:
+            tags["resume.changes"] = resumed.changes
+        rows = self._rows(resumed)
+        continued = self._run_id is not None
         assert self.experiment is client  # the property creates the run
-        tags: dict[str, Any] = {"resume.changes": changes} if changes else {}
-        if resumed:
-            follow_move(client, self.uri, str(self._run_id), self.run_dir.parent)
+        self.started = True
+        if continued:
             client.update_run(self._run_id, status="RUNNING")
         else:
             self.log_hyperparams(flatten(config))
             client.log_dict(self.run_id, dict(config), "config.yaml")
+            member = membership()
+            tags |= member.tags if member is not None else {}
             tags |= {"seed": seed, **code_version(), **machine()}
         for key, value in tags.items():
             client.set_tag(self.run_id, key, str(value))
-        self._catch_up(int(client.get_run(self.run_id).data.metrics.get("frames", -1)))
+        self._catch_up(rows)
 
-    def _catch_up(self, logged_until: int) -> None:
-        """Send rows of `metrics.jsonl` that the store lacks; drop a line that a kill has cut."""
+    def _choose_run(self, resumed: Resumed | None) -> dict[str, Any]:
+        """Continue the checkpoint's MLflow run, unless it went on and its records differ.
+
+        Returns:
+            the tags that name the run from which a new one goes on.
+        """
+        client = self._mlflow_client
+        old = self._run_id
+        if old is None or not has_run(client, old):
+            self._run_id = None
+            return {}
+        follow_move(client, self.uri, old, self.run_dir.parent)
+        if resumed is None or not resumed.replaces(frames_in_store(client, old, resumed.frames)):
+            return {}
+        self._run_id = None
+        print(
+            f"note: the MLflow run {old} went on after {resumed.checkpoint.name} "
+            f"({resumed.frames} frames) and stays as it is; a new MLflow run goes on from there",
+            flush=True,
+        )
+        return {"resume.run": old, "resume.frames": resumed.frames}
+
+    def _rows(self, resumed: Resumed | None) -> list[Row]:
+        """The rows of `metrics.jsonl` that stay; drops a line that a kill has cut."""
         path = self.run_dir / METRICS
         rows = read_rows(path)
+        if resumed is not None and resumed.replaces(row["frames"] for row in rows):
+            return set_aside(self.run_dir, resumed, rows)
         rewrite(path, rows)
+        return rows
+
+    def _catch_up(self, rows: Sequence[Row]) -> None:
+        """Send the rows that the store lacks."""
+        self._sent_until = latest_frames(self._mlflow_client, str(self.run_id))
         for row in rows:
-            if row["frames"] > logged_until:
-                self._send_metrics(row, int(row["frames"]))
-        self._logged_until = max([logged_until, *(int(row["frames"]) for row in rows)])
+            frames = int(row["frames"])
+            self._written_until = frames
+            if frames > self._sent_until:
+                self._sent_until = frames
+                self._send_metrics(row, frames)
 
     @rank_zero_only
     def artifact(self, path: Path, folder: str = "") -> None:
@@ -158,10 +224,11 @@ class MLflowTracker(MLFlowLogger):
     @rank_zero_only
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
-        self._failed_at = {}  # one last attempt
-        self._attempt(lambda: None, "files")
-        self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
-        self._write_rows()
+        with signals_held():
+            self._write_rows()
+            self._failed_at = {}  # one last attempt
+            self._attempt(lambda: None, "files")
+            self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
         missing = sum(map(len, self._waiting.values()))
         if missing:
             path = self.run_dir / METRICS

@@ -1,0 +1,158 @@
+"""Training runs as processes: each with arguments and a log of its own, several at a time."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from ilvf.errors import require
+from ilvf.experiment.processes import number_of_processes, visible_gpus
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # environment variable: the GPUs that a process sees
+POLL = 0.2  # [s] between looks at the processes
+Place = dict[str, str]  # environment variables of a run: the GPUs that it may use
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run in a process of its own.
+
+    Attributes:
+        command: the process's words, from the interpreter on.
+        log: file that receives its output.
+        variables: environment variables of this run.
+    """
+
+    command: Sequence[str]
+    log: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+Ended = Callable[[Job, int], None]  # called with a job that has ended and its exit code
+
+
+def places(accelerator: str, devices: int | list[int]) -> list[Place]:
+    """Where runs can be at the same time, as environment variables of each.
+
+    On the CPU there is a place for every core, or for every `devices` cores. On GPUs there is a
+    place for every `devices` GPUs, which nobody shares, and no more places than cores: with 4 GPUs
+    and `devices=1`, 4 runs at a time, each of which sees one GPU. For several runs on one GPU,
+    start them yourself. A list of devices is one place, as all runs would use the same GPUs.
+
+    Args:
+        accelerator, devices: of `TrainerOptions`.
+
+    Raises:
+        UsageError: the machine does not have the devices.
+    """
+    size = number_of_processes(accelerator, devices)
+    gpus = visible_gpus(accelerator)
+    at_most = max(cores() // size, 1)
+    if gpus == 0:
+        return [{} for _ in range(at_most)]
+    if isinstance(devices, list) or gpus < 2 * size:
+        return [{}]
+    names = os.environ.get(VISIBLE, ",".join(map(str, range(gpus)))).split(",")[:gpus]
+    groups = [names[k : k + size] for k in range(0, gpus - size + 1, size)]
+    return [{VISIBLE: ",".join(group)} for group in groups[:at_most]]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(
+    jobs: Sequence[Job], free: Sequence[Place], ended: Ended | None = None, done: int = 0
+) -> list[Job]:
+    """Run all jobs, one in every place, with a progress bar that shows the time left.
+
+    On Ctrl-C or SIGTERM the runs finish their iteration and save, and this process exits with 130.
+
+    Args:
+        jobs: started in this order.
+        free: the places, see `places`.
+        ended: called whenever a job has ended.
+        done: jobs that had ended before; the bar begins there.
+
+    Returns:
+        The jobs that failed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running: dict[Job, subprocess.Popen[bytes]] = {}
+    with tqdm(total=done + len(jobs), initial=done, unit="run") as bar:
+
+        def note(job: Job, code: int) -> None:
+            if code:
+                tqdm.write(f"a run ended with exit code {code}: {job.log}")
+            if ended is not None:
+                ended(job, code)
+            bar.update()
+
+        try:
+            return _run_all(list(jobs), running, list(free), note)
+        except KeyboardInterrupt:
+            _stop(running)
+            raise SystemExit(130) from None
+
+
+def _run_all(
+    waiting: list[Job],
+    running: "dict[Job, subprocess.Popen[bytes]]",
+    free: list[Place],
+    ended: Ended,
+) -> list[Job]:
+    """Keep every place busy until all jobs have ended; the jobs that failed."""
+    failed = []
+    taken: dict[Job, Place] = {}
+    while waiting or running:
+        while waiting and free:
+            job = waiting.pop(0)
+            taken[job] = free.pop(0)
+            running[job] = _start(job, taken[job])
+        time.sleep(POLL)
+        for job in [job for job, process in running.items() if process.poll() is not None]:
+            code = running.pop(job).returncode
+            free.append(taken.pop(job))
+            if code:
+                failed.append(job)
+            ended(job, code)
+    return failed
+
+
+def _start(job: Job, place: Place) -> "subprocess.Popen[bytes]":
+    """Start one run on one thread, in a session of its own: this process forwards signals."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **job.variables, **place}
+    with job.log.open("wb") as file:
+        return subprocess.Popen(
+            job.command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _stop(running: "Mapping[Job, subprocess.Popen[bytes]]") -> None:
+    """Let the running jobs finish their iteration and save; wait for them."""
+    for process in running.values():
+        process.send_signal(signal.SIGINT)
+    for process in running.values():
+        process.wait()
+
+
+def require_all_succeeded(jobs: Sequence[Job], failed: Sequence[Job]) -> None:
+    """Raise if jobs have failed.
+
+    Raises:
+        UsageError: names their logs.
+    """
+    logs = ", ".join(str(job.log) for job in failed)
+    require(not failed, f"{len(failed)} of {len(jobs)} runs failed; see {logs}")

@@ -1,0 +1,33 @@
+"""Words for messages: a value as the command line would have it, and the nearest known name."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+LONGEST = 160  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """A value as the command line would have it."""
+    if value is None:
+        return "null"
+    try:
+        return one_line(repr(value))
+    except ValueError:  # Python does not print integers of thousands of digits
+        return "a number of thousands of digits"
+
+
+def one_line(text: str) -> str:
+    """`text` with visible control characters; a long one is cut."""
+    start = text[:LONGEST]
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in start)
+    return line if len(text) <= LONGEST else f"{line}... ({len(text)} characters)"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """ ", did you mean 'NAME'?", or nothing if no known name is close."""
+    tails = [k for k in known if k.rpartition(".")[2] == name]
+    same = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), same, n=1, cutoff=0.6)
+    found = tails or [same[k] for k in close]
+    return f", did you mean {found[0]!r}?" if found else ""
