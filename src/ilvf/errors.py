@@ -4,6 +4,13 @@ import sys
 from collections.abc import Callable
 
 
+NO_MEMORY = (  # what torch says of sizes that no machine has
+    "allocate memory",
+    "Storage size calculation overflowed",
+    "integer multiplication overflow",
+)
+
+
 class UsageError(ValueError):
     """A wrong argument, key, file or environment.
 
@@ -41,10 +48,12 @@ def run_recipe(main: Callable[[], object]) -> None:
 
 def _end(sentence: str) -> None:
     text = sentence.encode("utf-8", "backslashreplace").decode()  # arguments may be invalid UTF-8
+    text = text.replace("\n", "\\n")
     print(f"error: {text}", file=sys.stderr)
     raise SystemExit(2) from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Did an allocation fail?"""
-    return isinstance(error, MemoryError) or "allocate memory" in str(error)
+    text = str(error)
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)

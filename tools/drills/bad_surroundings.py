@@ -155,7 +155,7 @@ def words(run: Path) -> Iterator[Surrounding]:
             f"out={run.parent}",
             "compare.picture=/no/a.png",
         ],
-        "theory into a missing folder": ["theory", "picture=/nowhere/a.png"],
+        "theory into a missing folder": ["theory", "picture=/proc/nowhere/a.png"],
         "theory into no picture": ["theory", "picture=a.xyz"],
     }
     for name, arguments in lines.items():

@@ -108,8 +108,12 @@ class Replay:
             oldest_first = files[position:] + files[:position] if full else files
             files = oldest_first[-self.pieces :]
             position = len(files) % self.pieces
+        first: dict[str, Any] = {}
         for name in files:
-            self.buffer.extend(self._batch(read_rollout(source / name, self.device)))
+            content = read_rollout(source / name, self.device)
+            require_same_form(source / name, content, first or content)
+            first = first or content
+            self.buffer.extend(self._batch(content))
             if self.folder is not None and source.resolve() != self.folder.resolve():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source / name, self.folder / name)
@@ -136,6 +140,25 @@ class Replay:
             f"have {self.rows}; leave out algorithm.num_envs and algorithm.rollout_steps",
         )
         return batch
+
+
+def require_same_form(path: Path, content: dict[str, Any], other: dict[str, Any]) -> None:
+    """Raise unless a file's tensors have the names, shapes and dtypes of another file's."""
+    require(
+        form_of(content) == form_of(other),
+        f"the replay buffer's file {path} has other tensors than the first file; {MISSING_ADVICE}",
+    )
+
+
+def form_of(content: dict[str, Any]) -> dict[str, Any]:
+    """Name → shape and dtype of every tensor in nested dicts; other values as they are."""
+    form: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            form[name] = form_of(value)
+        else:
+            form[name] = (tuple(value.shape), value.dtype) if hasattr(value, "dtype") else value
+    return form
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

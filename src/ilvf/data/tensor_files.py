@@ -24,8 +24,8 @@ def load_tensors(path: Path, what: str, device: torch.device | str = "cpu") -> A
     Raises:
         UsageError: the file is missing, no such file, truncated or damaged.
     """
-    require(path.is_file(), f"{what} {path} does not exist")
     try:
+        require(path.is_file(), f"{what} {path} does not exist")
         require_intact(path, what)
         return torch.load(path, map_location=device, weights_only=True)
     except UsageError:

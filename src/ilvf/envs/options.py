@@ -30,6 +30,7 @@ class Declaration:
 
 
 KNOWN_PACKAGES = ("mpe2", "pettingzoo")  # of tasks that a checkpoint may name
+MOST_AGENTS = 10_000
 ENVIRONMENTS: dict[str, Declaration] = {}
 O = TypeVar("O", bound=type[Options])
 
@@ -75,7 +76,7 @@ def declaration_of(name: str) -> Declaration:
 class EncircleOptions(Options):
     """MPE Encircle: agents surround a target in ring order."""
 
-    n_agents: int = option(20, "agents, an even number of at least 4")
+    n_agents: int = option(20, "agents, an even number of at least 4", most=MOST_AGENTS)
     n_obstacles: int = option(0, "discs in the way; the paper has some, taken as 3", least=0)
     angle: Literal["signed", "unsigned"] = option(
         "signed", "angle to the neighbour's own side, or unsigned, the literal reading of eq. 18"
@@ -126,7 +127,7 @@ class CACCOptions(Options):
     scenario: Literal["catch-up", "slow-down"] = option(
         "catch-up", "catch-up: the first vehicle is too far behind; slow-down: all are too fast"
     )
-    n_agents: int = option(8, "vehicles", least=1)
+    n_agents: int = option(8, "vehicles", least=1, most=MOST_AGENTS)
     observe_neighbors: bool = option(True, "observe the vehicles in front and behind too")
     collision_rule: Literal["reference", "pay_to_horizon", "stop"] = option(
         "reference",
@@ -248,7 +249,10 @@ class SignalOptions(Options):
         "libsumo", "libsumo, traci, or gui, which opens SUMO's window"
     )
     tripinfo: str | None = option(
-        None, "folder for SUMO's records of finished trips", confirm="names files that are written"
+        None,
+        "folder for SUMO's records of finished trips",
+        confirm="names files that are written",
+        path=True,
     )
     timeout: float = option(
         60.0,
@@ -305,6 +309,7 @@ class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
     net_file: str | None = option(
         None,
         "most.net.xml; null: where python -m ilvf.envs.traffic.scenarios.monaco --download puts it",
+        path=True,
     )
     reward_cap: float | None = option(
         10.0, "most vehicles that a link or lane pays for in queue; null for all", above=0
@@ -316,7 +321,7 @@ class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
 class SumoOptions(CopyOptions, SignalOptions, ReadingOptions):
     """The signals of any SUMO network; train with preset=traffic."""
 
-    net_file: str | None = option(None, "the network, NAME.net.xml")
+    net_file: str | None = option(None, "the network, NAME.net.xml", path=True)
     routes: Any = option(None, "its traffic: a file, or several, [a.rou.xml, b.rou.xml]")
     additional: Any = option(
         None,
