@@ -78,6 +78,7 @@ def test_it_is_at_most_what_the_units_allow():
     assert torch.isclose(score_test(same, same)[0], torch.tensor(largest))
     assert norm.isf(2**-6) < largest < norm.isf(2**-9)
     assert largest_statistic(40) > 5
+    assert largest_statistic(1) == 0
 
 
 def test_a_signal_without_variation_gives_zero():

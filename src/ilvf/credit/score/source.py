@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,28 +10,21 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 
 from ilvf.credit.options import ScoreOptions
-from ilvf.credit.score.outcomes import WINDOWS, outcome_ranks
-from ilvf.credit.score.policies import joined, policy_scores, with_one
+from ilvf.credit.score.found import Found
+from ilvf.credit.score.outcomes import WINDOWS
+from ilvf.credit.score.rollout import Prepared, prepare
 from ilvf.credit.score.shrinkage import (
     Moments,
     channel_weights,
     to_row_maximum,
     wiener_weight,
 )
-from ilvf.credit.score.statistics import (
-    blocks_of,
-    cut_in_time,
-    largest_statistic,
-    merged,
-    pair_test,
-    score_test,
-)
+from ilvf.credit.score.statistics import largest_statistic, pair_test, score_test
 from ilvf.credit.sources import AgentSignals, InfluenceSource
-from ilvf.distributed import gather_over_ranks, number_of_ranks, rank, sum_over_ranks
+from ilvf.distributed import number_of_ranks, rank
 from ilvf.errors import require
 from ilvf.options import configure
 
-FEATURES = 32  # width of the test's features; wider ones are projected
 SHARPNESS = 2.0  # slope of the weights in z
 REST_EVIDENCE = 2.5  # z at which the sum of weak effects is credited by one half
 OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
@@ -93,7 +85,6 @@ class ScoreInfluence(InfluenceSource):
         actors = tuple(actor) if isinstance(actor, list | tuple) else (actor,)
         self.__dict__["actors"] = actors  # not submodules: the loss owns the networks
         self.warned = False
-        self.projections: dict[int, Tensor] = {}  # width of observations → [F, FEATURES - 1]
         if n_agents is None and len(actors) == 1:
             n_agents = getattr(actors[0], "arguments", {}).get("n_agents")
         if n_agents is not None:
@@ -186,47 +177,10 @@ class ScoreInfluence(InfluenceSource):
         """Test every pair on this rollout, and renew Ŵ."""
         self._require_agents(signals.advantage.shape[-2])
         self.to(signals.advantage.device)
-        data = self._prepared(rollout, signals)
-        found = self._study(data)
-        self._remember(found)
+        data = prepare(self.actors, rollout, signals, self.options)
+        self._warn_of_few(len(data.score))
+        self._remember(self._study(data))
         self.matrix = self._weights()
-
-    def _prepared(self, rollout: TensorDictBase, signals: AgentSignals) -> "Prepared":
-        """What the test reads, of all processes, cut into units."""
-        scores = joined([policy_scores(actor, rollout) for actor in self.actors])
-        time = signals.time
-        alive = signals.alive
-        parts = [*scores.tensors(), signals.reward, signals.done, signals.advantage]
-        if alive is not None:
-            parts.append(alive)
-        parts = [gather_over_ranks(envs_and_steps(part, time)) for part in parts]
-        score, hidden, observation, reward, done, advantage, *living = parts
-        lives = living[0].squeeze(-1) if living else None
-        if lives is not None:
-            score = score * lives.unsqueeze(-1)
-        advantage = advantage.squeeze(-1)
-        outcome = outcome_ranks(reward.squeeze(-1), done.squeeze(-1), advantage, lives)
-        gain = scaled_advantage(advantage, lives)
-        gain = torch.cat([gain, gain.sum(-1, keepdim=True)], -1)
-        n_envs = score.shape[0]
-        blocks = blocks_of(n_envs, score.shape[1], self.options.units, self.options.block)
-        self._warn_of_few(n_envs * blocks)
-        features = with_one(self._projected(observation))
-        units = []
-        for part in (score, hidden, features, outcome, gain):
-            units.append(merged(cut_in_time(part.float(), blocks), self.options.units))
-        return Prepared(*units)
-
-    def _projected(self, observation: Tensor) -> Tensor:
-        """Observations of more than 31 numbers, by a fixed random matrix to 31."""
-        width = observation.shape[-1]
-        if width < FEATURES:
-            return observation
-        if width not in self.projections:
-            generator = torch.Generator().manual_seed(width)
-            matrix = torch.randn(width, FEATURES - 1, generator=generator)
-            self.projections[width] = matrix / width**0.5
-        return observation @ self.projections[width].to(observation)
 
     def _warn_of_few(self, units: int) -> None:
         possible = largest_statistic(units)
@@ -240,10 +194,10 @@ class ScoreInfluence(InfluenceSource):
             stacklevel=2,
         )
 
-    def _study(self, data: "Prepared") -> "Found":
+    def _study(self, data: Prepared) -> Found:
         """The statistics of all agents; every process computes a part of them."""
         n = self.matrix.shape[0]
-        found = Found.zeros(n, self.matrix)
+        found = Found.zeros(SIGNALS, n, self.matrix)
         count = self.options.test_memory**2 * self.test_count + 1
         others = 1 - torch.eye(n, device=self.matrix.device)
         for agent in range(rank(), n, number_of_ranks()):
@@ -284,82 +238,6 @@ class ScoreInfluence(InfluenceSource):
             heard = self._detected(self.z).amax(-1, keepdim=True)
             mixed = heard * mixed + (1 - heard)
         return mixed
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A rollout as the test reads it.
-
-    Attributes:
-        score: `[E, L, N, P]`.
-        hidden: `[E, L, N, H]`.
-        features: φ `[E, L, N, F]`.
-        outcome: x `[E, L, S·N]`.
-        gain: centred advantages, and their sum over the agents, `[E, L, N + 1]`.
-    """
-
-    score: Tensor
-    hidden: Tensor
-    features: Tensor
-    outcome: Tensor
-    gain: Tensor
-
-    def test_score(self, agent: int) -> Tensor:
-        """s_i ⊗ φ_i `[E, L, P·F]`."""
-        return outer(self.score[:, :, agent], self.features[:, :, agent])
-
-    def gradient_parts(self, agent: int) -> Tensor:
-        """Σ_t s_i ⊗ h_i A_j of every unit, then that of Σ_j A_j, `[E, N + 1, P·H]`."""
-        weighted = outer(self.gain, self.score[:, :, agent])  # [E, L, (N + 1)·P]
-        parts = torch.bmm(weighted.mT, self.hidden[:, :, agent])
-        return parts.view(len(parts), self.gain.shape[-1], -1)
-
-
-@dataclass
-class Found:
-    """The statistics of one rollout: z `[S, N, N]`, rest `[N]` and the moments."""
-
-    z: Tensor
-    rest: Tensor
-    moments: Moments
-
-    @classmethod
-    def zeros(cls, n: int, like: Tensor) -> "Found":
-        """Statistics of which nothing is known yet."""
-        moments = Moments(like.new_zeros(n, n, n), *(like.new_zeros(n, n) for _ in range(3)))
-        return cls(like.new_zeros(SIGNALS, n, n), like.new_zeros(n), moments)
-
-    def keep(self, agent: int, z: Tensor, moments: Moments) -> None:
-        """Write the rows of an acting agent."""
-        self.z[:, agent] = z
-        for name, value in vars(moments).items():
-            getattr(self.moments, name)[agent] = value
-
-    def over_ranks(self) -> "Found":
-        """Every process's rows together."""
-        moments = Moments(**{k: sum_over_ranks(v) for k, v in vars(self.moments).items()})
-        return Found(sum_over_ranks(self.z), sum_over_ranks(self.rest), moments)
-
-
-# ---------------------------------------------------------------------- shapes
-def envs_and_steps(x: Tensor, time: int) -> Tensor:
-    """`[*B, N, F]` with time at batch dimension `time` → `[E, T, N, F]`."""
-    x = x.movedim(time, -3)
-    return x.reshape(-1, *x.shape[-3:])
-
-
-def outer(a: Tensor, b: Tensor) -> Tensor:
-    """`[E, L, P]`, `[E, L, F]` → `[E, L, P·F]`."""
-    return (a.unsqueeze(-1) * b.unsqueeze(-2)).flatten(-2)
-
-
-def scaled_advantage(advantage: Tensor, alive: Tensor | None) -> Tensor:
-    """Advantages `[E, T, N]` minus each agent's mean, in units of their root mean square."""
-    lives = torch.ones_like(advantage) if alive is None else alive.to(advantage.dtype)
-    count = lives.sum((0, 1)).clamp_min(1)
-    centred = (advantage - (advantage * lives).sum((0, 1)) / count) * lives
-    size = centred.square().mean().sqrt()
-    return centred / size.clamp_min(torch.finfo(size.dtype).tiny)
 
 
 def with_diagonal_one(matrix: Tensor) -> Tensor:

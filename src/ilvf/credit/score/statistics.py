@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 
+LEAST_SKEWNESS = 0.01  # below, the formula of `as_normal` loses digits
+MOST_SKEWNESS = math.sqrt(8)  # of a chi-square with one degree of freedom
+
+
 def score_test(score: Tensor, signal: Tensor) -> Tensor:
     """z of every signal, from E independent units of a rollout.
 
@@ -47,22 +51,26 @@ def as_normal(u: Tensor, skewness: Tensor) -> Tensor:
         z = ((1 + γ u / 2)^{1/3} − (1 − γ² / 36)) / (γ / 6)
 
     That chi-square has 8/γ² degrees of freedom, and the cube root makes it normal (Wilson and
-    Hilferty, 1931). z tends to u as γ → 0. Skewness is kept in [0.01, √8], √8 being that of a
-    chi-square with one degree of freedom.
+    Hilferty, 1931). z tends to u as γ → 0. Skewness is kept in [0.01, √8].
 
     Args:
         u: mean 0, variance 1.
         skewness: γ.
     """
-    gamma = skewness.clamp(0.01, math.sqrt(8))
+    gamma = skewness.clamp(LEAST_SKEWNESS, MOST_SKEWNESS)
     root = (1 + gamma * u / 2).clamp_min(0).pow(1 / 3)
     return (root - (1 - gamma.square() / 36)) / (gamma / 6)
 
 
 def largest_statistic(units: int) -> float:
     """The largest z that `units` units can give: all have the same g."""
-    moment = torch.ones(units, 1, 1, dtype=torch.float64)
-    return float(pair_test(moment)[0])
+    pairs = units * (units - 1)
+    if pairs == 0:
+        return 0.0
+    skewness = 8 * pairs * (units - 2) / (2 * pairs) ** 1.5
+    gamma = min(max(skewness, LEAST_SKEWNESS), MOST_SKEWNESS)
+    root = (1 + gamma * math.sqrt(pairs / 2) / 2) ** (1 / 3)
+    return (root - (1 - gamma**2 / 36)) / (gamma / 6)
 
 
 def blocks_of(n_envs: int, steps: int, units: int, shortest: int) -> int:
