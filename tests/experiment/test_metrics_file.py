@@ -2,6 +2,8 @@
 
 import json
 import math
+import resource
+import signal
 import warnings
 
 import pytest
@@ -78,16 +80,36 @@ def test_a_cut_last_line_and_unusual_numbers_are_no_damage(tmp_path):
     assert math.isnan(rows[1]["a"])
 
 
-def test_a_row_after_a_cut_line_begins_a_line_of_its_own(tmp_path):
+def test_a_row_replaces_a_line_that_was_cut(tmp_path):
     path = tmp_path / "metrics.jsonl"
     append_row(path, 40, {"a": 1.0})
     with path.open("a") as file:
         file.write('{"frames": 80, "a')
     append_row(path, 80, {"a": 2.0})
-    lines = path.read_text().split("\n")
-    assert json.loads(lines[0]) == {"frames": 40, "a": 1.0}
-    assert json.loads(lines[2]) == {"frames": 80, "a": 2.0}
-    assert lines[3:] == [""]
+    lines = path.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"frames": 40, "a": 1.0},
+        {"frames": 80, "a": 2.0},
+    ]
+
+
+def test_of_a_row_that_a_full_disk_cuts_nothing_stays(tmp_path):
+    """A limit of the file's size takes the place of the disk's."""
+    path = tmp_path / "metrics.jsonl"
+    append_row(path, 40, {"a": 1.0})
+    whole = path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, before[1]))
+    try:
+        with pytest.raises(OSError):
+            append_row(path, 80, {"a": 2.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_bytes() == whole
+    append_row(path, 80, {"a": 2.0})
+    assert len(path.read_text().splitlines()) == 2
 
 
 DAMAGE = ('{"frames": 1e300, "a": 1}', f'{{"frames": 80, "a": {"9" * 400}}}')

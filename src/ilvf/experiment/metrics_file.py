@@ -1,5 +1,6 @@
 """`metrics.jsonl`: the metrics of every iteration, in the run's folder."""
 
+import errno
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 METRICS = "metrics.jsonl"
 NAME = re.compile(r"[\w\-. ]+(/[\w\-. ]+)*")
@@ -19,15 +20,34 @@ Row = dict[str, float]
 def append_row(path: Path, frames: int, metrics: Mapping[str, float]) -> None:
     """Add the metrics of one iteration; makes the folder again if it was deleted.
 
-    The row begins a new line, also if a full disk has cut the line before.
+    The file keeps complete lines only. A last line that a kill has cut is replaced; if this row
+    cannot be written whole, because the disk is full, nothing of it stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps({"frames": frames, **metrics}) + "\n").encode()
-    with path.open("a+b") as file:
-        if file.tell() > 0:
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line)
+    with path.open("a+b", buffering=0) as file:
+        complete = end_of_lines(file)
+        file.truncate(complete)
+        try:
+            written = file.write(line)
+        except OSError:
+            file.truncate(complete)
+            raise
+        if written < len(line):
+            file.truncate(complete)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def end_of_lines(file: BinaryIO) -> int:
+    """Where the last complete line of a file ends."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return 0
+    file.seek(-1, os.SEEK_END)
+    if file.read(1) == b"\n":
+        return size
+    file.seek(0)
+    return file.read().rfind(b"\n") + 1
 
 
 def read_rows(path: Path) -> list[Row]:
