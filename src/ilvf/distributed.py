@@ -122,6 +122,12 @@ def _store() -> dist.TCPStore:
     By default the agent of torchrun hosts it. Otherwise the first process hosts it, and shares it
     with the process group that is formed later.
     """
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT", "RANK") if name not in os.environ]
+    if missing:
+        raise UsageError(
+            "TORCHELASTIC_RUN_ID says that torchrun started this process, but the environment "
+            f"variable {missing[0]} is missing; start it by torchrun, or unset TORCHELASTIC_RUN_ID"
+        )
     hosted_by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     return dist.TCPStore(
         os.environ["MASTER_ADDR"],

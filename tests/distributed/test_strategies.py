@@ -5,6 +5,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from helpers import TINY
+from ilvf.distributed import decided_by_first
 from ilvf.errors import UsageError
 from ilvf.experiment.config import resolve
 from ilvf.experiment.folder import make_run_folder
@@ -218,3 +219,12 @@ def test_errors_of_lightning_are_one_line(given, machine, monkeypatch, tmp_path)
     with pytest.raises(UsageError) as caught:
         make_trainer(config, tmp_path, None, [])
     assert str(caught.value).startswith("trainer: You requested gpu: [1] But your machine")
+
+
+def test_torchrun_without_its_address_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(UsageError, match="MASTER_ADDR is missing; start it by torchrun"):
+        decided_by_first(lambda: "a")

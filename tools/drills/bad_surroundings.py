@@ -38,7 +38,9 @@ def folders(run: Path) -> Iterator[Surrounding]:
     yield Surrounding("the store is a folder", store_as(lambda path: path.mkdir()))
     yield Surrounding("the store is text", store_as(lambda path: path.write_text("no" * 999)))
     yield Surrounding("the store is empty", store_as(lambda path: path.touch()), refused=False)
-    yield Surrounding("the store links to nothing", store_as(lambda p: p.symlink_to("/nowhere/x")))
+    yield Surrounding(
+        "the store links to nothing", store_as(lambda p: p.symlink_to("/proc/nowhere/x"))
+    )
     yield Surrounding("the run's metrics are a folder", run_with(run, metrics_folder))
     yield Surrounding("the run's checkpoints are a file", run_with(run, checkpoints_file))
     yield Surrounding("the run has no pictures", run_with(run, no_pictures), refused=False)
@@ -93,7 +95,7 @@ VARIABLES: Mapping[str, tuple[dict[str, str], bool]] = {  # environment, must it
     "a store of another scheme": ({"MLFLOW_TRACKING_URI": "ftp://nowhere/x"}, True),
     "a store http://": ({"MLFLOW_TRACKING_URI": "http://"}, True),
     "a store with a bad port": ({"MLFLOW_TRACKING_URI": "http://localhost:99999999"}, True),
-    "a store in a missing folder": ({"MLFLOW_TRACKING_URI": "sqlite:////nowhere/a.db"}, True),
+    "a store in a missing folder": ({"MLFLOW_TRACKING_URI": "sqlite:////proc/nowhere/a.db"}, True),
     "a store of postgresql": ({"MLFLOW_TRACKING_URI": "postgresql://nobody@127.0.0.1:1/x"}, True),
     "SLURM with a word": ({"SLURM_NTASKS": "many"}, False),
     "SLURM with 4 tasks": ({"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "job"}, True),

@@ -49,7 +49,9 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
     update(values, leaves, {f"env.{k}": v for k, v in overlay.items()}, "environment")
     preset = given.get("preset")
     if preset:
-        update(values, leaves, known_part(leaves, overlay_of("preset", preset)), f"preset {preset}")
+        content = overlay_of("preset", preset)
+        require_sections(leaves, content, f"preset {preset}")
+        update(values, leaves, known_part(leaves, content), f"preset {preset}")
     update_from_text(values, leaves, given)
     return schema.structured(values, env)
 
@@ -221,6 +223,13 @@ def assign(values: dict[str, Any], leaf: Leaf, key: str, value: Any) -> None:
         inner = inner[name]
     require_literal(key, value)
     inner[last] = value
+
+
+def require_sections(leaves: Mapping[str, Leaf], content: Mapping[str, Any], where: str) -> None:
+    """Raise unless every section of a file, such as `algorithm`, is a mapping."""
+    sections = {key.partition(".")[0] for key in leaves if "." in key}
+    for name in sections & set(content):
+        require_mapping(content[name], f"{name} in {where}")
 
 
 def known_part(leaves: Mapping[str, Leaf], content: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,8 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
     if uri.startswith("http"):
         _probe(uri)
+    if uri.startswith("sqlite:///"):
+        _require_file(Path(uri.removeprefix("sqlite:///")))
     from mlflow.tracking import MlflowClient
 
     lock = out / "mlflow.lock"
@@ -85,6 +87,17 @@ def _create_experiment(client: Any, uri: str, out: Path, experiment: str) -> Non
     require(
         found.lifecycle_stage != "deleted",
         f"the experiment {experiment} of {uri} is deleted; restore it, or take another out=",
+    )
+
+
+def _require_file(path: Path) -> None:
+    """Raise unless a sqlite store is a file, or can become one; MLflow would retry for minutes."""
+    require(not path.is_dir(), f"the MLflow store {path} is a folder; move it away, or take another out=")
+    target = path.resolve()
+    require(
+        target.parent.is_dir(),
+        f"the MLflow store {path} cannot be made: there is no folder {target.parent}; make it, or "
+        "take another out=",
     )
 
 

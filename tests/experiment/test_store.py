@@ -1,0 +1,35 @@
+"""The MLflow store: places that cannot hold one are refused at once."""
+
+import pytest
+
+from ilvf.errors import UsageError
+from ilvf.experiment.config import resolve
+from ilvf.experiment.options import training_schema
+from ilvf.experiment.store import open_store, tracking_uri
+
+
+def folder(path):
+    path.mkdir()
+
+
+def link_to_nothing(path):
+    path.symlink_to(path.parent / "missing" / "mlflow.db")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"), [(folder, "is a folder"), (link_to_nothing, "there is no folder")]
+)
+def test_a_place_that_cannot_hold_a_store_is_refused(make, words, tmp_path, monkeypatch):
+    """MLflow would try again for minutes."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    make(tmp_path / "mlflow.db")
+    with pytest.raises(UsageError, match=words):
+        open_store(tracking_uri(tmp_path), tmp_path, "encircle")
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "3", "word"])
+def test_a_section_of_a_preset_is_a_mapping(content, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"algorithm: {content}\n")
+    with pytest.raises(UsageError, match=r"algorithm in preset .* is not a mapping"):
+        resolve(training_schema("ilvf_p"), [f"preset={path}"])
