@@ -16,7 +16,7 @@ from helpers import ROOT
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.commands.cli import COMMANDS, module_of
 from ilvf.envs.options import ENVIRONMENTS
-from ilvf.experiment.config import environment_of, split
+from ilvf.experiment.config import environment_of, overlays, split
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import require_known
 
@@ -219,6 +219,9 @@ def check_command(words: list[str]) -> None:
     name, *rest = words
     assert name in COMMANDS, words
     schema = training_schema(rest.pop(0)) if name == "train" else module_of(name).SCHEMA
+    if name == "study":
+        known = (*overlays("study"), "temperature.yaml", "NAME")
+        assert rest.pop(0) in known, words
     pairs = dict(split(word) for word in rest if not word.startswith("-"))
     env, _ = environment_of(pairs.pop("env", schema.env))
     leaves = schema.leaves(env)

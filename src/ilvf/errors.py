@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 
-
 NO_MEMORY = (  # what torch says of sizes that no machine has
     "allocate memory",
     "Storage size calculation overflowed",

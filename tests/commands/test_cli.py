@@ -47,6 +47,9 @@ def test_train_lists_the_algorithms():
         (["traffic"], ("checkpoint=PATH",)),
         (["compare", "out=nowhere"], ("no MLflow store",)),
         (["theory", "foo=1"], ("'foo'",)),
+        (["study"], ("name of a study", "fig3")),
+        (["study", "fig33"], ("study=fig33", "did you mean 'fig3'")),
+        (["study", "fig3", "scale=tiny"], ("scale=tiny", "smoke, cpu, paper")),
         (["trian"], ("'trian' is no command", "evaluate", "did you mean 'train'")),
         (["Audit"], ("did you mean 'audit'",)),
         (["mappo", "seed=1"], ("did you mean 'train mappo'",)),
@@ -80,6 +83,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, words):
 
 def test_shell_completion_knows_algorithms_and_keys():
     assert "mappo" in completions("train", incomplete="ma")
+    assert completions("study", incomplete="fig") == ["fig3", "fig8", "fig9"]
     assert completions("train", "ilvf_p", incomplete="algorithm.ta") == [
         "algorithm.target=",
         "algorithm.tau=",

@@ -10,6 +10,7 @@ import click
 from ilvf import __version__
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import UsageError, run_recipe
+from ilvf.experiment.config import overlays
 from ilvf.experiment.options import training_schema
 from ilvf.options import nearest, one_line, shown
 
@@ -17,6 +18,7 @@ COMMANDS = {
     "train": "Train an algorithm on an environment.",
     "evaluate": "Evaluate a trained team again, or a rule, and draw an episode.",
     "compare": "Compare runs: curves with confidence bands, and a table.",
+    "study": "Run a study, all its algorithms, tasks and seeds, and report on it.",
     "audit": "Measure who moves whose return, against the learned influence.",
     "influence": "Show how influence changes over an episode.",
     "traffic": "Compare trained traffic signals with baselines on the map.",
@@ -87,11 +89,13 @@ def main(context: click.Context) -> None:
 
 
 def complete(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
-    """Algorithms after `ilvf train`, and the keys of the command."""
+    """Algorithms after `ilvf train`, studies after `ilvf study`, and the keys of the command."""
     words = list(context.params.get("arguments") or ())
     name = context.info_name
     if name == "train" and not words:
         return [word for word in ALGORITHMS if word.startswith(incomplete)]
+    if name == "study" and not words:
+        return [word for word in overlays("study") if word.startswith(incomplete)]
     try:
         schema = training_schema(words[0]) if name == "train" else module_of(str(name)).SCHEMA
     except UsageError:

@@ -75,6 +75,7 @@ def run_jobs(
     """Run all jobs, one in every place, with a progress bar that shows the time left.
 
     On Ctrl-C or SIGTERM the runs finish their iteration and save, and this process exits with 130.
+    They do the same if `ended` raises an error.
 
     Args:
         jobs: started in this order.
@@ -101,6 +102,9 @@ def run_jobs(
         except KeyboardInterrupt:
             _stop(running)
             raise SystemExit(130) from None
+        except Exception:
+            _stop(running)
+            raise
 
 
 def _run_all(

@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-
 LEAST_SKEWNESS = 0.01  # below, the formula of `as_normal` loses digits
 MOST_SKEWNESS = math.sqrt(8)  # of a chi-square with one degree of freedom
 

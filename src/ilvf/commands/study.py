@@ -1,0 +1,75 @@
+"""Run a study: the algorithms, tasks and seeds of one yaml file, and report on them.
+
+ilvf study fig3 scale=smoke           a few iterations of everything, to see that it works
+ilvf study fig3 scale=cpu             the size for a few cores; call it again to continue
+ilvf study fig3 scale=cpu dry=true    list what would run
+ilvf study my_study.yaml scale=cpu    a study of your own
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ilvf.errors import require
+from ilvf.experiment.command_line import command_line
+from ilvf.experiment.config import overlays
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+if TYPE_CHECKING:
+    from ilvf.studies.runner import Runner
+
+
+@dataclass
+class StudyKeys(Options):
+    """Which study runs, and where."""
+
+    study: str = option("", "name of a study, or a yaml file", path=True)
+    scale: str = option("cpu", "a scale of the study: smoke, cpu or paper")
+    out: str = option("runs", "the study is in OUT/studies/STUDY-SCALE", path=True)
+    dry: bool = option(False, "list the runs that have not finished, without running them")
+    report: bool = option(False, "write the report of the finished runs, without running others")
+
+
+SCHEMA = Schema("study", __doc__, StudyKeys)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a study as the arguments say."""
+    config = command_line(SCHEMA, arguments_of(arguments))
+    require(
+        bool(config.study),
+        f"ilvf study needs the name of a study: {', '.join(overlays('study'))}, or a yaml file",
+    )
+    from ilvf.studies.description import read_study
+    from ilvf.studies.processes import study_label
+    from ilvf.studies.runner import Runner
+
+    study = read_study(config.study, config.scale)
+    runner = Runner(study, Path(config.out) / "studies" / study_label(study))
+    if config.dry:
+        print_missing(runner)
+        return
+    if config.report:
+        runner.report()
+    else:
+        runner.run()
+    print(f"report: {runner.folder / 'report.md'}")
+
+
+def arguments_of(arguments: Sequence[str] | None) -> list[str] | None:
+    """The arguments, with a first word that is a study's name as `study=NAME`."""
+    if not arguments:
+        return None if arguments is None else []
+    first, *rest = arguments
+    is_name = "=" not in first and not first.startswith("-")
+    return [f"study={first}", *rest] if is_name else list(arguments)
+
+
+def print_missing(runner: "Runner") -> None:
+    """List the runs that have not finished."""
+    missing = runner.missing()
+    for run in missing:
+        print(f"{run.task} | {run.algorithm} | seed {run.seed}: {run.frames} frames")
+    print(f"{len(missing)} of {len(runner.runs)} runs have not finished")

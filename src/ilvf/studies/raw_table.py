@@ -1,0 +1,114 @@
+"""The raw table of a study: `raw.csv`, one row per run and point of its curve.
+
+The table is all that a report needs, and small enough to be committed. A run that is in it counts
+as finished, so a study continues from it on another machine.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ilvf.errors import UsageError, require
+from ilvf.experiment.metrics_file import METRICS, read_rows
+from ilvf.options import shown
+from ilvf.studies.plan import Key, PlannedRun
+
+RAW = "raw.csv"
+RUN = ["task", "algorithm", "seed"]
+COLUMNS = [*RUN, "frames", "value"]
+NUMBERS = ["seed", "frames", "value"]
+
+
+def read_raw(path: Path) -> pd.DataFrame:
+    """The table, or an empty one if there is no file.
+
+    Raises:
+        UsageError: the file is not such a table.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    try:
+        table = pd.read_csv(path, dtype={"task": str, "algorithm": str})
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{path} cannot be read ({reason}); restore it or delete it") from error
+    require(
+        list(table.columns) == COLUMNS,
+        f"{path} has the columns {', '.join(map(str, table.columns))} instead of "
+        f"{', '.join(COLUMNS)}; restore it or delete it",
+    )
+    for column in NUMBERS:
+        require(
+            pd.api.types.is_numeric_dtype(table[column]) or table.empty,
+            f"{path} has words in the column {column}; restore it or delete it",
+        )
+    return table
+
+
+def write_raw(path: Path, table: pd.DataFrame) -> None:
+    """Replace the file; it is complete at any moment."""
+    part = path.with_name(f"{path.name}.part")
+    table.to_csv(part, index=False, float_format="%.8g")
+    part.replace(path)
+
+
+def with_run(table: pd.DataFrame, run: PlannedRun, curve: pd.Series) -> pd.DataFrame:
+    """The table with the rows of one more run, sorted.
+
+    Args:
+        curve: frames → value.
+    """
+    rows = pd.DataFrame(
+        {
+            "task": run.task,
+            "algorithm": run.algorithm,
+            "seed": run.seed,
+            "frames": curve.index.astype(int),
+            "value": curve.to_numpy(float),
+        }
+    )
+    both = pd.concat([table, rows], ignore_index=True) if len(table) else rows
+    return both.sort_values([*RUN, "frames"], ignore_index=True)
+
+
+def finished_keys(table: pd.DataFrame, runs: Sequence[PlannedRun], path: Path) -> set[Key]:
+    """The runs that the table has.
+
+    Args:
+        path: of the table, for the message.
+
+    Raises:
+        UsageError: a run in it has another number of frames than the study.
+    """
+    last = table.groupby(RUN)["frames"].max().to_dict()
+    for run in runs:
+        require(
+            last.get(run.key, run.frames) == run.frames,
+            f"{path}: {shown(run.algorithm)} on {shown(run.task)}, seed {run.seed}, ends at "
+            f"{last.get(run.key)} frames instead of {run.frames}; delete these rows to run it "
+            "again, or give another out",
+        )
+    return {run.key for run in runs if run.key in last}
+
+
+def curve_of(folder: Path, run: PlannedRun) -> pd.Series | None:
+    """The curve of a run's folder, frames → value; None if it has not reached its last frame.
+
+    Metrics of episodes are missing in iterations in which none ends. The last iteration is a point
+    of the curve all the same, with NaN.
+
+    Raises:
+        UsageError: the run has never logged the metric.
+    """
+    rows = read_rows(folder / METRICS)
+    if not rows or rows[-1]["frames"] < run.frames:
+        return None
+    points = {int(row["frames"]): row[run.metric] for row in rows if run.metric in row}
+    require(
+        bool(points),
+        f"the run {folder} has no metric {shown(run.metric)}; correct the metric of the task "
+        f"{shown(run.task)}",
+    )
+    points.setdefault(run.frames, float("nan"))
+    return pd.Series(points, dtype=float)

@@ -1,0 +1,144 @@
+"""Runs a study: what has not finished, as many runs at a time as there are places."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ilvf.errors import UsageError, require
+from ilvf.experiment.folder import make_folder
+from ilvf.experiment.jobs import Job, places, require_all_succeeded, run_jobs
+from ilvf.experiment.lock import RunLock
+from ilvf.studies.description import Study
+from ilvf.studies.parent import ParentRun
+from ilvf.studies.plan import PlannedRun, planned_runs
+from ilvf.studies.processes import job_of
+from ilvf.studies.raw_table import (
+    RAW,
+    curve_of,
+    finished_keys,
+    read_raw,
+    with_run,
+    write_raw,
+)
+from ilvf.studies.report import write_report
+
+LOCK = "study.lock"  # in the study's folder: one process runs the study at a time
+
+
+class Runner:
+    """The runs of a study and their raw table.
+
+    Args:
+        study: what runs.
+        folder: of the study; made if it does not exist.
+
+    Raises:
+        UsageError: the study cannot run as described, or the raw table does not fit it.
+    """
+
+    def __init__(self, study: Study, folder: Path):
+        self.study = study
+        self.runs = planned_runs(study)
+        make_folder(folder / "logs", f"out={folder}")
+        self.folder = folder.resolve()
+        self.table = read_raw(self.raw)
+        self._collect(self.missing())
+
+    @property
+    def raw(self) -> Path:
+        """The file of the raw table."""
+        return self.folder / RAW
+
+    def missing(self) -> list[PlannedRun]:
+        """The runs that the raw table does not have."""
+        done = finished_keys(self.table, self.runs, self.raw)
+        return [run for run in self.runs if run.key not in done]
+
+    def report(self) -> list[Path]:
+        """Write the report of the runs that have finished; its files."""
+        return write_report(self.study, self.table, self.folder, len(self.missing()))
+
+    def run(self) -> None:
+        """Run what is missing, and write the report.
+
+        Raises:
+            UsageError: another process runs the study; or runs have failed, after all others have
+                finished; names their logs.
+        """
+        with self._alone():
+            missing = self.missing()
+            if not missing:
+                self.report()
+                return
+            for run in missing:
+                self.prepare(run)
+            jobs, failed = self._run(missing)
+        require_all_succeeded(jobs, failed)
+        left = self.missing()
+        require(not left, f"{len(left)} runs ended before their last frame; call the study again")
+
+    def _run(self, missing: Sequence[PlannedRun]) -> tuple[list[Job], list[Job]]:
+        """All jobs, and those that failed."""
+        free = places(self.study.scale.accelerator, 1)
+        parent = ParentRun(self.study, self.folder)
+        jobs = {job_of(run, self.study, self.folder, parent.run_id): run for run in missing}
+
+        def ended(job: Job, code: int) -> None:
+            if code == 0:
+                self._collect([jobs[job]])
+
+        status = "KILLED"
+        files: Sequence[Path] = []
+        try:
+            failed = run_jobs(list(jobs), free, ended, done=len(self.runs) - len(missing))
+            files = self.report()
+            status = "FAILED" if failed else "FINISHED"
+        finally:
+            parent.close(status, [self.raw, *files])
+        return list(jobs), failed
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the study's lock.
+
+        Raises:
+            UsageError: another process holds it.
+        """
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"another process runs the study in {self.folder}; wait for its end, or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _collect(self, runs: Sequence[PlannedRun]) -> None:
+        """Add those of the runs to the raw table that have reached their last frame."""
+        table = self.table
+        for run in runs:
+            curve = curve_of(self.folder / run.folder, run)
+            if curve is not None:
+                table = with_run(table, run, curve)
+        if table is not self.table:
+            write_raw(self.raw, table)
+            self.table = table
+
+    def prepare(self, run: PlannedRun) -> None:
+        """Delete what a run without a checkpoint has left, as it begins again.
+
+        Raises:
+            UsageError: another process trains it, such as one that a kill of the study has left.
+        """
+        folder = self.folder / run.folder
+        if not folder.exists():
+            return
+        RunLock(folder).release()
+        if not (folder / "checkpoints" / "last.ckpt").is_file():
+            shutil.rmtree(folder)

@@ -1,0 +1,173 @@
+"""Whole studies: they run, continue after a kill and on another machine, and are reported."""
+
+import os
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+from mlflow.tracking import MlflowClient
+
+from ilvf.experiment.lock import RunLock
+from ilvf.experiment.metrics_file import METRICS, append_row
+from ilvf.studies.description import read_study
+from ilvf.studies.parent import ParentRun
+from ilvf.studies.plan import planned_runs
+from ilvf.studies.processes import job_of
+from ilvf.studies.raw_table import read_raw, with_run, write_raw
+from ilvf.studies.runner import LOCK, Runner
+from run_helpers import PATIENCE
+from study_helpers import yaml_of
+
+MAPPO_CURVE = pd.Series({40: -3.0, 80: -2.0})
+
+
+@pytest.fixture
+def study(out):
+    """The small study with one seed, in a yaml file."""
+    path = out / "small.yaml"
+    path.write_text(yaml_of(seeds="0"))
+    return read_study(str(path), "tiny")
+
+
+@pytest.fixture
+def folder(out):
+    """The folder of the small study, with a migrated store."""
+    folder = out / "studies" / "small-tiny"
+    (folder / "logs").mkdir(parents=True)
+    shutil.copy(out / "mlflow.db", folder)
+    return folder
+
+
+def write_finished(study, folder, *curves):
+    """A raw table with the first runs of the study, as if from another machine."""
+    table = read_raw(folder / "raw.csv")
+    for run, curve in zip(planned_runs(study), curves, strict=False):
+        table = with_run(table, run, curve)
+    write_raw(folder / "raw.csv", table)
+
+
+def arguments(out, *more):
+    return (f"study={out / 'small.yaml'}", "scale=tiny", f"out={out}", *more)
+
+
+def run_first_iteration(study, folder):
+    """Train the second run of the study until its first checkpoint, as if killed then."""
+    run = planned_runs(study)[1]
+    job = job_of(run, study, folder, ParentRun(study, folder).run_id)
+    changed = [word for word in job.command if not word.startswith("trainer.max_epochs")]
+    with job.log.open("wb") as log:
+        subprocess.run(
+            [*changed, "trainer.max_epochs=1"],
+            env={**os.environ, **job.variables},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=True,
+            timeout=PATIENCE,
+        )
+
+
+@pytest.mark.slow
+def test_a_study_continues_what_a_kill_has_left(study, folder, out, recipe, capsys):
+    """One run is in the table, and one has a checkpoint after half of its iterations."""
+    write_finished(study, folder, MAPPO_CURVE)
+    run_first_iteration(study, folder)
+    assert recipe("study", *arguments(out)) == 0
+    table = read_raw(folder / "raw.csv")
+    assert table["frames"].tolist() == [40, 80, 40, 80]
+    assert table["algorithm"].tolist() == ["ILVF-P (threshold)"] * 2 + ["MAPPO"] * 2
+    assert table["value"].tolist()[2:] == MAPPO_CURVE.tolist()
+    check_store(folder)
+    page = (folder / "report.md").read_text()
+    assert "have not finished" not in page
+    assert "| ILVF-P (threshold) | 1 |" in page
+    assert str(folder / "report.md") in capsys.readouterr().out
+
+
+def check_store(folder):
+    """One parent and one child, whose two iterations are recorded once."""
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("study/small-tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if "study.parent" in run.data.tags]
+    (child,) = [run for run in runs if run is not parent]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    assert parent.info.run_name == "small-tiny"
+    assert child.info.run_name == "ILVF-P (threshold), seed 0"
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.tags["task"] == "Encircle"
+    assert child.data.tags["seed"] == "0"
+    history = client.get_metric_history(child.info.run_id, "reward/agent_step")
+    assert [point.step for point in history] == [40, 80]
+    stored = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"raw.csv", "report.md", "curves.png"} <= stored
+
+
+def test_a_committed_table_is_enough_for_the_report(study, folder, out, recipe, capsys):
+    write_finished(study, folder, MAPPO_CURVE, MAPPO_CURVE + 1)
+    assert recipe("study", *arguments(out)) == 0
+    assert "| Encircle | ILVF-P (threshold) | 1 | 1.000 |" in (folder / "report.md").read_text()
+    assert not list(folder.glob("logs/*"))
+    capsys.readouterr()
+    assert recipe("study", *arguments(out, "dry=true")) == 0
+    assert capsys.readouterr().out == "0 of 2 runs have not finished\n"
+
+
+def test_a_dry_study_lists_the_missing_runs(study, folder, out, recipe, capsys):
+    write_finished(study, folder, MAPPO_CURVE)
+    assert recipe("study", *arguments(out, "dry=true")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "Encircle | ILVF-P (threshold) | seed 0: 80 frames",
+        "1 of 2 runs have not finished",
+    ]
+
+
+def test_a_report_of_half_a_study_says_so(study, folder, out, recipe):
+    write_finished(study, folder, MAPPO_CURVE)
+    assert recipe("study", *arguments(out, "report=true")) == 0
+    assert "1 runs have not finished" in (folder / "report.md").read_text()
+
+
+def test_a_run_that_another_process_trains_is_not_started_again(study, folder, out, recipe, capsys):
+    run_folder = folder / planned_runs(study)[0].folder
+    run_folder.mkdir()
+    lock = RunLock(run_folder)
+    assert recipe("study", *arguments(out)) == 2
+    assert "is being trained by process" in capsys.readouterr().err
+    lock.release()
+
+
+def test_two_processes_do_not_run_a_study_at_once(study, folder, out, recipe, capsys):
+    with FileLock(folder / LOCK):
+        assert recipe("study", *arguments(out)) == 2
+    assert "another process runs the study" in capsys.readouterr().err
+
+
+def test_leftovers_of_a_run_without_a_checkpoint_are_deleted(study, folder):
+    runner = Runner(study, folder)
+    begun, saved = (folder / run.folder for run in runner.runs)
+    (saved / "checkpoints").mkdir(parents=True)
+    (saved / "checkpoints" / "last.ckpt").touch()
+    begun.mkdir()
+    for run in runner.runs:
+        runner.prepare(run)
+    assert saved.exists()
+    assert not begun.exists()
+
+
+def test_a_run_that_ended_without_its_study_is_collected(study, folder):
+    run = planned_runs(study)[0]
+    (folder / run.folder).mkdir()
+    rows = [{"frames": 40, run.metric: -3.0}, {"frames": 80, run.metric: -2.0}]
+    for row in rows:
+        append_row(folder / run.folder / METRICS, row["frames"], row)
+    runner = Runner(study, folder)
+    assert [left.key for left in runner.missing()] == [planned_runs(study)[1].key]
+    assert read_raw(runner.raw)["value"].tolist() == MAPPO_CURVE.tolist()
+
+
+def test_a_study_without_a_name_lists_the_studies(recipe, capsys):
+    assert recipe("study") == 2
+    assert "beyond, fig3, fig8, fig9" in capsys.readouterr().err

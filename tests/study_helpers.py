@@ -1,0 +1,60 @@
+"""Studies without a training: their content, a raw table, and runs that write it."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from ilvf.studies.description import Study, study_of
+from ilvf.studies.plan import PlannedRun
+from ilvf.studies.raw_table import with_run
+
+TINY_KEYS = {
+    "env.n_agents": 4,
+    "env.horizon": 10,
+    "algorithm.num_envs": 4,
+    "algorithm.rollout_steps": 10,
+    "algorithm.epochs": 1,
+    "algorithm.minibatches": 1,
+    "algorithm.hidden": 8,
+    "algorithm.eval_episodes": 2,
+}
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """The content of a small study's yaml file."""
+    return {
+        "title": "A small study",
+        "baseline": "MAPPO",
+        "algorithms": [
+            {"recipe": "mappo"},
+            {"title": "ILVF-P (threshold)", "recipe": "ilvf_p", "keys": {"algorithm.tau": 0.5}},
+        ],
+        "tasks": [{"title": "Encircle", "env": "encircle", "frames": 80}],
+        "scales": {"tiny": {"seeds": "0-1", "keys": TINY_KEYS}},
+        **changes,
+    }
+
+
+def small_study(**changes: Any) -> Study:
+    """The small study, with changes."""
+    return study_of("small", content(**changes), "tiny")
+
+
+def table_of(runs: list[PlannedRun], values: dict[str, list[float]]) -> pd.DataFrame:
+    """A raw table in which each run has two points, whose mean is the value of its seed.
+
+    Args:
+        values: algorithm → one value a seed. Curves rise from 10 below to 10 above.
+    """
+    table = pd.DataFrame()
+    for run in runs:
+        value = values[run.algorithm][run.seed]
+        curve = pd.Series({run.frames // 2: value - 10, run.frames: value + 10})
+        table = with_run(table, run, curve)
+    return table
+
+
+def yaml_of(seeds: str) -> str:
+    """The small study as yaml, with these seeds; json is yaml."""
+    return json.dumps(content(scales={"tiny": {"seeds": seeds, "keys": TINY_KEYS}}))
