@@ -92,7 +92,10 @@ def _create_experiment(client: Any, uri: str, out: Path, experiment: str) -> Non
 
 def _require_file(path: Path) -> None:
     """Raise unless a sqlite store is a file, or can become one; MLflow would retry for minutes."""
-    require(not path.is_dir(), f"the MLflow store {path} is a folder; move it away, or take another out=")
+    require(
+        not path.is_dir(),
+        f"the MLflow store {path} is a folder; move it away, or take another out=",
+    )
     target = path.resolve()
     require(
         target.parent.is_dir(),

@@ -105,6 +105,17 @@ def test_many_weak_effects_are_credited_as_a_sum():
     assert (towards_giving > 0).float().mean() >= 0.8
 
 
+def test_a_mistake_of_the_critic_is_no_influence():
+    """V_1 depends on the action of agent 0, which moves no reward."""
+    actor = actor_of()
+    source = ScoreInfluence(actor)
+    td = ring_rollout(actor, effect=0.0)
+    wrong = 3 * (td["agents", "action"][..., 0] == 0).float()
+    td["next", "agents", "state_value"][..., 1, 0] = wrong
+    advantage_with(source)(td)
+    assert source.z[0, 1] < 4
+
+
 def test_dead_agents_move_nothing_and_are_not_moved():
     actor = actor_of()
     source = ScoreInfluence(actor)

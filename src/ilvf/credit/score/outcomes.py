@@ -1,37 +1,36 @@
-"""What an agent's action may move: ranks of changes in the rewards, and of the advantages."""
+"""What an agent's action may move: ranks of changes in the rewards."""
 
 import torch
 from torch import Tensor
 
-WINDOWS = (1, 4, 16)  # steps over which changes of the reward are summed
+WINDOWS = (1, 4, 16, 64)  # steps over which changes of the reward are summed
 
 
-def outcome_ranks(
-    reward: Tensor, done: Tensor, advantage: Tensor, alive: Tensor | None = None
-) -> Tensor:
+def outcome_ranks(reward: Tensor, done: Tensor, alive: Tensor | None = None) -> Tensor:
     """The signals x of the score test, as centred ranks over the rollout.
 
-        x^m_t = rank of  Σ_{k<m} (r_{t+k} − r_{t−1}),   m = 1, 4, 16
-        x^A_t = rank of  A_t
+        x^m_t = rank of  Σ_{k<m} (r_{t+k} − r_{t−1}),   m = 1, 4, 16, 64
 
     Sums end with the episode or the rollout. The change since the last step has less of the state's
     share of the variance than the reward itself. Ranks are robust to rare large rewards. In the
-    first step of an episode or of the rollout, r_{t−1} is unknown and x^m is 0.
+    first step of an episode or of the rollout, r_{t−1} is unknown and x is 0.
+
+    Advantages are no signal. A critic's V_j can depend on s_i where the return of agent j does not;
+    GAE with λ < 1 then depends on a_i, and the test would find the critic's mistake.
 
     Args:
-        reward, done, advantage: `[E, T, N]` each.
+        reward, done: `[E, T, N]` each.
         alive: bool `[E, T, N]`; x is 0 for dead agents (False).
 
     Returns:
         `[E, T, S·N]`, in [−½, ½], S = 4 signals.
     """
-    valid = torch.ones_like(done) if alive is None else alive
-    inside = valid & ~first_steps(done)
-    signals = [*changes(reward, done), advantage]
-    counted = [*[inside] * len(WINDOWS), valid]
-    values = torch.cat(signals, -1).flatten(0, 1).T  # [S·N, E·T]
-    ranks = centred_ranks(values.contiguous(), torch.cat(counted, -1).flatten(0, 1).T)
-    return ranks.T.unflatten(0, reward.shape[:2])
+    inside = ~first_steps(done)
+    if alive is not None:
+        inside = inside & alive
+    values = torch.cat(changes(reward, done), -1).flatten(0, 1).T  # [S·N, E·T]
+    counted = inside.repeat(1, 1, len(WINDOWS)).flatten(0, 1).T
+    return centred_ranks(values.contiguous(), counted).T.unflatten(0, reward.shape[:2])
 
 
 def first_steps(done: Tensor) -> Tensor:

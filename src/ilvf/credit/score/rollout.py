@@ -69,7 +69,7 @@ def prepare(
     lives = alive[0] if alive else None
     if lives is not None:
         score = score * lives.unsqueeze(-1)
-    outcome = outcome_ranks(reward, done, advantage, lives)
+    outcome = outcome_ranks(reward, done, lives)
     gain = scaled_advantage(advantage, lives)
     gain = torch.cat([gain, gain.sum(-1, keepdim=True)], -1)
     features = with_one(projected(observation))

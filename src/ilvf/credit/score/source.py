@@ -28,7 +28,7 @@ from ilvf.options import configure
 SHARPNESS = 2.0  # slope of the weights in z
 REST_EVIDENCE = 2.5  # z at which the sum of weak effects is credited by one half
 OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
-SIGNALS = len(WINDOWS) + 1
+SIGNALS = len(WINDOWS)
 
 
 class ScoreInfluence(InfluenceSource):
