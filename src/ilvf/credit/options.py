@@ -17,7 +17,9 @@ class ScoreOptions(Options):
         40, "independent units that a rollout is cut into: environments × time blocks", least=2
     )
     block: int = option(10, "fewest steps of a time block", least=1)
-    evidence: float = option(4.5, "z at which a link has weight one half", above=0)
+    evidence: float = option(
+        4.5, "z at which a link, or the sum of the rest, counts by one half", above=0
+    )
     test_memory: float = option(
         0.95, "decay of the test's sums from rollout to rollout", least=0, below=1
     )

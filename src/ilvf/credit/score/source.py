@@ -26,7 +26,6 @@ from ilvf.errors import require
 from ilvf.options import configure
 
 SHARPNESS = 2.0  # slope of the weights in z
-REST_EVIDENCE = 2.5  # z at which the sum of weak effects is credited by one half
 OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
 SIGNALS = len(WINDOWS)
 
@@ -130,8 +129,7 @@ class ScoreInfluence(InfluenceSource):
     @property
     def residual(self) -> Tensor:
         """q `[N]`: evidence that the sum of all effects without a link helps each agent."""
-        rest = self._stouffer(self.rest_sum)
-        return torch.sigmoid(SHARPNESS * (rest - REST_EVIDENCE))
+        return self._detected(self._stouffer(self.rest_sum))
 
     def _stouffer(self, total: Tensor) -> Tensor:
         return total / self.test_count.sqrt().clamp_min(1)
