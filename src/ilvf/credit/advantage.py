@@ -254,7 +254,9 @@ class ILVFAdvantage(ValueEstimatorBase):
                 key = ("next", *key_tuple(self._key(name, group)))
                 parts.append(to_agents(tensordict, key, n))
             signals[name] = torch.cat(parts, -2)
-        return AgentSignals(**signals, advantage=individual, alive=living, time=time)
+        return AgentSignals(
+            **signals, advantage=individual, alive=living, time=time, sizes=tuple(sizes)
+        )
 
     def _time(self, tensordict: TensorDictBase, given: int | None) -> int:
         configured = getattr(self.inner, "time_dim", None)

@@ -39,6 +39,7 @@ class AgentSignals:
         reward, done, advantage: `[*B, T, N, 1]` each, over all groups; A_j before the mixing.
         alive: bool `[*B, T, N, 1]`, or None if all agents live.
         time: the dimension of time.
+        sizes: agents of each group; empty for one group.
     """
 
     reward: Tensor
@@ -46,6 +47,7 @@ class AgentSignals:
     advantage: Tensor
     alive: Tensor | None
     time: int
+    sizes: tuple[int, ...] = ()
 
 
 class InfluenceSource(nn.Module):
@@ -198,6 +200,10 @@ def as_source(
             f"ILVFAdvantage has no option {name!r}{nearest(name, known)}; "
             f"options of a learned influence are {', '.join(known)}",
         )
+    require(
+        influence is None or not options,
+        f"{', '.join(options)} belongs to a learned influence; leave it out, or influence=",
+    )
     if isinstance(influence, InfluenceSource):
         return influence
     if influence is not None:
@@ -219,7 +225,8 @@ def require_graph(influence: Tensor) -> None:
     """Raise unless the graph is a finite square matrix."""
     require(
         isinstance(influence, Tensor),
-        f"influence must be a tensor [N, N], found {type(influence).__name__}",
+        "influence must be a tensor [N, N] or an InfluenceSource, "
+        f"found {type(influence).__name__}",
     )
     found = tuple(influence.shape)
     require(

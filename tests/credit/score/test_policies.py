@@ -6,6 +6,7 @@ from tensordict.nn import TensorDictModule
 from torch import nn
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import (
+    Delta,
     MaskedCategorical,
     MultiAgentMLP,
     NormalParamExtractor,
@@ -16,6 +17,7 @@ from torchrl.modules import (
 
 from credit_helpers import A, B, D, N, T, acted_rollout
 from helpers import torchrl_policy
+from ilvf.credit import ScoreInfluence
 from ilvf.credit.score.policies import joined, policy_scores, zero_sum_basis
 from ilvf.errors import UsageError
 from ilvf.modules import CategoricalActor
@@ -173,5 +175,18 @@ def test_groups_of_different_sizes_are_padded():
 
 def test_other_actors_are_refused_in_one_sentence():
     net = TensorDictModule(nn.Linear(D, A), [("agents", "observation")], [("agents", "logits")])
-    with pytest.raises(UsageError, match="CategoricalActor or a TorchRL ProbabilisticActor"):
-        policy_scores(net, acted_rollout())
+    for wrong in (net, None, [], {"agents": net}):
+        with pytest.raises(UsageError, match=r"ScoreInfluence needs .* found"):
+            ScoreInfluence(wrong)
+
+
+def test_a_deterministic_actor_is_refused():
+    net = TensorDictModule(nn.Linear(D, 2), [("agents", "observation")], [("agents", "param")])
+    actor = ProbabilisticActor(
+        net,
+        in_keys=[("agents", "param")],
+        out_keys=[("agents", "action")],
+        distribution_class=Delta,
+    )
+    with pytest.raises(UsageError, match="Delta is no stochastic policy"):
+        policy_scores(actor, acted(actor))

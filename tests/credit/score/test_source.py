@@ -5,8 +5,10 @@ import warnings
 import pytest
 import torch
 from tensordict import TensorDict
+from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.objectives.value import MultiAgentGAE
 
+from helpers import torchrl_policy
 from ilvf.credit import ILVFAdvantage, ScoreInfluence
 from ilvf.errors import UsageError
 from ilvf.modules import CategoricalActor
@@ -130,6 +132,42 @@ def test_dead_agents_move_nothing_and_are_not_moved():
     assert links.sum() == N - 2
 
 
+def test_what_dead_agents_observe_does_not_matter():
+    actor = actor_of()
+    td = ring_rollout(actor)
+    td["agents", "mask"] = torch.ones(64, 20, N, dtype=torch.bool)
+    td["agents", "mask"][:, 10:, 0] = False
+    clean = ScoreInfluence(actor)
+    advantage_with(clean)(td.copy())
+    td["agents", "observation"][:, 10:, 0] = float("nan")
+    found = ScoreInfluence(actor)
+    advantage_with(found)(td)
+    assert torch.allclose(found.z, clean.z, atol=1e-4)
+    assert torch.allclose(found.matrix, clean.matrix, atol=1e-4)
+
+
+def test_one_unit_leaves_the_prior():
+    actor = actor_of()
+    source = ScoreInfluence(actor)
+    with pytest.warns(UserWarning, match="1 units"):
+        advantage_with(source)(ring_rollout(actor, rows=1, steps=8))
+    assert torch.equal(source.matrix, torch.eye(N))
+    assert source.test_count == 0
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_actions_that_are_no_samples_are_announced(mode):
+    actor = actor_of()
+    td = ring_rollout(actor)
+    if mode:
+        with set_exploration_type(ExplorationType.DETERMINISTIC):
+            td = actor(td).detach()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        advantage_with(ScoreInfluence(actor))(td)
+    assert any("do not look like samples" in str(w.message) for w in caught) == mode
+
+
 @pytest.mark.parametrize("layout", ["time first", "two batch dimensions"])
 def test_any_batch_shape_gives_the_same_influence(layout):
     actor = actor_of()
@@ -160,6 +198,33 @@ def test_groups_share_one_matrix():
     source = ScoreInfluence([cars, trucks])
     advantage_with(source, group=["cars", "trucks"])(td)
     assert torch.equal((source.p > 0.5).float(), ring())
+
+
+@pytest.mark.parametrize("chosen", [(1, 0), (0,), (0, 1, 1)])
+def test_actors_that_do_not_fit_the_groups_are_refused(chosen):
+    actors = [actor_of(2, group="cars"), actor_of(3, group="trucks")]
+    td = ring_rollout(actors[0], group="cars")
+    td.update(ring_rollout(actors[1], group="trucks").select("trucks"))
+    for name in ("reward", "state_value"):
+        td["next", "trucks", name] = torch.zeros(64, 20, 3, 1)
+    source = ScoreInfluence([actors[k] for k in chosen], 5)
+    with pytest.raises(UsageError, match=r"groups of \[2, 3\]; give one actor for each group"):
+        advantage_with(source, group=["cars", "trucks"])(td)
+
+
+def test_options_of_a_learned_influence_do_not_belong_to_it():
+    with pytest.raises(UsageError, match="discretise belongs to a learned influence"):
+        advantage_with(ScoreInfluence(actor_of()), discretise=None)
+
+
+def test_before_a_rollout_nothing_is_reported():
+    actor = torchrl_policy(actor_of())
+    source = ScoreInfluence(actor)
+    assert source.metrics() == source.matrices() == {}
+    with pytest.raises(UsageError, match="has not seen a rollout"):
+        advantage_with(source).influence_in(ring_rollout(actor_of()))
+    with pytest.raises(UsageError, match="whole number"):
+        ScoreInfluence(actor, "3")
 
 
 def test_its_state_continues_bit_by_bit():

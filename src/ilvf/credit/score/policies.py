@@ -5,7 +5,7 @@ on this alone.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +55,7 @@ def policy_scores(actor: Any, rollout: TensorDictBase) -> PolicyScores:
         rollout: `[*B]` with the actor's inputs and the actions, sampled.
 
     Raises:
-        UsageError: another actor, or parameters without an agent axis.
+        UsageError: a deterministic actor, or parameters without an agent axis.
     """
     with last_layer_input(actor, tuple(rollout.shape)) as captured:
         if hasattr(actor, "log_probs"):
@@ -79,6 +79,18 @@ def joined(parts: list[PolicyScores]) -> PolicyScores:
         wide = [F.pad(value, (0, width - value.shape[-1])) for value in tensors]
         columns.append(torch.cat(wide, -2))
     return PolicyScores(*columns)
+
+
+def require_actors(actors: Sequence[Any]) -> None:
+    """Raise unless there are actors, and each has a distribution."""
+    require(bool(actors), "ScoreInfluence needs an actor, or one for each group; found none")
+    for actor in actors:
+        known = hasattr(actor, "log_probs") or isinstance(actor, ProbabilisticTensorDictSequential)
+        require(
+            known,
+            "ScoreInfluence needs a CategoricalActor or a TorchRL ProbabilisticActor, "
+            f"found {type(actor).__name__}",
+        )
 
 
 # ---------------------------------------------------------------------- scores
@@ -108,11 +120,6 @@ def zero_sum_basis(n: int, device: torch.device = CPU) -> Tensor:
 
 def distribution_score(actor: Any, rollout: TensorDictBase) -> Tensor:
     """The score of TorchRL's actors, by automatic differentiation, `[*B, N, P]`."""
-    require(
-        isinstance(actor, ProbabilisticTensorDictSequential),
-        "ScoreInfluence needs a CategoricalActor or a TorchRL ProbabilisticActor, "
-        f"found {type(actor).__name__}",
-    )
     sampler = last_sampler(actor)
     found = actor.get_dist_params(rollout.select(*actor.in_keys))
     leaves = {}
@@ -125,6 +132,11 @@ def distribution_score(actor: Any, rollout: TensorDictBase) -> Tensor:
     with torch.enable_grad():
         distribution = sampler.get_dist(found)
         total = distribution.log_prob(action).sum()
+        require(
+            total.requires_grad,
+            f"the actor's {type(distribution).__name__} is no stochastic policy; ScoreInfluence "
+            "needs a distribution whose log-probability depends on its parameters",
+        )
         gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     parts = []
     for (key, leaf), gradient in zip(leaves.items(), gradients, strict=True):

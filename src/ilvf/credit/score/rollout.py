@@ -15,6 +15,7 @@ from ilvf.credit.score.policies import joined, policy_scores, with_one
 from ilvf.credit.score.statistics import blocks_of, cut_in_time, merged
 from ilvf.credit.sources import AgentSignals
 from ilvf.distributed import gather_over_ranks
+from ilvf.errors import require
 
 FEATURES = 32  # width of the test's features; wider ones are projected
 
@@ -59,7 +60,9 @@ def prepare(
         signals: what every agent received, and its advantages.
         options: number of units, fewest steps of a block.
     """
-    scores = joined([policy_scores(actor, rollout) for actor in actors])
+    groups = [policy_scores(actor, rollout) for actor in actors]
+    require_sizes([group.score.shape[-2] for group in groups], signals)
+    scores = joined(groups)
     parts = [*scores.tensors(), signals.reward, signals.done, signals.advantage]
     if signals.alive is not None:
         parts.append(signals.alive)
@@ -67,8 +70,11 @@ def prepare(
     score, hidden, observation, *received = parts
     reward, done, advantage, *alive = (part.squeeze(-1) for part in received)
     lives = alive[0] if alive else None
-    if lives is not None:
-        score = score * lives.unsqueeze(-1)
+    if lives is not None:  # what a dead agent observes can be anything, also NaN
+        dead = ~lives.unsqueeze(-1)
+        score = score.masked_fill(dead, 0)
+        hidden = hidden.masked_fill(dead, 0)
+        observation = observation.masked_fill(dead, 0)
     outcome = outcome_ranks(reward, done, lives)
     gain = scaled_advantage(advantage, lives)
     gain = torch.cat([gain, gain.sum(-1, keepdim=True)], -1)
@@ -78,6 +84,16 @@ def prepare(
     for part in (score, hidden, features, outcome, gain):
         units.append(merged(cut_in_time(part.float(), blocks), options.units))
     return Prepared(*units)
+
+
+def require_sizes(found: list[int], signals: AgentSignals) -> None:
+    """Raise unless there is an actor for each group, with its number of agents."""
+    wanted = list(signals.sizes) if signals.sizes else [signals.advantage.shape[-2]]
+    require(
+        found == wanted,
+        f"ScoreInfluence has actors for groups of {found} agents, the advantage has groups of "
+        f"{wanted}; give one actor for each group, in the order of group=",
+    )
 
 
 def projected(observation: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ilvf.credit.options import ScoreOptions
 from ilvf.credit.score.found import Found
 from ilvf.credit.score.outcomes import WINDOWS
+from ilvf.credit.score.policies import require_actors
 from ilvf.credit.score.rollout import Prepared, prepare
 from ilvf.credit.score.shrinkage import (
     Moments,
@@ -19,7 +20,12 @@ from ilvf.credit.score.shrinkage import (
     to_row_maximum,
     wiener_weight,
 )
-from ilvf.credit.score.statistics import largest_statistic, pair_test, score_test
+from ilvf.credit.score.statistics import (
+    largest_mean,
+    largest_statistic,
+    pair_test,
+    score_test,
+)
 from ilvf.credit.sources import AgentSignals, InfluenceSource
 from ilvf.distributed import number_of_ranks, rank
 from ilvf.errors import require
@@ -28,6 +34,7 @@ from ilvf.options import configure
 SHARPNESS = 2.0  # slope of the weights in z
 OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
 SIGNALS = len(WINDOWS)
+STRANGE_MEAN = 8.0  # standard errors of a mean score; samples of the policy have mean zero
 
 
 class ScoreInfluence(InfluenceSource):
@@ -39,7 +46,7 @@ class ScoreInfluence(InfluenceSource):
         E[s_i ⊗ φ(o_i) x_j] = 0
 
     `score_test` tests this for every pair after every rollout; Stouffer's sum Z over rollouts
-    gives p_ij = sigmoid(2 (Z_ij − 4)). A Wiener weight lowers links that are too weak to help
+    gives p_ij = sigmoid(2 (Z_ij − 4.5)). A Wiener weight lowers links that are too weak to help
     the gradient. Many effects too weak to be found one by one are tested as a sum (`residual`).
 
         Ŵ_i = c_1 ℓ_i + c_2 (1 − p_i),   ℓ_ij = p_ij ρ_ij / (1 + ρ_ij),   row maximum 1
@@ -82,8 +89,10 @@ class ScoreInfluence(InfluenceSource):
         super().__init__()
         self.options = configure(ScoreOptions, options, "ScoreInfluence")
         actors = tuple(actor) if isinstance(actor, list | tuple) else (actor,)
+        require_actors(actors)
         self.__dict__["actors"] = actors  # not submodules: the loss owns the networks
-        self.warned = False
+        self.warned_of_few = False
+        self.checked_sampling = False
         if n_agents is None and len(actors) == 1:
             n_agents = getattr(actors[0], "arguments", {}).get("n_agents")
         if n_agents is not None:
@@ -92,7 +101,7 @@ class ScoreInfluence(InfluenceSource):
     actors: tuple[Any, ...]
 
     def _allocate(self, n: int) -> None:
-        require(n >= 1, f"n_agents={n} must be at least 1")
+        require(isinstance(n, int) and n >= 1, f"n_agents={n!r} must be a whole number, at least 1")
         own = self.options.prior == "own"
         start = torch.eye(n) if own else torch.ones(n, n)
         zeros = {
@@ -139,6 +148,8 @@ class ScoreInfluence(InfluenceSource):
 
     def metrics(self) -> dict[str, Tensor]:
         """`influence/links`: share of pairs with p > ½; `influence/residual`: mean of q."""
+        if "matrix" not in self._buffers:
+            return {}
         n = self.matrix.shape[0]
         links = (self.p > 0.5).sum() - n
         return {
@@ -160,6 +171,7 @@ class ScoreInfluence(InfluenceSource):
 
     def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor]:
         """(p, Ŵ), the same in all states."""
+        require("matrix" in self._buffers, "ScoreInfluence has not seen a rollout; give n_agents=")
         shape = (*states.shape, *self.matrix.shape)
         return self.p.expand(shape), self.matrix.expand(shape)
 
@@ -177,20 +189,36 @@ class ScoreInfluence(InfluenceSource):
         self.to(signals.advantage.device)
         data = prepare(self.actors, rollout, signals, self.options)
         self._warn_of_few(len(data.score))
+        self._check_sampling(data.score)
+        if len(data.score) < 2:  # products of different units are needed
+            return
         self._remember(self._study(data))
         self.matrix = self._weights()
 
     def _warn_of_few(self, units: int) -> None:
         possible = largest_statistic(units)
-        if possible >= self.options.evidence or self.warned:
+        if possible >= self.options.evidence or self.warned_of_few:
             return
-        self.warned = True
+        self.warned_of_few = True
         warnings.warn(
             f"a rollout has {units} units (environments × time blocks): z is at most "
             f"{possible:.1f}, so no link can be found in one rollout; use more environments or "
             "longer rollouts",
             stacklevel=2,
         )
+
+    def _check_sampling(self, score: Tensor) -> None:
+        """Warn, at the first rollout, if the actions are no samples of the actor's policy."""
+        if self.checked_sampling:
+            return
+        self.checked_sampling = True
+        if largest_mean(score) > STRANGE_MEAN:
+            warnings.warn(
+                "the actions do not look like samples of the actor's present policy, on which the "
+                "score test rests: collect with ExplorationType.RANDOM, and call ILVFAdvantage "
+                "before the actor is trained",
+                stacklevel=2,
+            )
 
     def _study(self, data: Prepared) -> Found:
         """The statistics of all agents; every process computes a part of them."""
@@ -211,11 +239,12 @@ class ScoreInfluence(InfluenceSource):
     def _remember(self, found: "Found") -> None:
         """Add this rollout to the running sums."""
         test, gradient = self.options.test_memory, self.options.gradient_memory
-        self.z_sum.mul_(test).add_(found.z)
-        self.rest_sum.mul_(test).add_(found.rest)
+        self.z_sum.mul_(test).add_(found.z.nan_to_num(0, 0, 0))
+        self.rest_sum.mul_(test).add_(found.rest.nan_to_num(0, 0, 0))
         self.test_count.mul_(test**2).add_(1)
         for name in ("second", "signal", "aligned", "noise"):
-            getattr(self, name).mul_(gradient).add_(getattr(found.moments, name))
+            new = getattr(found.moments, name).nan_to_num(0, 0, 0)
+            getattr(self, name).mul_(gradient).add_(new)
         self.gradient_count.mul_(gradient).add_(1)
 
     def _weights(self) -> Tensor:

@@ -72,6 +72,21 @@ def largest_statistic(units: int) -> float:
     return (root - (1 - gamma**2 / 36)) / (gamma / 6)
 
 
+def largest_mean(score: Tensor) -> float:
+    """The largest mean of a score's components, in standard errors.
+
+    1/n is added to the standard error of n scores: actions that are too rare to be among them leave
+    a small constant score.
+
+    Args:
+        score: `[E, L, N, P]`.
+    """
+    rows = score.flatten(0, 1)
+    n = len(rows)
+    error = rows.std(0, correction=0) / n**0.5 + 1 / n
+    return float((rows.mean(0).abs() / error).nan_to_num(0).max())
+
+
 def blocks_of(n_envs: int, steps: int, units: int, shortest: int) -> int:
     """Time blocks per environment, so that environments × blocks ≥ units where steps allow it.
 
