@@ -19,7 +19,7 @@ from ilvf.checkpoints.state import (
 from ilvf.data.evaluation import evaluate, separate_randomness
 from ilvf.envs import Encircle
 from ilvf.errors import UsageError
-from ilvf.experiment import processes, seeds
+from ilvf.experiment import jobs, processes
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
@@ -265,7 +265,7 @@ def machine(monkeypatch):
     def seem(gpus, cores, visible=None):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-        monkeypatch.setattr(seeds, "cores", lambda: cores)
+        monkeypatch.setattr(jobs, "cores", lambda: cores)
         monkeypatch.setattr(processes.os, "cpu_count", lambda: cores)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if visible is not None:
@@ -291,13 +291,13 @@ def machine(monkeypatch):
 )
 def test_runs_of_several_seeds_share_no_gpu(machine, gpus, cores, accelerator, devices, groups):
     machine(gpus, cores)
-    found = [place.get("CUDA_VISIBLE_DEVICES") for place in seeds.places(accelerator, devices)]
+    found = [place.get("CUDA_VISIBLE_DEVICES") for place in jobs.places(accelerator, devices)]
     assert found == groups
 
 
 def test_runs_of_several_seeds_use_the_gpus_that_are_visible(machine):
     machine(2, 8, visible="3,GPU-abc")
-    found = [place["CUDA_VISIBLE_DEVICES"] for place in seeds.places("gpu", 1)]
+    found = [place["CUDA_VISIBLE_DEVICES"] for place in jobs.places("gpu", 1)]
     assert found == ["3", "GPU-abc"]
 
 
@@ -322,13 +322,14 @@ def test_each_run_gets_a_place_of_its_own_and_gives_it_back(machine, monkeypatch
             at_once.remove(self.place)
             return 0
 
-    def start(arguments, seed, log, place):
+    def start(job, place):
         return Run(place["CUDA_VISIBLE_DEVICES"])
 
-    monkeypatch.setattr(seeds, "_start", start)
-    monkeypatch.setattr(seeds.time, "sleep", lambda s: None)
-    jobs = [([], k, tmp_path / str(k)) for k in range(5)]
-    assert seeds._run_or_stop(jobs, seeds.places("gpu", 1)) == []
+    monkeypatch.setattr(jobs, "_start", start)
+    monkeypatch.setattr(jobs.time, "sleep", lambda s: None)
+    monkeypatch.setattr(jobs.signal, "signal", lambda number, handler: None)
+    runs = [jobs.Job([], tmp_path / str(k)) for k in range(5)]
+    assert jobs.run_jobs(runs, jobs.places("gpu", 1)) == []
     assert len(used) == 5
     assert all(len(set(places)) == len(places) <= 2 for places in used)
 
@@ -336,7 +337,7 @@ def test_each_run_gets_a_place_of_its_own_and_gives_it_back(machine, monkeypatch
 def test_too_few_gpus_for_a_run_are_refused_before_any_starts(machine):
     machine(2, 8)
     with pytest.raises(UsageError, match=r"trainer\.devices=3, but GPUs 0 to 1 are visible"):
-        seeds.places("gpu", 3)
+        jobs.places("gpu", 3)
 
 
 def test_several_seeds_are_refused_under_torchrun(out, recipe, capsys, monkeypatch):

@@ -145,6 +145,7 @@ def test_advantages_are_estimated_in_full_precision(make):
         assert torch.allclose(rollout["agents", "normalised_value"], exact, atol=1e-6)
 
     watched.tensor_keys = estimate.tensor_keys
+    watched.source = getattr(estimate, "source", None)  # COMA's has none
     module.__dict__["advantage"] = watched
     bare_trainer(2, precision="bf16-mixed").fit(module)
     assert seen == [False, False]

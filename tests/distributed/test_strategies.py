@@ -5,6 +5,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from helpers import TINY
+from ilvf import distributed
 from ilvf.distributed import decided_by_first
 from ilvf.errors import UsageError
 from ilvf.experiment.config import resolve
@@ -226,5 +227,6 @@ def test_torchrun_without_its_address_is_one_sentence(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setattr(distributed, "_store", distributed._store.__wrapped__)  # not cached
     with pytest.raises(UsageError, match="MASTER_ADDR is missing; start it by torchrun"):
         decided_by_first(lambda: "a")

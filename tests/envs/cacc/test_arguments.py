@@ -15,7 +15,7 @@ from ilvf.envs.pictures import first_episode
     [
         (dict(scenario="catchup"), ("catchup", "catch-up, slow-down")),
         (dict(collision_rule="never"), ("never", "pay_to_horizon")),
-        (dict(n_agents=0), ("n_agents=0", "at least 1")),
+        (dict(n_agents=0), ("n_agents=0", "[1, 10000]")),
         (dict(collision_penalty=-1.0), ("collision_penalty=-1.0", "not negative")),
         (dict(soft_penalty=-5.0), ("soft_penalty=-5.0", "not negative")),
         (dict(collision_check_every=0), ("collision_check_every=0", "at least 1")),
