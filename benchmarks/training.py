@@ -3,7 +3,7 @@
 import lightning as L
 
 
-def quiet_trainer(iterations: int) -> L.Trainer:
+def quiet_trainer(iterations: int, *callbacks: L.Callback) -> L.Trainer:
     """A trainer on the CPU without logger, checkpoints and output."""
     return L.Trainer(
         max_epochs=iterations,
@@ -12,4 +12,5 @@ def quiet_trainer(iterations: int) -> L.Trainer:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        callbacks=list(callbacks),
     )

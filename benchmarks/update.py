@@ -22,6 +22,7 @@ from common import argument_parser, best_ms
 from gemm import bound_ms, ilvf_products, mappo_products
 from ilvf import ILVFP, CategoricalActor, Encircle, InfluenceCritic, StateCritic
 from ilvf.experiment.memory import keep_memory
+from training import quiet_trainer
 
 FRAMES = 1600
 STEPS = 50  # of an episode and of a rollout
@@ -92,16 +93,7 @@ class Clock(L.Callback):
 def frames_per_s(module: ILVFP, iterations: int = 3) -> float:
     """Frames/s of whole iterations under Lightning: collecting, advantages and all updates."""
     clock = Clock()
-    trainer = L.Trainer(
-        max_epochs=iterations,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[clock],
-    )
-    trainer.fit(module)
+    quiet_trainer(iterations, clock).fit(module)
     return FRAMES / min(clock.seconds[1:])
 
 

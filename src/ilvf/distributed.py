@@ -23,15 +23,8 @@ def several() -> bool:
 
 
 def mean_over_ranks(x: Tensor) -> Tensor:
-    """The mean of `x` over all processes; `x` itself if there is only one.
-
-    A contiguous copy is reduced, because NCCL refuses tensors with other strides.
-    """
-    if not several():
-        return x
-    total = x.clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total)
-    return total / dist.get_world_size()
+    """The mean of `x` over all processes; `x` itself if there is only one."""
+    return sum_over_ranks(x) / dist.get_world_size() if several() else x
 
 
 def rank() -> int:
@@ -45,7 +38,10 @@ def number_of_ranks() -> int:
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
-    """The sum of `x` over all processes; `x` itself if there is only one."""
+    """The sum of `x` over all processes; `x` itself if there is only one.
+
+    A contiguous copy is reduced, because NCCL refuses tensors with other strides.
+    """
     if not several():
         return x
     total = x.clone(memory_format=torch.contiguous_format)
