@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ilvf.analysis.auditing import Audit, audit
     from ilvf.analysis.curves import bootstrap_interval, summarise, t_interval
     from ilvf.analysis.interventions import Interventions, intervene
+    from ilvf.analysis.neighbours import Locality, locality
     from ilvf.analysis.scores import (
         auroc,
         average_precision,
@@ -28,6 +29,7 @@ _PUBLIC = {
         "lower_share",
         "off_diagonal",
     ],
+    "neighbours": ["Locality", "locality"],
     "states": ["states_at", "visited_states"],
     "interventions": ["Interventions", "intervene"],
     "auditing": ["Audit", "audit"],
@@ -36,6 +38,7 @@ _PUBLIC = {
 __all__ = [
     "Audit",
     "Interventions",
+    "Locality",
     "audit",
     "auroc",
     "average_precision",
@@ -43,6 +46,7 @@ __all__ = [
     "calibration_error",
     "density",
     "intervene",
+    "locality",
     "lower_share",
     "off_diagonal",
     "states_at",

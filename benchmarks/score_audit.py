@@ -1,0 +1,196 @@
+"""What each influence omits of the policy gradient, and what variance it saves: the audit.
+
+python benchmarks/score_audit.py                          all tasks, two core-hours; one csv row a Ŵ
+python benchmarks/score_audit.py --only encircle-10 --seeds 10-12
+python benchmarks/score_audit.py --report                 the table of the csv file only
+
+Each algorithm trains a team of its own, with the settings of the studies. The audit changes single
+actions in states that the team visits, and measures all returns. Against it are held the influence
+of the algorithm, and, for the same team, the reward graph (if it has one), Ŵ = 1 and Ŵ = I. On
+slow-down the states are those at three moments. Rows that the csv file has are not made again.
+
+The mean squared error of the gradient in a state, estimated from S samples of it, is the squared
+norm of what Ŵ omits plus the variance over S. The table gives it for S = 1000, as a fraction of
+that of Ŵ = 1, which omits nothing:  variance + S (1 − variance) / break-even.
+"""
+
+import csv
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common import argument_parser
+from ilvf.analysis import Audit, audit, visited_states
+from ilvf.analysis.states import states_at
+from ilvf.analysis.stepping import State
+from ilvf.commands.audit import learned_influence
+from ilvf.experiment.build import build, environment_factory
+from ilvf.experiment.config import resolve
+from ilvf.experiment.options import training_schema
+from ilvf.experiment.seeds import parse_seeds
+from learning_tasks import TASKS as LEARNING
+from training import quiet_trainer
+
+RESULTS = Path(__file__).parent / "results" / "score_audit.csv"
+ALGORITHMS = {
+    "ILVF-S": "ilvf_s",
+    "ILVF-P (threshold)": "ilvf_p",
+    "PRD": "prd",
+}
+ROWS_AT_ONCE = 1024  # environments
+KEY = ("task", "algorithm", "seed", "moment")
+SAMPLES = 1000  # S
+NUMBERS = ("bias", "bias_low", "bias_high", "variance", "break_even")
+
+
+@dataclass(frozen=True)
+class AuditedTask:
+    """A team, and how much is measured of it.
+
+    Attributes:
+        arguments: of the recipe.
+        iterations: of training.
+        states: audited states of each moment.
+        repeats: futures of every joint action.
+        moments: steps of the episode; empty for states of the whole episode.
+    """
+
+    arguments: tuple[str, ...]
+    iterations: int
+    states: int = 64
+    repeats: int = 8
+    moments: tuple[int, ...] = ()
+
+
+def learning_task(name: str) -> tuple[str, ...]:
+    """The arguments of a task of `learning_tasks`, whose learning rate does not fall."""
+    task = LEARNING[name]
+    env = (f"env={task.env['name']}", *(f"env.{k}={v}" for k, v in task.env.items() if k != "name"))
+    left_out = ("trainer.max_epochs", "algorithm.lr_end")
+    return (*env, *(a for a in task.arguments if not a.startswith(left_out)))
+
+
+TASKS = {
+    "encircle-10": AuditedTask(("env.n_agents=10",), 31),
+    "encircle-20": AuditedTask(("env.n_agents=20",), 31),
+    "encircle-50": AuditedTask(("env.n_agents=50",), 31, states=32, repeats=4),
+    "slow-down": AuditedTask(learning_task("slow-down"), 30, states=32, moments=(0, 50, 100)),
+    "prey": AuditedTask(learning_task("capture_prey"), 50),
+}
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--only", nargs="*", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--seeds", default="10")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    rows = read(args.out)
+    done = {(row["task"], row["algorithm"], row["seed"]) for row in rows}
+    for seed in [] if args.report else parse_seeds(args.seeds):
+        for name in args.only:
+            for title, recipe in ALGORITHMS.items():
+                if (name, title, str(seed)) not in done:
+                    rows += audited(name, title, recipe, seed)
+                    write(args.out, rows)
+    print("\n".join(table(rows)))
+
+
+def audited(name: str, title: str, recipe: str, seed: int) -> list[dict[str, str]]:
+    """Train a team, audit it, and compare every Ŵ with what was measured."""
+    task = TASKS[name]
+    print(f"{name}, {title}, seed {seed}", flush=True)
+    threshold = ("algorithm.discretise=threshold",) if recipe == "ilvf_p" else ()
+    arguments = (*task.arguments, *threshold, f"seed={seed}", "algorithm.eval_every=100000")
+    config = resolve(training_schema(recipe), list(arguments))
+    module = build(config)
+    module._evaluate = dict  # the last iteration is not evaluated
+    quiet_trainer(task.iterations).fit(module)
+    make_env = environment_factory(config, seed=seed)
+    rows = []
+    for moment, env, states in moments_of(task, make_env, module.loss.actor, seed):
+        found = audit(
+            make_env(num_envs=min(ROWS_AT_ONCE, task.states * 4 * task.repeats)),
+            module.loss.actor,
+            states,
+            repeats=task.repeats,
+            gamma=config.algorithm.gamma,
+            seed=seed,
+            progress=False,
+        )
+        _, own = learned_influence(module, env, states)
+        for influence, matrix in influences(title, own, env).items():
+            key = dict(zip(KEY, (name, title, str(seed), moment), strict=True))
+            rows.append({**key, "influence": influence, **numbers(found, matrix)})
+    return rows
+
+
+def moments_of(
+    task: AuditedTask, make_env: Any, actor: Any, seed: int
+) -> Iterator[tuple[str, Any, State]]:
+    """(name of the moment, environments, their states)."""
+    if not task.moments:
+        env = make_env(num_envs=task.states)
+        yield "episode", env, visited_states(env, actor, seed=seed)
+    for step in task.moments:
+        env = make_env(num_envs=task.states)
+        yield f"step {step}", env, states_at(env, actor, [step], seed=seed)[step]
+
+
+def influences(title: str, own: Tensor, env: Any) -> dict[str, Tensor]:
+    """Every Ŵ that is compared, `[N, N]` or `[K, N, N]`."""
+    n = own.shape[-1]
+    found = {title: own}
+    if hasattr(env, "reward_graph"):
+        found["reward graph"] = env.reward_graph.T.float()
+    return {**found, "identity": torch.eye(n), "ones": torch.ones(n, n)}
+
+
+def numbers(found: Audit, matrix: Tensor) -> dict[str, str]:
+    """Bias, variance and break-even of a Ŵ, as they are written."""
+    cost = found.cost(matrix)
+    return {name: f"{cost[name]:.4g}" for name in NUMBERS}
+
+
+# ---------------------------------------------------------------------- csv file, table
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of the csv file; none if it does not exist."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    """The rows as a csv file."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*KEY, "influence", *NUMBERS])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table(rows: list[dict[str, str]]) -> Iterator[str]:
+    """The lines of a Markdown table."""
+    yield "| team | Ŵ | bias | variance | break-even | error |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        team = f"{row['task']}, {row['moment']}, {row['algorithm']}, seed {row['seed']}"
+        bias = f"{float(row['bias']):.2f} [{float(row['bias_low']):.2f}, "
+        bias += f"{float(row['bias_high']):.2f}]"
+        variance = float(row["variance"])
+        even = float(row["break_even"])
+        error = 1 if even == 0 else variance + SAMPLES * (1 - variance) / even
+        figures = f"{variance:.2f} | {even:.0f} | {error:.2f}"
+        yield f"| {team} | {row['influence']} | {bias} | {figures} |"
+
+
+if __name__ == "__main__":
+    main()
