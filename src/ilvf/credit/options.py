@@ -26,6 +26,12 @@ class ScoreOptions(Options):
     gradient_memory: float = option(
         0.9, "decay of the gradient's moments from rollout to rollout", least=0, below=1
     )
+    averaging: float = option(
+        4.0,
+        "rollouts over whose updates the gradient's noise averages out; 1 weighs a link by the "
+        "signal and noise of a single rollout",
+        above=0,
+    )
     residual: bool = option(
         True, "credit the sum of many weak effects too, once the test finds it (public goods)"
     )

@@ -53,20 +53,24 @@ class Moments:
         )
 
 
-def wiener_weight(signal: Tensor, noise: Tensor, count: Tensor | float) -> Tensor:
-    """The weight ρ / (1 + ρ) that minimises the mean squared error of a gradient's part.
+def wiener_weight(
+    signal: Tensor, noise: Tensor, count: Tensor | float, averaging: float = 1.0
+) -> Tensor:
+    """The weight K ρ / (1 + K ρ) that minimises the mean squared error of a gradient's part.
 
-    ρ = max(0, (w M/C + 2) / (w + 2)) is the ratio of signal to noise after w rollouts, with the
-    prior 1 that counts as two rollouts.
+    The error is that of the mean over the updates of K rollouts: the bias of a weight stays, the
+    noise averages out. ρ = max(0, (w M/C + 2) / (w + 2)) is the ratio of signal to noise of one
+    rollout, known from w rollouts, with the prior 1 that counts as two rollouts.
 
     Args:
         signal, noise: sums of M and C over rollouts.
         count: w.
+        averaging: K.
     """
     tiny = torch.finfo(noise.dtype).tiny
     ratio = torch.where(noise > 0, signal / noise.clamp_min(tiny), 0)
     rho = ((count * ratio + 2) / (count + 2)).clamp_min(0)
-    return rho / (1 + rho)
+    return averaging * rho / (1 + averaging * rho)
 
 
 def channel_weights(moments: Moments, links: Tensor, rest: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class ScoreInfluence(InfluenceSource):
     gives p_ij = sigmoid(2 (Z_ij − 4.5)). A Wiener weight lowers links that are too weak to help
     the gradient. Many effects too weak to be found one by one are tested as a sum (`residual`).
 
-        Ŵ_i = c_1 ℓ_i + c_2 (1 − p_i),   ℓ_ij = p_ij ρ_ij / (1 + ρ_ij),   row maximum 1
+        Ŵ_i = c_1 ℓ_i + c_2 (1 − p_i),   ℓ_ij = p_ij K ρ_ij / (1 + K ρ_ij),   row maximum 1
 
     It needs no critic, and learns nothing but running sums, which are buffers. One matrix a
     rollout: it does not depend on the state. Over several processes all rollouts are gathered, and
@@ -251,7 +251,8 @@ class ScoreInfluence(InfluenceSource):
         """Ŵ from the running sums."""
         p = self.p
         moments = Moments(self.second, self.signal, self.aligned, self.noise)
-        links = p * wiener_weight(self.signal, self.noise, self.gradient_count)
+        averaging = self.options.averaging
+        links = p * wiener_weight(self.signal, self.noise, self.gradient_count, averaging)
         own = links.diagonal().clamp_min(OWN_LINK)
         links = links.diagonal_scatter(own)
         mixed = links
