@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ilvf.commands.checkpointed import (
-    MOST,
     CheckpointOptions,
     load,
     publish,
@@ -29,6 +28,7 @@ from ilvf.experiment.command_line import command_line
 from ilvf.experiment.options import MOST_THREADS
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
+from ilvf.reports.options import MOST
 
 
 @dataclass

@@ -13,7 +13,6 @@ from ilvf.options import Options, option
 if TYPE_CHECKING:
     from ilvf.algorithms.base import Training
 
-MOST = 10**9  # states, episodes, futures, steps that a command is asked for
 MOST_ROWS = 10**12  # episodes of all experiments
 
 

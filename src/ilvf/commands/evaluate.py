@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ilvf.commands.checkpointed import MOST, CheckpointOptions
+from ilvf.commands.checkpointed import CheckpointOptions
 from ilvf.commands.picture import writing
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option, shown
+from ilvf.reports.options import MOST
 
 
 @dataclass

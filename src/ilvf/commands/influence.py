@@ -10,11 +10,9 @@ influence/ and its MLflow run. Keys of env.* are those of the run that made the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ilvf.commands.checkpointed import (
-    MOST,
     CheckpointOptions,
     Trained,
     load,
@@ -22,38 +20,11 @@ from ilvf.commands.checkpointed import (
     report_folder,
     require_rows,
 )
-from ilvf.errors import UsageError, require
+from ilvf.errors import UsageError
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
-from ilvf.experiment.options import MOST_THREADS
 from ilvf.experiment.schema import Schema
-from ilvf.options import Options, option
-
-
-@dataclass
-class InfluenceOptions(Options):
-    """Moments and experiments."""
-
-    moments: str = option("0.2,0.5,0.95", "parts of the episode at which matrices are drawn")
-    episodes: int = option(
-        32, "episodes that matrices and curves are averaged over", least=2, most=MOST
-    )
-    measure: bool = option(
-        True, "measure the influence at these moments by intervention, where states can be set"
-    )
-    actions: int = option(
-        2, "joint first actions drawn in every state of the measurement", least=2, most=MOST
-    )
-    repeats: int = option(4, "futures of each", least=2, most=MOST)
-    steps: int | None = option(
-        None, "length of their returns, by default an episode's", least=1, most=MOST
-    )
-    gamma: float | None = option(None, "their discount, by default the run's", least=0, most=1)
-    batch: int = option(1024, "environments stepped at once", least=1, most=MOST)
-    threads: int = option(
-        1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
-    )
-
+from ilvf.reports.options import InfluenceOptions, read_moments
 
 SCHEMA = Schema(
     "influence", __doc__, CheckpointOptions, {"influence": InfluenceOptions}, env="encircle"
@@ -83,21 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measured = measure(trained, make_env, at, config) if measured_too else {}
     setting = {"checkpoint": trained.path.name, "env": dict(config.env)}
     publish(trained, folder, write_report(folder, episode, at, measured, setting))
-
-
-def read_moments(text: str) -> list[float]:
-    """`0.2,0.5,0.95` as numbers in [0, 1]."""
-    try:
-        moments = [float(word) for word in text.strip("[]").split(",")]
-    except ValueError as error:
-        raise UsageError(
-            f"influence.moments={text!r} must be numbers in [0, 1], such as 0.2,0.5,0.95"
-        ) from error
-    require(
-        all(0 <= moment <= 1 for moment in moments),
-        f"influence.moments={text!r} must be in [0, 1], parts of an episode",
-    )
-    return sorted(set(moments))
 
 
 def over_episode(trained: Trained, env: Any, seed: int) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 ilvf study fig3 scale=smoke           a few iterations of everything, to see that it works
 ilvf study fig3 scale=cpu             the size for a few cores; call it again to continue
 ilvf study fig3 scale=cpu dry=true    list what would run
+ilvf study fig3 tasks=encircle-10,slow-down algorithms=mappo seeds=10-11    a part of it
+ilvf study fig3 net_file=most.net.xml with the network of Monaco, which is not in this package
 ilvf study my_study.yaml scale=cpu    a study of your own
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
@@ -27,6 +30,14 @@ class StudyKeys(Options):
 
     study: str = option("", "name of a study, or a yaml file", path=True)
     scale: str = option("cpu", "a scale of the study: smoke, cpu or paper")
+    tasks: Any = option(
+        None, "names or titles of the tasks that run, or their beginnings: A,B or [A, B]; null: all"
+    )
+    algorithms: Any = option(None, "the same for algorithms")
+    seeds: str | None = option(None, "seeds that run, such as 10-12; null: all of the scale")
+    net_file: str | None = option(
+        None, "most.net.xml for tasks with env=monaco, see env.net_file", path=True
+    )
     out: str = option("runs", "the study is in OUT/studies/STUDY-SCALE", path=True)
     dry: bool = option(False, "list the runs that have not finished, without running them")
     report: bool = option(False, "write the report of the finished runs, without running others")
@@ -42,12 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bool(config.study),
         f"ilvf study needs the name of a study: {', '.join(overlays('study'))}, or a yaml file",
     )
+    from ilvf.studies.absent import with_network
     from ilvf.studies.description import read_study
+    from ilvf.studies.part import part_of
     from ilvf.studies.processes import study_label
     from ilvf.studies.runner import Runner
 
     study = read_study(config.study, config.scale)
-    runner = Runner(study, Path(config.out) / "studies" / study_label(study))
+    if config.net_file is not None:
+        study = with_network(study, config.net_file)
+    part = part_of(study, config.tasks, config.algorithms, config.seeds)
+    runner = Runner(study, Path(config.out) / "studies" / study_label(study), part)
+    for title, reason in runner.absent.items():
+        print(f"note: {title} is left out: {reason}", file=sys.stderr)
     if config.dry:
         print_missing(runner)
         return
@@ -72,4 +90,5 @@ def print_missing(runner: "Runner") -> None:
     missing = runner.missing()
     for run in missing:
         print(f"{run.task} | {run.algorithm} | seed {run.seed}: {run.frames} frames")
-    print(f"{len(missing)} of {len(runner.runs)} runs have not finished")
+    runs = [run for run in runner.runs if runner.part.has(run)]
+    print(f"{len(missing)} of {len(runs)} runs have not finished")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ilvf.commands.checkpointed import MOST, CheckpointOptions, load, publish, report_folder
+from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
 from ilvf.commands.influence import learned_in
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
@@ -21,6 +21,7 @@ from ilvf.experiment.config import Config
 from ilvf.experiment.options import MOST_THREADS
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
+from ilvf.reports.options import MOST
 
 ENVIRONMENTS = ("large_grid", "monaco", "sumo")  # those with roads
 

@@ -22,11 +22,14 @@ class Declaration:
         make: "module:callable", called with the options, `num_envs`, `seed` and `device`.
         contract: options of a small instance that the contract tests run; None for an environment
             that needs a simulator or an external task.
+        needs: "module:function", called with the options, which raises `UsageError` if this machine
+            lacks a package or a file that the environment needs; None if it needs none.
     """
 
     options: type[Options]
     make: str
     contract: Mapping[str, Any] | None = field(default=None)
+    needs: str | None = None
 
 
 KNOWN_PACKAGES = ("mpe2", "pettingzoo")  # of tasks that a checkpoint may name
@@ -36,12 +39,15 @@ O = TypeVar("O", bound=type[Options])
 
 
 def environment(
-    name: str, make: str, contract: Mapping[str, Any] | None = None
+    name: str,
+    make: str,
+    contract: Mapping[str, Any] | None = None,
+    needs: str | None = None,
 ) -> Callable[[O], O]:
     """Declare the environment `name`; see `Declaration`."""
 
     def register(options: O) -> O:
-        ENVIRONMENTS[name] = Declaration(options, make, contract)
+        ENVIRONMENTS[name] = Declaration(options, make, contract, needs)
         return options
 
     return register
@@ -295,13 +301,13 @@ class CopyOptions(Options):
 TRAFFIC = "ilvf.envs.traffic.batched"
 
 
-@environment("large_grid", f"{TRAFFIC}:large_grid_signals")
+@environment("large_grid", f"{TRAFFIC}:large_grid_signals", needs=f"{TRAFFIC}:require_large_grid")
 @dataclass
 class LargeGridOptions(CopyOptions, SignalOptions):
     """Traffic signals of a 5 × 5 grid on SUMO; train with preset=traffic."""
 
 
-@environment("monaco", f"{TRAFFIC}:monaco_signals")
+@environment("monaco", f"{TRAFFIC}:monaco_signals", needs=f"{TRAFFIC}:require_monaco")
 @dataclass
 class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
     """Traffic signals of Monaco on SUMO; train with preset=traffic."""

@@ -55,7 +55,8 @@ def write_report(
         m: {"effect": audit.effect, "significant": audit.significant}
         for m, audit in measured.items()
     }
-    torch.save({"moments": moments, "curves": lines, "measured": saved}, folder / "influence.pt")
+    found = {"steps": dict(at), "moments": moments, "curves": lines, "measured": saved}
+    torch.save(found, folder / "influence.pt")
     page = [
         f"# Influence over an episode: {setting['checkpoint']}",
         f"{setting_text(setting['env'])}. {MEANING}",

@@ -8,30 +8,33 @@
         recipe: ilvf_p
         keys: {algorithm.tau: 0.5}
     tasks:
-      - title: Encircle, 10 agents
+      - encircle-10
+      - title: Encircle, 6 agents
         env: encircle
-        keys: {env.n_agents: 10}
+        keys: {env.n_agents: 6}
         frames: 100000
     scales:
       smoke: {seeds: 0-1, frames: 800}
       cpu: {seeds: 0-4}
 
-`ilvf/experiment/configs/study` has the studies that are shipped.
+`ilvf/experiment/configs` has the studies and tasks that are shipped, in `study` and `task`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ilvf.algorithms.options import config_of
 from ilvf.errors import UsageError, require
 from ilvf.experiment.config import environment_of, overlay_of
-from ilvf.experiment.schema import flatten
 from ilvf.experiment.seeds import parse_seeds
 from ilvf.options import Options, configure, nearest, one_line, option, shown
+from ilvf.studies.after import AFTER, require_after
+from ilvf.studies.tasks import entry_content, task_content
 
 LONGEST_TITLE = 80
 T = TypeVar("T", bound=Options)
+Content = Callable[[Any], dict[str, Any]]  # of an entry, as options
 
 
 @dataclass
@@ -41,6 +44,7 @@ class StudyAlgorithm(Options):
     title: str = option("", "name in figures, tables and MLflow; empty for the recipe's own")
     recipe: str = option("", "declared algorithm")
     keys: dict[str, Any] = option({}, "config keys that differ from the recipe's defaults")
+    tasks: list[str] = option([], "names or titles of the tasks that it runs on; empty for all")
 
     def check(self) -> None:
         super().check()
@@ -53,7 +57,8 @@ class StudyAlgorithm(Options):
 class StudyTask(Options):
     """A task of a study."""
 
-    title: str = option("", "name in figures and tables")
+    title: str = option("", "in figures and tables")
+    name: str = option("", "short form of the title; empty for the title")
     env: str = option("", "declared environment, or an overlay of one")
     keys: dict[str, Any] = option(
         {}, "config keys, for the algorithms that have them: env.*, algorithm.*, trainer.*"
@@ -66,12 +71,17 @@ class StudyTask(Options):
     best: float | None = option(None, "value with the score 1; null for the best run's")
     frames: int = option(100_000, "environment frames of a run", least=1)
     algorithms: list[str] = option([], "titles of the algorithms; empty for all")
+    optional: bool = option(
+        False, "leave the task out, with a note, where a file or package that it needs is missing"
+    )
 
     def check(self) -> None:
         super().check()
         require(bool(self.env), f"the task {shown(self.title)} has no env; write env: encircle")
         environment_of(self.env)
         require_title(self.title)
+        self.name = self.name or self.title
+        require_title(self.name)
 
 
 @dataclass
@@ -85,8 +95,9 @@ class StudyScale(Options):
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = option(
         "cpu", "where the runs are, as trainer.accelerator; one run at a time on each GPU"
     )
-    tasks: list[str] = option([], "titles of the tasks; empty for all")
+    tasks: list[str] = option([], "names or titles of the tasks; empty for all")
     keys: dict[str, Any] = option({}, "config keys of every run that has them")
+    after: dict[str, Any] = option({}, "name of an analysis → its options, such as episodes")
 
     def check(self) -> None:
         super().check()
@@ -101,10 +112,11 @@ class StudyOptions(Options):
     about: str = option("", "what the study asks, for the report")
     baseline: str = option("", "title of the algorithm that the others are compared with")
     algorithms: list[Any] = option([], "see StudyAlgorithm")
-    tasks: list[Any] = option([], "see StudyTask")
+    tasks: list[Any] = option([], "see StudyTask; or names of ready-made tasks")
     panels: dict[str, Any] = option(
         {}, "title → titles of the algorithms that one picture shows; empty for one with all"
     )
+    after: list[str] = option([], f"analyses of every finished run: {', '.join(AFTER)}")
     scales: dict[str, Any] = option({}, "name → see StudyScale")
 
 
@@ -117,6 +129,7 @@ class Study:
         scale_name: of the scale.
         title, about, baseline, panels: see `StudyOptions`.
         algorithms, tasks, scale: what runs.
+        after: names of the analyses of finished runs.
     """
 
     name: str
@@ -128,10 +141,12 @@ class Study:
     algorithms: Sequence[StudyAlgorithm]
     tasks: Sequence[StudyTask]
     scale: StudyScale
+    after: Sequence[str] = ()
 
     def algorithms_of(self, task: StudyTask) -> list[StudyAlgorithm]:
         """The algorithms that run on a task."""
-        return [a for a in self.algorithms if not task.algorithms or a.title in task.algorithms]
+        of_task = [a for a in self.algorithms if not task.algorithms or a.title in task.algorithms]
+        return [a for a in of_task if not a.tasks or {task.name, task.title} & set(a.tasks)]
 
 
 def read_study(name: str, scale: str) -> Study:
@@ -150,12 +165,18 @@ def read_study(name: str, scale: str) -> Study:
 def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
     """The study that the content of a yaml file describes."""
     options = configure(StudyOptions, content, "a study")
-    algorithms = entries(StudyAlgorithm, options.algorithms, "algorithms")
-    tasks = entries(StudyTask, options.tasks, "tasks")
+    algorithms = entries(StudyAlgorithm, options.algorithms, "algorithms", entry_content)
+    tasks = entries(StudyTask, options.tasks, "tasks", task_content)
     titles = [algorithm.title for algorithm in algorithms]
     task_titles = [task.title for task in tasks]
+    task_names = [task.name for task in tasks]
     require_different("algorithms", titles)
     require_different("tasks", task_titles)
+    require_different("tasks", task_names)
+    for algorithm in algorithms:
+        require_all_known(
+            f"tasks of {algorithm.title}", algorithm.tasks, task_names, also=task_titles
+        )
     require_all_known("baseline", [options.baseline], titles)
     for task in tasks:
         require_all_known(f"algorithms of {task.title}", task.algorithms, titles)
@@ -163,8 +184,10 @@ def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
         require(isinstance(shown_titles, list), f"panel {panel} is not a list of titles")
         require_all_known(f"panel {panel}", shown_titles, titles)
     chosen = scale_of(options, scale)
-    require_all_known("tasks of the scale", chosen.tasks, task_titles)
-    kept = [task for task in tasks if not chosen.tasks or task.title in chosen.tasks]
+    require_all_known("tasks of the scale", chosen.tasks, task_names, also=task_titles)
+    require_after(options.after, chosen.after)
+    wanted = set(chosen.tasks) or set(task_titles)
+    kept = [task for task in tasks if {task.name, task.title} & wanted]
     return Study(
         name=name,
         scale_name=scale,
@@ -175,23 +198,23 @@ def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
         algorithms=algorithms,
         tasks=kept,
         scale=chosen,
+        after=options.after,
     )
 
 
-def entries(cls: type[T], items: Sequence[Any], where: str) -> list[T]:
+def entries(cls: type[T], items: Sequence[Any], where: str, content: Content) -> list[T]:
     """The options of every entry of a list."""
     require(bool(items), f"{where} is empty; list at least one")
-    return [entry(cls, item, f"entry {number} of {where}") for number, item in enumerate(items, 1)]
+    found = []
+    for number, item in enumerate(items, 1):
+        found.append(entry(cls, item, f"entry {number} of {where}", content))
+    return found
 
 
-def entry(cls: type[T], item: Any, where: str) -> T:
+def entry(cls: type[T], item: Any, where: str, content: Content = entry_content) -> T:
     """The options of one entry; an error says which."""
-    require(isinstance(item, Mapping), f"{where} is not a mapping, found {shown(item)}")
-    flat = dict(item)
-    if isinstance(flat.get("keys"), Mapping):
-        flat["keys"] = flatten(flat["keys"])
     try:
-        return configure(cls, flat, "it")
+        return configure(cls, content(item), "it")
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 
@@ -221,11 +244,17 @@ def require_different(what: str, titles: Sequence[str]) -> None:
     require(not repeated, f"two {what} have the title {repeated[:1]}; give one another title")
 
 
-def require_all_known(what: str, titles: Sequence[str], known: Sequence[str]) -> None:
-    """Raise if a list names something that does not exist."""
+def require_all_known(
+    what: str, titles: Sequence[str], known: Sequence[str], also: Sequence[str] = ()
+) -> None:
+    """Raise if a list names something that does not exist.
+
+    Args:
+        also: further names, which the message does not list.
+    """
     for title in titles:
         require(
-            title in known,
+            title in (*known, *also),
             f"{what}: {shown(title)} is not known; choose from {', '.join(known)}"
             f"{nearest(str(title), known)}",
         )

@@ -1,6 +1,6 @@
 """The report of a study: `report.md` with tables, and its pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -22,11 +22,14 @@ the worst and best run. Differences are means over equal seeds, with 95 % t inte
 the paired t test, and p (Holm) is corrected for all comparisons of the table."""
 
 
-def write_report(study: Study, table: pd.DataFrame, folder: Path, missing: int) -> list[Path]:
+def write_report(
+    study: Study, table: pd.DataFrame, folder: Path, missing: int, more: Sequence[str] = ()
+) -> list[Path]:
     """Write the report of the raw table into a folder.
 
     Args:
         missing: runs of the study that the table does not have.
+        more: further parts of the page; empty ones are left out.
 
     Returns:
         The files: the page and its pictures.
@@ -44,7 +47,7 @@ def write_report(study: Study, table: pd.DataFrame, folder: Path, missing: int) 
         if arrays:
             profiles_picture(arrays, study).savefig(profiles, dpi=120)
             files.append(profiles)
-        write_page(page, parts_of(study, table, arrays, missing))
+        write_page(page, parts_of(study, table, arrays, missing, more))
     except OSError as error:
         reason = f"{error.filename or page} cannot be written ({error.strerror})"
         raise UsageError(f"the report: {reason}") from error
@@ -52,7 +55,11 @@ def write_report(study: Study, table: pd.DataFrame, folder: Path, missing: int) 
 
 
 def parts_of(
-    study: Study, table: pd.DataFrame, arrays: Mapping[str, Array], missing: int
+    study: Study,
+    table: pd.DataFrame,
+    arrays: Mapping[str, Array],
+    missing: int,
+    more: Sequence[str],
 ) -> list[str]:
     """The parts of the page."""
     parts = [f"# {study.title}", study.about.strip(), head_of(study, missing)]
@@ -65,7 +72,7 @@ def parts_of(
     comparisons = all_comparisons(table, study)
     if comparisons:
         parts += [f"## Differences to {study.baseline}", comparisons_table(comparisons)]
-    return [part for part in [*parts, NOTES] if part]
+    return [part for part in [*parts, *more, NOTES] if part]
 
 
 def head_of(study: Study, missing: int) -> str:

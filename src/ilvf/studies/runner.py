@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -11,8 +12,11 @@ from ilvf.errors import UsageError, require
 from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Job, places, require_all_succeeded, run_jobs
 from ilvf.experiment.lock import RunLock
+from ilvf.studies.absent import absent_tasks, absent_text
+from ilvf.studies.analyses import OverEpisode
 from ilvf.studies.description import Study
 from ilvf.studies.parent import ParentRun
+from ilvf.studies.part import Part
 from ilvf.studies.plan import PlannedRun, planned_runs
 from ilvf.studies.processes import job_of
 from ilvf.studies.raw_table import (
@@ -34,18 +38,22 @@ class Runner:
     Args:
         study: what runs.
         folder: of the study; made if it does not exist.
+        part: what of it this call runs, None for all; the report is about all of it.
 
     Raises:
         UsageError: the study cannot run as described, or the raw table does not fit it.
     """
 
-    def __init__(self, study: Study, folder: Path):
+    def __init__(self, study: Study, folder: Path, part: Part | None = None):
         self.study = study
         self.runs = planned_runs(study)
+        self.part = part or Part()
         make_folder(folder / "logs", f"out={folder}")
         self.folder = folder.resolve()
         self.table = read_raw(self.raw)
-        self._collect(self.missing())
+        self._collect(self._unfinished())
+        self.absent = self._leave_out()
+        self.analysis = OverEpisode(self.study, self.folder)
 
     @property
     def raw(self) -> Path:
@@ -53,13 +61,38 @@ class Runner:
         return self.folder / RAW
 
     def missing(self) -> list[PlannedRun]:
-        """The runs that the raw table does not have."""
+        """The runs of the part that the raw table does not have."""
+        return [run for run in self._unfinished() if self.part.has(run)]
+
+    def _unfinished(self) -> list[PlannedRun]:
+        """All runs that the raw table does not have."""
         done = finished_keys(self.table, self.runs, self.raw)
         return [run for run in self.runs if run.key not in done]
 
+    def _finished(self) -> list[PlannedRun]:
+        """The runs of the part that the raw table has."""
+        left = {run.key for run in self._unfinished()}
+        return [run for run in self.runs if run.key not in left and self.part.has(run)]
+
+    def _leave_out(self) -> dict[str, str]:
+        """Leave out unfinished tasks that cannot run here: title → why."""
+        unfinished = {run.task for run in self._unfinished()}
+        tasks = [task for task in self.study.tasks if task.title in unfinished]
+        absent = absent_tasks(tasks, self.part.tasks or ())
+        left = {run.key for run in self._unfinished() if run.task in absent}
+        self.runs = [run for run in self.runs if run.key not in left]
+        begun = {run.task for run in self.runs}
+        kept = [task for task in self.study.tasks if task.title in begun]
+        require(bool(kept), f"no task can run here: {'; '.join(absent.values())}")
+        self.study = replace(self.study, tasks=kept)
+        return absent
+
     def report(self) -> list[Path]:
         """Write the report of the runs that have finished; its files."""
-        return write_report(self.study, self.table, self.folder, len(self.missing()))
+        parts, files = self.analysis.report()
+        more = [absent_text(self.absent), *parts]
+        unfinished = len(self._unfinished())
+        return [*write_report(self.study, self.table, self.folder, unfinished, more), *files]
 
     def run(self) -> None:
         """Run what is missing, and write the report.
@@ -70,7 +103,7 @@ class Runner:
         """
         with self._alone():
             missing = self.missing()
-            if not missing:
+            if not missing and not self.analysis.missing(self._finished()):
                 self.report()
                 return
             for run in missing:
@@ -93,12 +126,14 @@ class Runner:
         status = "KILLED"
         files: Sequence[Path] = []
         try:
-            failed = run_jobs(list(jobs), free, ended, done=len(self.runs) - len(missing))
+            failed = run_jobs(list(jobs), free, ended, done=len(self._finished()))
+            analysed, not_analysed = self.analysis.run(self._finished(), free)
+            failed += not_analysed
             files = self.report()
             status = "FAILED" if failed else "FINISHED"
         finally:
             parent.close(status, [self.raw, *files])
-        return list(jobs), failed
+        return [*jobs, *analysed], failed
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

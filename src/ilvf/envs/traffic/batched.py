@@ -55,7 +55,7 @@ from ilvf.envs.traffic.env import Files, SumoTrafficEnv
 from ilvf.envs.traffic.network.network import Network, Scenario
 from ilvf.envs.traffic.network.read import read_network
 from ilvf.envs.traffic.scenarios.large_grid import large_grid
-from ilvf.envs.traffic.scenarios.monaco import monaco
+from ilvf.envs.traffic.scenarios.monaco import monaco, monaco_network
 from ilvf.envs.traffic.senses import Senses
 from ilvf.envs.traffic.simulator.arguments import additional_in, split_words
 from ilvf.envs.traffic.simulator.child import get_ready
@@ -207,6 +207,17 @@ def sumo_signals(
         detectors=settings.detectors,
     )
     return signals_of(scenario, settings, num_envs, seed, device)
+
+
+def require_large_grid(options: LargeGridOptions) -> None:
+    """Raise unless this machine has what `env=large_grid` needs."""
+    require_sumo("env=large_grid")
+
+
+def require_monaco(options: MonacoOptions) -> None:
+    """Raise unless this machine has what `env=monaco` needs, also its network."""
+    require_sumo("env=monaco")
+    monaco_network(options.net_file)
 
 
 def prepare(cls: type[O], options: Mapping[str, Any], of: str) -> O:

@@ -118,9 +118,7 @@ def monaco(net_file: str | Path | None = None, folder: str | Path | None = None)
     Raises:
         UsageError: there is no such file, or it lacks an edge that the traffic uses.
     """
-    path = Path(net_file) if net_file is not None else default_net()
-    readable_file("there is no Monaco network", path, f": {HOW_TO_GET_IT}")
-    require_edges(path)
+    path = monaco_network(net_file)
     text = demand()
 
     def build(place: Path) -> None:
@@ -128,6 +126,14 @@ def monaco(net_file: str | Path | None = None, folder: str | Path | None = None)
 
     (routes,) = generated(folder, "monaco", text, (ROUTES,), build)
     return Scenario(path, (routes,), (), detectors=False)
+
+
+def monaco_network(net_file: str | Path | None = None) -> Path:
+    """The network file of `monaco`, checked."""
+    path = Path(net_file) if net_file is not None else default_net()
+    readable_file("there is no Monaco network", path, f": {HOW_TO_GET_IT}")
+    require_edges(path)
+    return path
 
 
 def require_edges(path: Path) -> None:

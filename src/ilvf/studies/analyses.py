@@ -1,0 +1,122 @@
+"""Runs the analyses that `after:` of a study names, each finished run in a process of its own."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ilvf.algorithms.options import RelationOptions, config_of
+from ilvf.credit.options import ScoreOptions
+from ilvf.errors import UsageError, require
+from ilvf.experiment.jobs import Job, Place, run_jobs
+from ilvf.studies.after import OVER_EPISODE
+from ilvf.studies.description import Study, StudyAlgorithm
+from ilvf.studies.keys import text_of
+from ilvf.studies.over_episode import COLUMNS, report_parts, rows_of
+from ilvf.studies.plan import PlannedRun
+
+INFLUENCE = "algorithm.influence"  # config key
+FOUND = ("learned", "score")  # its values that are no fixed graph
+RUN = COLUMNS[:3]
+
+
+class OverEpisode:
+    """The analysis `influence_over_episode`; without one in the study nothing is ever missing.
+
+    Args:
+        study: with its scale's options of the analysis.
+        folder: of the study.
+
+    Raises:
+        UsageError: the table of an earlier call cannot be read.
+    """
+
+    def __init__(self, study: Study, folder: Path):
+        self.wanted = OVER_EPISODE in study.after
+        self.options: Mapping = study.scale.after.get(OVER_EPISODE, {})
+        self.algorithms = [a.title for a in study.algorithms if finds_influence(a)]
+        self.folder = folder
+        self.file = folder / f"{OVER_EPISODE}.csv"
+        self.table = read_table(self.file)
+
+    def missing(self, finished: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Those of the finished runs that can be analysed here and are not in the table."""
+        if not self.wanted:
+            return []
+        done = set(self.table[RUN].itertuples(index=False, name=None))
+        left = [run for run in finished if run.key not in done]
+        return [run for run in left if run.algorithm in self.algorithms and self._is_here(run)]
+
+    def _is_here(self, run: PlannedRun) -> bool:
+        """Are the run's checkpoints on this machine? A raw table alone is from another one."""
+        return (self.folder / run.folder / "checkpoints").is_dir()
+
+    def run(
+        self, finished: Sequence[PlannedRun], free: Sequence[Place]
+    ) -> tuple[list[Job], list[Job]]:
+        """Analyse what is missing; all jobs, and those that failed."""
+        missing = self.missing(finished)
+        jobs = {self._job(run): run for run in missing}
+
+        def ended(job: Job, code: int) -> None:
+            if code == 0:
+                self._add(jobs[job])
+
+        if not jobs:
+            return [], []
+        print(f"{OVER_EPISODE}: {len(jobs)} runs", flush=True)
+        return list(jobs), run_jobs(list(jobs), free, ended)
+
+    def _job(self, run: PlannedRun) -> Job:
+        """The process that analyses a run."""
+        command = [sys.executable, "-m", "ilvf", "influence"]
+        command.append(f"checkpoint={self.folder / run.folder}")
+        command += [f"influence.{name}={text_of(value)}" for name, value in self.options.items()]
+        return Job(command, self.folder / "logs" / f"{run.folder}.influence.log")
+
+    def _add(self, run: PlannedRun) -> None:
+        """Add a run to the table and its file, which is complete at any moment."""
+        rows = rows_of(self.folder / run.folder, run)
+        both = pd.concat([self.table, rows]) if len(self.table) else rows
+        self.table = both.sort_values(COLUMNS[:7], ignore_index=True)
+        part = self.file.with_name(f"{self.file.name}.part")
+        self.table.to_csv(part, index=False, float_format="%.6g")
+        part.replace(self.file)
+
+    def report(self) -> tuple[list[str], list[Path]]:
+        """Parts of the study's page, and files."""
+        if not self.wanted:
+            return [], []
+        parts, pictures = report_parts(self.table, self.folder)
+        return parts, [self.file, *pictures]
+
+
+def finds_influence(algorithm: StudyAlgorithm) -> bool:
+    """Does an algorithm find influence, instead of having a fixed graph or none?"""
+    config = config_of(algorithm.recipe)
+    return (
+        issubclass(config, RelationOptions | ScoreOptions)
+        and algorithm.keys.get(INFLUENCE, FOUND[0]) in FOUND
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table of an earlier call, or an empty one.
+
+    Raises:
+        UsageError: the file is not such a table.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    try:
+        table = pd.read_csv(path, dtype={"task": str, "algorithm": str})
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{path} cannot be read ({reason}); restore it or delete it") from error
+    numbers = table.drop(columns=RUN[:2], errors="ignore").dtypes
+    require(
+        list(table.columns) == COLUMNS and all(map(pd.api.types.is_numeric_dtype, numbers)),
+        f"{path} is no table of {OVER_EPISODE}; restore it or delete it",
+    )
+    return table
