@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study = with_network(study, config.net_file)
     part = part_of(study, config.tasks, config.algorithms, config.seeds)
     runner = Runner(study, Path(config.out) / "studies" / study_label(study), part)
-    for title, reason in runner.absent.items():
-        print(f"note: {title} is left out: {reason}", file=sys.stderr)
+    if part.tasks is None:
+        for title, reason in runner.absent.items():
+            print(f"note: {title} is left out: {reason}", file=sys.stderr)
     if config.dry:
         print_missing(runner)
         return

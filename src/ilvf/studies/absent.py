@@ -15,6 +15,7 @@ from ilvf.options import configure
 from ilvf.studies.description import Study, StudyTask
 
 MONACO = "monaco"  # the environment whose network users have to get
+HINT = "; or call the study with net_file=FILE"
 
 
 def reason_of_absence(task: StudyTask) -> str:
@@ -30,7 +31,8 @@ def reason_of_absence(task: StudyTask) -> str:
     try:
         getattr(importlib.import_module(module), name)(configure(declared.options, values, "it"))
     except UsageError as error:
-        return str(error)
+        own_file = env == MONACO and "net_file" not in values
+        return f"{error}{HINT if own_file else ''}"
     return ""
 
 

@@ -72,9 +72,10 @@ def chosen(key: str, given: Any, known: Mapping[str, str]) -> list[str]:
         given: its value.
         known: name → title; a title is a name too.
     """
-    if isinstance(given, str) and not matches(given, known):
-        given = given.split(",")
-    words = given if isinstance(given, list) else [given]
+    if isinstance(given, str):
+        words = [given] if matches(given, known) else given.split(",")
+    else:
+        words = list(given) if isinstance(given, Sequence) else [given]
     require(bool(words), f"{key}=[] chooses nothing; leave it out for all")
     return [title_of(key, str(word).strip(), known) for word in words]
 
@@ -82,11 +83,11 @@ def chosen(key: str, given: Any, known: Mapping[str, str]) -> list[str]:
 def title_of(key: str, word: str, known: Mapping[str, str]) -> str:
     """The title of the name that is, or alone begins with, a word."""
     found = matches(word, known)
-    names = list(known)
+    shortest = {title: name for name, title in reversed(known.items())}
     require(
         bool(found),
-        f"{key}={one_line(word)} is not known; choose from {', '.join(names)}"
-        f"{nearest(word, names)}",
+        f"{key}={one_line(word)} is not known; choose from {', '.join(reversed(shortest.values()))}"
+        f"{nearest(word, list(known))}",
     )
     require(
         len(found) == 1,
