@@ -19,6 +19,7 @@ TINY_KEYS = {
     "algorithm.hidden": 8,
     "algorithm.eval_episodes": 2,
 }
+TINY_ANALYSIS = {"moments": "0,0.5", "episodes": 2, "actions": 2, "repeats": 2, "steps": 3}
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -56,5 +57,7 @@ def table_of(runs: list[PlannedRun], values: dict[str, list[float]]) -> pd.DataF
 
 
 def yaml_of(seeds: str) -> str:
-    """The small study as yaml, with these seeds; json is yaml."""
-    return json.dumps(content(scales={"tiny": {"seeds": seeds, "keys": TINY_KEYS}}))
+    """The small study as yaml, with these seeds and an analysis; json is yaml."""
+    after = {"influence_over_episode": TINY_ANALYSIS}
+    scales = {"tiny": {"seeds": seeds, "keys": TINY_KEYS, "after": after}}
+    return json.dumps(content(scales=scales, after=list(after)))

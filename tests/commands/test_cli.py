@@ -83,7 +83,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, words):
 
 def test_shell_completion_knows_algorithms_and_keys():
     assert "mappo" in completions("train", incomplete="ma")
-    assert completions("study", incomplete="fig") == ["fig3", "fig8", "fig9"]
+    assert completions("study", incomplete="fig") == ["fig3", "fig4", "fig8", "fig9"]
     assert completions("train", "ilvf_p", incomplete="algorithm.ta") == [
         "algorithm.target=",
         "algorithm.tau=",

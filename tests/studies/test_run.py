@@ -82,7 +82,18 @@ def test_a_study_continues_what_a_kill_has_left(study, folder, out, recipe, caps
     page = (folder / "report.md").read_text()
     assert "have not finished" not in page
     assert "| ILVF-P (threshold) | 1 |" in page
+    check_analysis(folder, page)
     assert str(folder / "report.md") in capsys.readouterr().out
+
+
+def check_analysis(folder, page):
+    """The run that was trained here is analysed, once; the one from elsewhere cannot be."""
+    table = pd.read_csv(folder / "influence_over_episode.csv")
+    assert set(table["algorithm"]) == {"ILVF-P (threshold)"}
+    assert len(table) == 2 * 4 * 4  # moments × pairs of agents
+    assert table["effect"].notna().all()
+    assert "### Encircle: ILVF-P (threshold)" in page
+    assert (folder / "influence_encircle-ilvf-p-threshold.png").is_file()
 
 
 def check_store(folder):
@@ -101,7 +112,7 @@ def check_store(folder):
     history = client.get_metric_history(child.info.run_id, "reward/agent_step")
     assert [point.step for point in history] == [40, 80]
     stored = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"raw.csv", "report.md", "curves.png"} <= stored
+    assert {"raw.csv", "report.md", "curves.png", "influence_over_episode.csv"} <= stored
 
 
 def test_a_committed_table_is_enough_for_the_report(study, folder, out, recipe, capsys):
@@ -122,6 +133,15 @@ def test_a_dry_study_lists_the_missing_runs(study, folder, out, recipe, capsys):
         "Encircle | ILVF-P (threshold) | seed 0: 80 frames",
         "1 of 2 runs have not finished",
     ]
+
+
+def test_a_part_of_a_study_runs_and_the_report_is_about_all(study, folder, out, recipe, capsys):
+    write_finished(study, folder, MAPPO_CURVE)
+    assert recipe("study", *arguments(out, "algorithms=mappo", "seeds=0")) == 0
+    assert "1 runs have not finished" in (folder / "report.md").read_text()
+    capsys.readouterr()
+    assert recipe("study", *arguments(out, "algorithms=mappo", "dry=true")) == 0
+    assert capsys.readouterr().out == "0 of 1 runs have not finished\n"
 
 
 def test_a_report_of_half_a_study_says_so(study, folder, out, recipe):
@@ -170,4 +190,4 @@ def test_a_run_that_ended_without_its_study_is_collected(study, folder):
 
 def test_a_study_without_a_name_lists_the_studies(recipe, capsys):
     assert recipe("study") == 2
-    assert "beyond, fig3, fig8, fig9" in capsys.readouterr().err
+    assert "ablations, beyond, fig3, fig4, fig8, fig9, table1" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def report_parts(table: pd.DataFrame, folder: Path) -> tuple[list[str], list[Pat
     pictures = []
     for (task, algorithm), rows in table.groupby(["task", "algorithm"], sort=False):
         picture = folder / f"influence_{plain(f'{task} {algorithm}')}.png"
-        title = f"{task}, {algorithm}, mean of {rows['seed'].nunique()} seeds"
+        title = f"{task}, {algorithm}, seeds: {rows['seed'].nunique()}"
         draw(rows, title, picture)
         pictures.append(picture)
         parts += [f"### {task}: {algorithm}", moments_table(rows), f"![{title}]({picture.name})"]
