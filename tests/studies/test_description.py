@@ -121,6 +121,7 @@ def test_a_study_of_ones_own_is_read_from_a_yaml_file(tmp_path):
         ({"tasks": [{"use": 3}]}, ("entry 1 of tasks", "use=3")),
         ({"tasks": ["gifts", {"use": "gifts", "title": "T"}]}, ("two tasks", "gifts")),
         ({"algorithms": [{"recipe": "mappo", "tasks": ["X"]}]}, ("tasks of MAPPO", "'X'")),
+        ({"after": [["influence"]]}, ("after: ['influence']", ANALYSIS)),
         ({"after": ["influence"]}, ("after: 'influence'", ANALYSIS)),
         ({"scales": {"tiny": {"after": {ANALYSIS: {}}}}}, ("list it in after of the study",)),
         (after(3), ("not a mapping", "found 3")),

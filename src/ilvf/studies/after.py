@@ -20,7 +20,7 @@ def require_after(names: Sequence[str], options: Mapping[str, Any]) -> None:
     """
     for name in names:
         require(
-            name in AFTER,
+            name in list(AFTER),
             f"after: {shown(name)} is not known; choose from {', '.join(AFTER)}"
             f"{nearest(str(name), list(AFTER))}",
         )

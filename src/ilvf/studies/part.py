@@ -83,7 +83,7 @@ def chosen(key: str, given: Any, known: Mapping[str, str]) -> list[str]:
 def title_of(key: str, word: str, known: Mapping[str, str]) -> str:
     """The title of the name that is, or alone begins with, a word."""
     found = matches(word, known)
-    shortest = {title: name for name, title in reversed(known.items())}
+    shortest = {title: name for name, title in reversed(list(known.items()))}
     require(
         bool(found),
         f"{key}={one_line(word)} is not known; choose from {', '.join(reversed(shortest.values()))}"
