@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from ilvf.envs import Encircle
 from ilvf.reports.comparison import comparison
 from ilvf.reports.drawing import COLOURS, LINE_STYLES, curve_style
+from ilvf.reports.matrices_file import MATRICES, read_matrices, write_matrices
 from ilvf.reports.pictures import Pictures, heatmap, learning_curve, run_title
 
 CONFIG = {
@@ -94,6 +96,10 @@ class Logger:
     def artifact(self, path, folder):
         self.names.append(path.name)
 
+    def written(self, write, name):
+        write(self.run_dir / name)
+        self.names.append(name)
+
 
 def module_with(matrices):
     """What a picture needs of an algorithm that has learned these matrices."""
@@ -108,7 +114,7 @@ class Animated(Encircle):
 @pytest.mark.parametrize(
     ("env", "attention", "names"),
     [
-        (Animated, torch.eye(4), ["influence-00000080.png", "episode-00000080.png"]),
+        (Animated, torch.eye(4), [MATRICES, "influence-00000080.png", "episode-00000080.png"]),
         (Encircle, None, ["episode-00000080.png"]),
     ],
 )
@@ -139,3 +145,37 @@ def test_nothing_is_stored_without_a_logger_or_by_other_processes(tmp_path):
         pictures.on_evaluation(trainer, module, env, env.rollout(2))
         pictures.on_fit_end(trainer, module)
     assert logger.names == []
+
+
+def test_matrices_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / MATRICES
+    assert read_matrices(path) == {}
+    graph = torch.eye(3, dtype=torch.bool)
+    write_matrices(path, {"influence Ŵ": torch.rand(3, 3), "reward graph": graph})
+    write_matrices(path, {"influence Ŵ": torch.full((3, 3), 0.25), "reward graph": graph})
+    found = read_matrices(path)
+    assert list(found) == ["influence Ŵ", "reward graph"]
+    assert found["influence Ŵ"].tolist() == [[0.25] * 3] * 3
+    assert found["reward graph"].tolist() == torch.eye(3).tolist()
+    assert [file.name for file in tmp_path.iterdir()] == [MATRICES]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read"),
+        (b"PK\x03\x04 cut", "cannot be read"),
+        ({"w": np.zeros((2, 3))}, "no finite square matrix"),
+        ({"w": np.full((2, 2), np.nan)}, "no finite square matrix"),
+        ({"w": np.array([["a"]])}, "no finite square matrix"),
+        ({"w": np.array([[{}]])}, "cannot be read"),
+    ],
+)
+def test_damaged_matrices_are_refused(content, words, tmp_path, refused):
+    path = tmp_path / MATRICES
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.savez(path, **content)
+    with refused(str(path), words):
+        read_matrices(path)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+from pathlib import Path
 
 import psutil
 import torch
@@ -17,11 +18,13 @@ PACKAGES = (
     "pettingzoo",
     "numpy",
 )
+CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def code_version() -> dict[str, str]:
     """Package versions, and the git commit of the working directory and whether it is clean."""
     versions = {f"version.{name}": _version(name) for name in PACKAGES}
+    versions["version.python"] = platform.python_version()
     dirty = bool(_git("status", "--porcelain"))
     return {"git.sha": _git("rev-parse", "HEAD"), "git.dirty": str(dirty), **versions}
 
@@ -30,12 +33,25 @@ def machine() -> dict[str, str]:
     """Processor, memory and accelerators."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "hardware.cpu": platform.processor() or platform.machine(),
+        "hardware.cpu": processor(),
         "hardware.cores": str(psutil.cpu_count()),
         "hardware.memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
         "hardware.gpu": ", ".join(gpus) or "none",
         "hardware.platform": platform.platform(),
     }
+
+
+def processor() -> str:
+    """The processor's name; where the system does not tell, its architecture."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str:

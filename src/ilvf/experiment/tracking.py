@@ -222,6 +222,18 @@ class MLflowTracker(MLFlowLogger):
         self._attempt(send, "files")
 
     @rank_zero_only
+    def written(self, write: Callable[[Path], None], name: str) -> None:
+        """Store a file, which `write` writes, in the run's folder and with the run."""
+        path = self.run_dir / name
+
+        def send() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
+            self.experiment.log_artifact(self.run_id, str(path))
+
+        self._attempt(send, "files")
+
+    @rank_zero_only
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
         with signals_held():

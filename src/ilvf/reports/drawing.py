@@ -8,14 +8,13 @@ from torch import Tensor
 
 # The palette of Okabe and Ito, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINE_STYLES = ("-", "--", ":")  # when there are more curves than colours
+LINE_STYLES = ("-", "--", "-.", ":")  # which tell curves apart in black and white
 
 
 def curve_style(number: int) -> dict[str, Any]:
-    """Colour and line style of the curve with this number."""
-    repeats, colour = divmod(number, len(COLOURS))
-    style = LINE_STYLES[repeats % len(LINE_STYLES)]
-    return {"color": COLOURS[colour], "linestyle": style}
+    """Colour and line style of the curve with this number; the first 28 differ."""
+    colour = COLOURS[number % len(COLOURS)]
+    return {"color": colour, "linestyle": LINE_STYLES[number % len(LINE_STYLES)]}
 
 
 def draw_matrix(

@@ -1,5 +1,6 @@
 """Pictures of a training run: learning curve, influence heatmaps, episodes."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 from ilvf.algorithms.base import EvaluationCallback
 from ilvf.experiment.metrics_file import METRICS, read_rows
 from ilvf.reports.drawing import COLOURS, draw_matrix
+from ilvf.reports.matrices_file import MATRICES, write_matrices
 from ilvf.reports.tables import task_name
 
 GRAPHS = {  # attribute of an environment: title
@@ -25,9 +27,9 @@ REWARDS = {  # metric: label and line style of the learning curve
 class Pictures(EvaluationCallback):
     """Lightning callback that stores pictures with the run.
 
-    At every evaluation: the heatmap of the influence, if the algorithm learns one, and the first
-    episode, if the environment has `draw`. At the end: the learning curve, and the first episode
-    of the last evaluation as an animation, if the environment has `animate`.
+    At every evaluation: the influence as a heatmap and as numbers, if the algorithm learns one, and
+    the first episode, if the environment has `draw`. At the end: the learning curve, and the first
+    episode of the last evaluation as an animation, if the environment has `animate`.
     """
 
     def __init__(self) -> None:
@@ -43,6 +45,8 @@ class Pictures(EvaluationCallback):
             for name, title in GRAPHS.items():
                 if hasattr(env, name):
                     matrices[title] = getattr(env, name).T
+            write = functools.partial(write_matrices, matrices=matrices)
+            trainer.logger.written(write, MATRICES)
             figure = heatmap(matrices, module.frames, run_title(module))
             trainer.logger.figure(figure, f"influence-{frames}.png")
         if hasattr(env, "draw"):

@@ -1,5 +1,6 @@
 """Text that reports have in common."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """Text without a meaning in markdown, in a table's cell too."""
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """Text as code, in a table's cell too."""
+    ticks = "``" if "`" in text else "`"
+    pad = " " if "`" in text else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}".replace("|", "\\|")
 
 
 def setting_text(setting: Mapping[str, Any]) -> str:
