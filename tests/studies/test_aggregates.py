@@ -7,6 +7,7 @@ from scipy import stats
 from ilvf.studies.aggregates import (
     UNBOUNDED,
     curve_band,
+    curve_resamples,
     improvement_interval,
     interquartile_mean,
     optimality_gap,
@@ -112,10 +113,29 @@ def test_the_interval_of_the_probability_of_improvement_is_narrow_for_clear_case
 
 
 def test_the_band_of_curves_draws_whole_runs():
-    curves = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])
+    curves = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])[:, None]
     middle, low, high = curve_band(curves)
     assert middle.tolist() == [1.5, 2.5]
     assert high - low == pytest.approx([high[0] - low[0]] * 2)
     assert low[0] < 1.5 < high[0]
     for limit in curve_band(curves[:1]):
         assert limit.tolist() == [0.0, 1.0]
+
+
+def test_each_point_of_a_band_is_the_interval_of_its_scores():
+    curves = np.random.default_rng(6).normal(size=(12, 3, 2))
+    middle, low, high = curve_band(curves)
+    for point in range(2):
+        scores = curves[..., point]
+        found = (low[point], high[point])
+        assert middle[point] == pytest.approx(interquartile_mean(scores))
+        assert found == pytest.approx(stratified_interval(scores, interquartile_mean), abs=0.08)
+
+
+def test_curves_are_drawn_within_their_task():
+    curves = np.array([[[1.0], [10.0]], [[2.0], [20.0]]])
+    drawn = np.array(list(curve_resamples(curves)))
+    assert set(drawn[:, :, 0].ravel()) == {1.0, 2.0}
+    assert set(drawn[:, :, 1].ravel()) == {10.0, 20.0}
+    together = drawn[..., 1, 0] == 10 * drawn[..., 0, 0]
+    assert 0.4 < together.mean() < 0.6

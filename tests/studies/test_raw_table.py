@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from ilvf.studies.csv_tables import write_table
 from ilvf.studies.plan import planned_runs
-from ilvf.studies.raw_table import COLUMNS, curve_of, finished_keys, read_raw, with_run, write_raw
+from ilvf.studies.raw_table import COLUMNS, curve_of, finished_keys, read_raw, with_run
 from study_helpers import small_study
 
 RUNS = planned_runs(small_study())
@@ -21,7 +22,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "raw.csv"
     table = with_run(read_raw(path), RUNS[1], pd.Series({40: -1.5, 80: float("nan")}))
     table = with_run(table, RUNS[0], pd.Series({40: 1 / 3, 80: 2.0}))
-    write_raw(path, table)
+    write_table(path, table)
     found = read_raw(path)
     assert found.columns.tolist() == COLUMNS
     pd.testing.assert_frame_equal(found, table, rtol=1e-7)

@@ -7,16 +7,46 @@ import pandas as pd
 import pytest
 
 from ilvf.studies.description import StudyTask
-from ilvf.studies.pictures import curves_picture, spread
+from ilvf.studies.labels import GAP, SAMPLE, spread
+from ilvf.studies.page import Results
+from ilvf.studies.pictures import SHARES, curves_picture, efficiency_picture
 from ilvf.studies.plan import planned_runs
+from ilvf.studies.records import COLUMNS
 from ilvf.studies.report import write_report
-from ilvf.studies.scores import curves_of, run_values, score_arrays, scores_of, whole_curve
+from ilvf.studies.scores import (
+    curves_of,
+    run_values,
+    score_arrays,
+    score_curves,
+    scores_of,
+    whole_curve,
+)
 from ilvf.studies.tables import ratio
 from study_helpers import TINY_KEYS, small_study, table_of
 
 STUDY = small_study(scales={"tiny": {"seeds": "0-3", "keys": TINY_KEYS}})
 VALUES = {"MAPPO": [0.0, 1.0, 2.0, 3.0], "ILVF-P (threshold)": [1.0, 2.5, 3.0, 4.5]}
-TABLE = table_of(planned_runs(STUDY), VALUES)
+RUNS = planned_runs(STUDY)
+TABLE = table_of(RUNS, VALUES)
+NO_RECORDS = pd.DataFrame(columns=COLUMNS)
+FILES = {
+    "report.md",
+    "report.html",
+    "tables.tex",
+    "marl_eval.json",
+    "curves.png",
+    "curves.svg",
+    "efficiency.png",
+    "efficiency.svg",
+    "profiles.png",
+    "profiles.svg",
+}
+
+
+def page_of(table, folder):
+    """The page of a report without records, in markdown."""
+    write_report(Results(STUDY, RUNS, table, NO_RECORDS), folder)
+    return (folder / "report.md").read_text()
 
 
 def task(**options):
@@ -60,9 +90,9 @@ def test_score_arrays_have_the_algorithms_that_run_on_all_tasks():
 
 
 def test_the_report_has_the_statistics_of_the_table(tmp_path):
-    files = write_report(STUDY, TABLE, tmp_path, missing=0)
+    files = write_report(Results(STUDY, RUNS, TABLE, NO_RECORDS), tmp_path)
     page = (tmp_path / "report.md").read_text()
-    assert {file.name for file in files} == {"report.md", "curves.png", "profiles.png"}
+    assert {file.name for file in files} == FILES
     assert all(file.stat().st_size > 0 for file in files)
     assert "# A small study" in page
     assert "have not finished" not in page
@@ -78,16 +108,16 @@ def test_the_report_has_the_statistics_of_the_table(tmp_path):
 
 
 def test_the_report_says_which_runs_are_missing(tmp_path):
-    table = TABLE[TABLE["algorithm"] == "MAPPO"]
-    write_report(STUDY, table, tmp_path, missing=4)
-    page = (tmp_path / "report.md").read_text()
+    page = page_of(TABLE[TABLE["algorithm"] == "MAPPO"], tmp_path)
     assert "4 runs have not finished" in page
-    assert "ILVF-P (threshold) |" not in page
+    assert "| ILVF-P (threshold) | 4 |" not in page
 
 
 def test_a_report_without_runs_is_written(tmp_path):
-    files = write_report(STUDY, TABLE[:0], tmp_path, missing=8)
-    assert [file.name for file in files] == ["report.md", "curves.png"]
+    files = write_report(Results(STUDY, RUNS, TABLE[:0], NO_RECORDS), tmp_path)
+    assert {file.name for file in files} == {
+        name for name in FILES if "efficiency" not in name and "profiles" not in name
+    }
     assert "No run has finished" in (tmp_path / "report.md").read_text()
 
 
@@ -95,13 +125,11 @@ def test_a_diverged_run_is_not_counted(tmp_path):
     table = TABLE.copy()
     diverged = (table["algorithm"] == "MAPPO") & (table["seed"] == 3)
     table.loc[diverged, "value"] = float("nan")
-    write_report(STUDY, table, tmp_path, missing=0)
-    assert "| MAPPO | 3 | 1.000 [" in (tmp_path / "report.md").read_text()
+    assert "| MAPPO | 3 | 1.000 [" in page_of(table, tmp_path)
 
 
 def test_a_single_seed_has_values_without_intervals(tmp_path):
-    write_report(STUDY, TABLE[TABLE["seed"] == 0], tmp_path, missing=6)
-    page = (tmp_path / "report.md").read_text()
+    page = page_of(TABLE[TABLE["seed"] == 0], tmp_path)
     assert "| MAPPO | 1 | 0.000 | 10.000 | 1.00 |" in page
     assert "inf" not in page
 
@@ -111,23 +139,73 @@ def test_a_baseline_that_gains_nothing_gives_no_ratio():
     assert ratio(flat + 1.0, flat) == ""
 
 
-def test_every_curve_has_a_label_in_its_colour():
+def labels_of(axes):
+    """Name → style of the line before it, for the labels beside the axes."""
+    samples = [line for line in axes.lines if list(line.get_xdata()) == list(SAMPLE)]
+    return {
+        text.get_text(): (line.get_color(), line.get_linestyle())
+        for text, line in zip(axes.texts, samples, strict=True)
+    }
+
+
+def curves_in(axes):
+    """The curves, without the lines beside the axes."""
+    return [line for line in axes.lines if line.get_transform() == axes.transData]
+
+
+def test_every_curve_has_a_label_in_its_style():
     axes = curves_picture(TABLE, STUDY).axes[0]
-    labels = {text.get_text(): text.get_color() for text in axes.texts}
-    assert list(labels) == ["MAPPO", "ILVF-P (threshold)"]
-    colours = [line.get_color() for line in axes.lines]
-    assert list(labels.values()) == colours
-    assert axes.lines[0].get_ydata().tolist() == [-8.5, 11.5]
+    curves = curves_in(axes)
+    assert labels_of(axes) == {
+        title: (line.get_color(), line.get_linestyle())
+        for title, line in zip(["MAPPO", "ILVF-P (threshold)"], curves, strict=True)
+    }
+    assert curves[0].get_ydata().tolist() == [-8.5, 11.5]
+
+
+def test_a_diverged_run_does_not_hide_the_curve_of_its_algorithm():
+    table = TABLE.copy()
+    diverged = (table["algorithm"] == "MAPPO") & (table["seed"] == 3)
+    table.loc[diverged, "value"] = float("nan")
+    assert curves_in(curves_picture(table, STUDY).axes[0])[0].get_ydata().tolist() == [-9, 11]
+
+
+def test_the_efficiency_is_the_score_at_equal_parts_of_the_frames():
+    curves = score_curves(TABLE, STUDY, np.array([0.25, 0.5, 0.75, 1.0]))
+    assert list(curves) == list(VALUES)
+    first = curves["MAPPO"]
+    assert first.shape == (4, 1, 4)
+    assert first[0, 0] == pytest.approx(np.array([-10, -10, 0, 10]) / 4.5)
+    assert first[3, 0] == pytest.approx(np.array([-7, -7, 3, 13]) / 4.5)
+
+
+def test_the_efficiency_is_drawn_for_algorithms_of_all_tasks():
+    axes = efficiency_picture(score_curves(TABLE, STUDY, SHARES), STUDY).axes[0]
+    assert list(labels_of(axes)) == list(VALUES)
+    assert [len(line.get_xdata()) for line in curves_in(axes)] == [len(SHARES)] * 2
 
 
 def test_panels_show_their_algorithms_only():
     study = small_study(panels={"one": ["MAPPO"], "both": list(VALUES)})
     figure = curves_picture(TABLE, study)
     assert [axes.get_title() for axes in figure.axes] == ["Encircle: one", "Encircle: both"]
-    assert [len(axes.lines) for axes in figure.axes] == [1, 2]
+    assert [len(curves_in(axes)) for axes in figure.axes] == [1, 2]
 
 
 def test_labels_are_moved_apart():
-    assert spread([0.1, 0.1, 0.5], 0.1) == pytest.approx([0.1, 0.2, 0.5])
+    assert spread([0.1, 0.1, 0.5], 0.1) == pytest.approx([0.05, 0.15, 0.5])
     assert spread([0.95, 0.98, 1.0], 0.1) == pytest.approx([0.8, 0.9, 1.0])
+    assert spread([0.0, 0.01], 0.1) == pytest.approx([0.0, 0.1])
     assert spread([], 0.1) == []
+
+
+def test_blocks_of_labels_that_meet_are_joined():
+    assert spread([0.4, 0.4, 0.55, 0.55], 0.1) == pytest.approx([0.325, 0.425, 0.525, 0.625])
+
+
+@pytest.mark.parametrize("count", [2, 10, 16])
+def test_labels_never_overlap_and_keep_their_order(count):
+    heights = np.sort(np.random.default_rng(count).uniform(size=count) ** 3).tolist()
+    places = np.array(spread(heights, GAP))
+    assert (np.diff(places) > GAP - 1e-9).all()
+    assert 0 <= places[0] < places[-1] <= 1

@@ -11,11 +11,12 @@ from mlflow.tracking import MlflowClient
 
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.metrics_file import METRICS, append_row
+from ilvf.studies.csv_tables import write_table
 from ilvf.studies.description import read_study
 from ilvf.studies.parent import ParentRun
 from ilvf.studies.plan import planned_runs
 from ilvf.studies.processes import job_of
-from ilvf.studies.raw_table import read_raw, with_run, write_raw
+from ilvf.studies.raw_table import read_raw, with_run
 from ilvf.studies.runner import LOCK, Runner
 from run_helpers import PATIENCE
 from study_helpers import yaml_of
@@ -45,7 +46,7 @@ def write_finished(study, folder, *curves):
     table = read_raw(folder / "raw.csv")
     for run, curve in zip(planned_runs(study), curves, strict=False):
         table = with_run(table, run, curve)
-    write_raw(folder / "raw.csv", table)
+    write_table(folder / "raw.csv", table)
 
 
 def arguments(out, *more):

@@ -6,7 +6,7 @@ Intervals are percentile intervals of a bootstrap that draws runs again within e
 (stratified, section 4.1 of the paper).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,19 +99,31 @@ def improvement_interval(x: Array, y: Array, level: float = LEVEL) -> tuple[floa
 
 
 def curve_band(curves: Array, level: float = LEVEL) -> tuple[Array, Array, Array]:
-    """Interquartile mean of curves over runs, and its pointwise bootstrap band.
+    """Interquartile mean of curves over runs and tasks, and its pointwise stratified band.
 
     Args:
-        curves: `[R, K]`, a row a run. Whole runs are drawn again.
+        curves: `[R, M, K]`, K points of R runs of M tasks. Whole curves are drawn again, within
+            each task.
 
     Returns:
         The mean and the lower and upper limits, `[K]` each; for one run the limits are the curve.
     """
-    mean = stats.trim_mean(curves, 0.25, axis=0)
-    runs = len(curves)
-    if runs < 2:
+    mean = iqm_of_points(curves)
+    if len(curves) < 2:
         return mean, mean, mean
-    chosen = np.random.default_rng(0).integers(runs, size=(RESAMPLES // 4, runs))
-    means = stats.trim_mean(curves[chosen], 0.25, axis=1)
+    means = [iqm_of_points(sample) for sample in curve_resamples(curves)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return mean, low, high
+
+
+def iqm_of_points(curves: Array) -> Array:
+    """Interquartile mean of each point over runs and tasks, `[R, M, K]` → `[K]`."""
+    return interquartile_mean(np.moveaxis(curves, -1, 0))
+
+
+def curve_resamples(curves: Array) -> Iterator[Array]:
+    """Stratified bootstrap resamples of curves, `[R, M, K]` each."""
+    runs, tasks, _ = curves.shape
+    generator = np.random.default_rng(0)
+    for _ in range(RESAMPLES // 4):
+        yield curves[generator.integers(runs, size=(runs, tasks)), np.arange(tasks)]

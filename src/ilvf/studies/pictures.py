@@ -1,20 +1,24 @@
-"""Pictures of a study: learning curves with intervals, and performance profiles."""
+"""Pictures of a study: learning curves, sample efficiency and performance profiles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from ilvf.reports.drawing import curve_style
 from ilvf.studies.aggregates import Array, curve_band, performance_profile, profile_band
 from ilvf.studies.description import Study
+from ilvf.studies.labels import label_ends
 from ilvf.studies.scores import Curves, curves_of
 
 COLUMNS = 2  # of panels
-LABEL_GAP = 0.055  # least distance of two labels, as a part of the axes' height
+PANEL = (6.5, 3.8)  # width and height [inches]
+SHARES = np.linspace(0.02, 1.0, 50)  # parts of the frames at which tasks are averaged
+Band = tuple[Array, Array, Array]  # middle, lower and upper limit
 
 
 def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
@@ -28,7 +32,7 @@ def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
             panels.append((heading, task.metric, kept))
     rows = -(-len(panels) // COLUMNS)
     columns = min(len(panels), COLUMNS)
-    figure = Figure(figsize=(6.5 * columns, 3.8 * rows), layout="constrained")
+    figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
     styles = styles_of(study)
     for number, (heading, metric, curves) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, number, xlabel="environment frames", ylabel=metric)
@@ -37,71 +41,76 @@ def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
     return figure
 
 
-def profiles_picture(arrays: Mapping[str, Array], study: Study) -> Figure:
-    """Performance profiles: share of runs whose score is above each threshold."""
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
-    axes = figure.add_subplot(xlabel="score τ", ylabel="share of runs with a score > τ")
-    styles = styles_of(study)
-    scores = np.concatenate([array.ravel() for array in arrays.values()])
-    thresholds = np.linspace(min(scores.min(), 0.0), max(scores.max(), 1.0), 101)
-    for title, array in arrays.items():
-        style = styles[title]
-        axes.plot(thresholds, performance_profile(array, thresholds), label=title, **style)
-        if len(array) > 1:
-            low, high = profile_band(array, thresholds)
-            axes.fill_between(thresholds, low, high, color=style["color"], alpha=0.15, lw=0)
-    figure.legend(fontsize=8, loc="outside right upper")
-    axes.grid(alpha=0.3)
-    return figure
-
-
-def styles_of(study: Study) -> dict[str, dict]:
-    """Colour and line style of every algorithm, the same in all pictures."""
-    return {a.title: curve_style(number) for number, a in enumerate(study.algorithms)}
-
-
 def draw_curves(axes: Axes, curves: Curves, styles: Mapping[str, dict]) -> None:
     """Draw the curves of several algorithms, with a label at the end of each."""
     ends = {}
     for title, runs in curves.items():
-        points = pd.concat(runs, axis=1).dropna()
-        if points.empty:
+        known = [run for run in runs if run.notna().any()]
+        if not known:
             continue
-        mean, low, high = curve_band(points.to_numpy(float).T)
-        style = styles[title]
-        axes.plot(points.index, mean, **style)
-        if len(runs) > 1:
-            axes.fill_between(points.index, low, high, color=style["color"], alpha=0.15, lw=0)
-        ends[title] = float(mean[-1])
+        points = pd.concat(known, axis=1).interpolate(method="index").dropna()
+        band = curve_band(points.to_numpy(float).T[:, None])
+        draw_band(axes, points.index.to_numpy(float), band, styles[title])
+        ends[title] = float(band[0][-1])
     axes.xaxis.set_major_formatter(EngFormatter())
-    axes.grid(alpha=0.3)
     label_ends(axes, ends, styles)
 
 
-def label_ends(axes: Axes, ends: Mapping[str, float], styles: Mapping[str, dict]) -> None:
-    """Write each title to the right of the axes, at the height of its curve's end."""
-    bottom, top = axes.get_ylim()
-    titles = sorted(ends, key=lambda title: ends[title])
-    heights = [(ends[title] - bottom) / (top - bottom) for title in titles]
-    for title, height in zip(titles, spread(heights, LABEL_GAP), strict=True):
-        axes.text(
-            1.01,
-            height,
-            title,
-            color=styles[title]["color"],
-            fontsize=8,
-            va="center",
-            transform=axes.transAxes,
-        )
+def efficiency_picture(curves: Mapping[str, Array], study: Study) -> Figure:
+    """Sample efficiency: the score over all tasks against the part of the frames.
+
+    Args:
+        curves: title → scores `[R, M, K]` at `SHARES`.
+    """
+    figure, axes = one_panel("part of each task's frames", "score, IQM over all tasks")
+    styles = styles_of(study)
+    ends = {}
+    for title, scores in curves.items():
+        band = curve_band(scores)
+        draw_band(axes, SHARES, band, styles[title])
+        ends[title] = float(band[0][-1])
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    label_ends(axes, ends, styles)
+    return figure
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Ascending heights moved apart to at least `gap`, and not above 1 where they fit below."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + gap) if placed else height)
-    limit = 1.0
-    for number in reversed(range(len(placed))):
-        placed[number] = min(placed[number], limit)
-        limit = placed[number] - gap
-    return placed
+def profiles_picture(arrays: Mapping[str, Array], study: Study) -> Figure:
+    """Performance profiles: share of runs whose score is above each threshold.
+
+    All profiles end at 0, so their names are in a legend, from the best mean score to the worst.
+    """
+    figure, axes = one_panel("score τ", "share of runs with a score > τ")
+    styles = styles_of(study)
+    scores = np.concatenate([array.ravel() for array in arrays.values()])
+    thresholds = np.linspace(min(scores.min(), 0.0), max(scores.max(), 1.0), 101)
+    for title in sorted(arrays, key=lambda name: -arrays[name].mean()):
+        array = arrays[title]
+        profile = performance_profile(array, thresholds)
+        low, high = profile_band(array, thresholds) if len(array) > 1 else (profile, profile)
+        draw_band(axes, thresholds, (profile, low, high), styles[title], label=title)
+    figure.legend(fontsize=8, loc="outside right upper", frameon=False, handlelength=3)
+    return figure
+
+
+def one_panel(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """A figure with one panel."""
+    figure = Figure(figsize=PANEL, layout="constrained")
+    return figure, figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
+
+
+def draw_band(
+    axes: Axes, x: Array, band: Band, style: Mapping[str, Any], label: str | None = None
+) -> None:
+    """Draw a line and its interval; one run has none."""
+    middle, low, high = band
+    axes.plot(x, middle, label=label, **style)
+    if (low < high).any():
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.12, lw=0)
+    axes.margins(x=0)
+    axes.grid(alpha=0.3)
+
+
+def styles_of(study: Study) -> dict[str, dict[str, Any]]:
+    """Colour and line style of every algorithm, the same in all pictures."""
+    return {a.title: curve_style(number) for number, a in enumerate(study.algorithms)}

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ilvf.errors import UsageError, require
+from ilvf.errors import require
 from ilvf.experiment.metrics_file import METRICS, read_rows
 from ilvf.options import shown
+from ilvf.studies.csv_tables import RUN, read_table
 from ilvf.studies.plan import Key, PlannedRun
 
 RAW = "raw.csv"
-RUN = ["task", "algorithm", "seed"]
 COLUMNS = [*RUN, "frames", "value"]
 NUMBERS = ["seed", "frames", "value"]
 
@@ -26,31 +26,7 @@ def read_raw(path: Path) -> pd.DataFrame:
     Raises:
         UsageError: the file is not such a table.
     """
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    try:
-        table = pd.read_csv(path, dtype={"task": str, "algorithm": str})
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"{path} cannot be read ({reason}); restore it or delete it") from error
-    require(
-        list(table.columns) == COLUMNS,
-        f"{path} has the columns {', '.join(map(str, table.columns))} instead of "
-        f"{', '.join(COLUMNS)}; restore it or delete it",
-    )
-    for column in NUMBERS:
-        require(
-            pd.api.types.is_numeric_dtype(table[column]) or table.empty,
-            f"{path} has words in the column {column}; restore it or delete it",
-        )
-    return table
-
-
-def write_raw(path: Path, table: pd.DataFrame) -> None:
-    """Replace the file; it is complete at any moment."""
-    part = path.with_name(f"{path.name}.part")
-    table.to_csv(part, index=False, float_format="%.8g")
-    part.replace(path)
+    return read_table(path, COLUMNS, NUMBERS)
 
 
 def with_run(table: pd.DataFrame, run: PlannedRun, curve: pd.Series) -> pd.DataFrame:

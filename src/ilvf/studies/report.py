@@ -1,83 +1,94 @@
-"""The report of a study: `report.md` with tables, and its pictures."""
+"""The report of a study: a page in markdown and HTML, pictures, and tables for other programs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
+import matplotlib
+from matplotlib.figure import Figure
 
 from ilvf.errors import UsageError
-from ilvf.reports.tables import write_page
+from ilvf.reports.tables import escaped, write_page
 from ilvf.studies.aggregates import Array
-from ilvf.studies.description import Study
-from ilvf.studies.pictures import curves_picture, profiles_picture
-from ilvf.studies.scores import score_arrays, whole_curve
-from ilvf.studies.tables import all_comparisons, comparisons_table, scores_table, task_table
+from ilvf.studies.heatmaps import heatmaps, heatmaps_picture, older_pictures
+from ilvf.studies.html import html_of
+from ilvf.studies.latex import latex_tables
+from ilvf.studies.marl_eval import marl_eval_json
+from ilvf.studies.page import Results, parts_of
+from ilvf.studies.pictures import (
+    SHARES,
+    curves_picture,
+    efficiency_picture,
+    profiles_picture,
+)
+from ilvf.studies.scores import score_arrays, score_curves, whole_curve
 
-NOTES = """*Whole curve* is the mean of a run's curve, *last tenth* that of its last tenth. Values
-over runs are interquartile means (the mean without the lowest and highest quarter), with 95 %
-bootstrap intervals over seeds. *Gain* is the whole curve minus the start, which is the mean of the
-first points of all runs; its ratio to the baseline's is over equal seeds. *Score* is a run's whole
-curve with the worst value at 0 and the best at 1: values that the study gives for a task, or else
-the worst and best run. Differences are means over equal seeds, with 95 % t intervals; p is of
-the paired t test, and p (Holm) is corrected for all comparisons of the table."""
+DPI = 150
+Pictures = dict[str, list[str]]  # section of the page → its pictures, in markdown
 
 
-def write_report(
-    study: Study, table: pd.DataFrame, folder: Path, missing: int, more: Sequence[str] = ()
-) -> list[Path]:
-    """Write the report of the raw table into a folder.
+def write_report(results: Results, folder: Path, more: Sequence[str] = ()) -> list[Path]:
+    """Write the report of the finished runs into the folder of the study.
 
     Args:
-        missing: runs of the study that the table does not have.
+        results: what is shown.
+        folder: of the study.
         more: further parts of the page; empty ones are left out.
 
     Returns:
-        The files: the page and its pictures.
+        The files: the page in markdown and HTML, its pictures, `tables.tex` and `marl_eval.json`.
 
     Raises:
         UsageError: a file cannot be written.
     """
+    arrays = score_arrays(results.table, results.study, whole_curve)
     page = folder / "report.md"
-    curves = folder / "curves.png"
-    profiles = folder / "profiles.png"
-    files = [page, curves]
-    arrays = score_arrays(table, study, whole_curve)
     try:
-        curves_picture(table, study).savefig(curves, dpi=120)
-        if arrays:
-            profiles_picture(arrays, study).savefig(profiles, dpi=120)
-            files.append(profiles)
-        write_page(page, parts_of(study, table, arrays, missing, more))
+        files, pictures = write_pictures(results, arrays, folder)
+        parts = parts_of(results, arrays, pictures, more)
+        write_page(page, parts)
+        texts = {
+            "report.html": html_of(parts, results.study.title, folder),
+            "tables.tex": latex_tables(results.table, results.study, arrays),
+            "marl_eval.json": marl_eval_json(results.table, results.study),
+        }
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         reason = f"{error.filename or page} cannot be written ({error.strerror})"
         raise UsageError(f"the report: {reason}") from error
-    return files
+    return [page, *(folder / name for name in texts), *files]
 
 
-def parts_of(
-    study: Study,
-    table: pd.DataFrame,
-    arrays: Mapping[str, Array],
-    missing: int,
-    more: Sequence[str],
-) -> list[str]:
-    """The parts of the page."""
-    parts = [f"# {study.title}", study.about.strip(), head_of(study, missing)]
-    parts += ["![Learning curves](curves.png)"]
-    for task in study.tasks:
-        parts += [f"## {task.title}", task_table(table, study, task)]
+def write_pictures(
+    results: Results, arrays: Mapping[str, Array], folder: Path
+) -> tuple[list[Path], Pictures]:
+    """Write all pictures: their files, and how the page shows them."""
+    study = results.study
+    files = save(curves_picture(results.table, study), folder / "curves.png")
+    shown: Pictures = {"curves": ["![Learning curves](curves.png)"], "scores": [], "influence": []}
     if arrays:
-        parts += ["## All tasks", scores_table(arrays, study.baseline)]
-        parts += ["![Performance profiles](profiles.png)"]
-    comparisons = all_comparisons(table, study)
-    if comparisons:
-        parts += [f"## Differences to {study.baseline}", comparisons_table(comparisons)]
-    return [part for part in [*parts, *more, NOTES] if part]
+        curves = score_curves(results.table, study, SHARES)
+        files += save(efficiency_picture(curves, study), folder / "efficiency.png")
+        files += save(profiles_picture(arrays, study), folder / "profiles.png")
+        shown["scores"] = [
+            "![Sample efficiency](efficiency.png)",
+            "![Performance profiles](profiles.png)",
+        ]
+    maps = heatmaps(study, results.finished(), folder)
+    if maps:
+        path = folder / "influence.png"
+        heatmaps_picture(maps).savefig(path, dpi=DPI)
+        files.append(path)
+        shown["influence"] = ["![Influence](influence.png)"]
+    for name, path in older_pictures(results.finished(), folder).items():
+        shown["influence"] += [escaped(name), f"![Influence]({path.relative_to(folder)})"]
+    return files, shown
 
 
-def head_of(study: Study, missing: int) -> str:
-    """How the study was run, and whether runs are missing."""
-    head = f"`ilvf study {study.name} scale={study.scale_name}`, seeds {study.scale.seeds}."
-    if missing:
-        head += f" **{missing} runs have not finished and are not in this report.**"
-    return head
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Save a picture as pixels and as vectors; equal pictures give equal files."""
+    vectors = path.with_suffix(".svg")
+    with matplotlib.rc_context({"svg.hashsalt": "ilvf"}):
+        figure.savefig(path, dpi=DPI)
+        figure.savefig(vectors, metadata={"Date": None})
+    return [path, vectors]

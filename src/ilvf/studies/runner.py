@@ -14,7 +14,9 @@ from ilvf.experiment.jobs import Job, places, require_all_succeeded, run_jobs
 from ilvf.experiment.lock import RunLock
 from ilvf.studies.absent import absent_tasks, absent_text
 from ilvf.studies.analyses import OverEpisode
+from ilvf.studies.csv_tables import write_table
 from ilvf.studies.description import Study
+from ilvf.studies.page import Results
 from ilvf.studies.parent import ParentRun
 from ilvf.studies.part import Part
 from ilvf.studies.plan import PlannedRun, planned_runs
@@ -25,15 +27,23 @@ from ilvf.studies.raw_table import (
     finished_keys,
     read_raw,
     with_run,
-    write_raw,
+)
+from ilvf.studies.records import (
+    RECORDS,
+    read_records,
+    record_of,
+    recorded_keys,
+    with_record,
 )
 from ilvf.studies.report import write_report
+from ilvf.studies.settings import require_recorded_settings, require_settings_of_folder
+from ilvf.studies.store import tags_in_store
 
 LOCK = "study.lock"  # in the study's folder: one process runs the study at a time
 
 
 class Runner:
-    """The runs of a study and their raw table.
+    """The runs of a study, their raw table and their records.
 
     Args:
         study: what runs.
@@ -41,7 +51,8 @@ class Runner:
         part: what of it this call runs, None for all; the report is about all of it.
 
     Raises:
-        UsageError: the study cannot run as described, or the raw table does not fit it.
+        UsageError: the study cannot run as described, or a finished run was trained with other
+            settings.
     """
 
     def __init__(self, study: Study, folder: Path, part: Part | None = None):
@@ -50,15 +61,15 @@ class Runner:
         self.part = part or Part()
         make_folder(folder / "logs", f"out={folder}")
         self.folder = folder.resolve()
+        self.raw = self.folder / RAW
         self.table = read_raw(self.raw)
-        self._collect(self._unfinished())
+        self.records = read_records(self.folder / RECORDS)
+        done = finished_keys(self.table, self.runs, self.raw)
+        require_recorded_settings(self.records, self.runs, done, self.folder / RECORDS)
+        known = done & recorded_keys(self.records)
+        self._collect([run for run in self.runs if run.key not in known])
         self.absent = self._leave_out()
         self.analysis = OverEpisode(self.study, self.folder)
-
-    @property
-    def raw(self) -> Path:
-        """The file of the raw table."""
-        return self.folder / RAW
 
     def missing(self) -> list[PlannedRun]:
         """The runs of the part that the raw table does not have."""
@@ -90,9 +101,9 @@ class Runner:
     def report(self) -> list[Path]:
         """Write the report of the runs that have finished; its files."""
         parts, files = self.analysis.report()
+        results = Results(self.study, self.runs, self.table, self.records)
         more = [absent_text(self.absent), *parts]
-        unfinished = len(self._unfinished())
-        return [*write_report(self.study, self.table, self.folder, unfinished, more), *files]
+        return [*write_report(results, self.folder, more), *files]
 
     def run(self) -> None:
         """Run what is missing, and write the report.
@@ -132,7 +143,7 @@ class Runner:
             files = self.report()
             status = "FAILED" if failed else "FINISHED"
         finally:
-            parent.close(status, [self.raw, *files])
+            parent.close(status, [self.raw, self.folder / RECORDS, *files])
         return [*jobs, *analysed], failed
 
     @contextlib.contextmanager
@@ -155,21 +166,36 @@ class Runner:
             lock.release()
 
     def _collect(self, runs: Sequence[PlannedRun]) -> None:
-        """Add those of the runs to the raw table that have reached their last frame."""
+        """Add those of the runs to the tables that have reached their last frame.
+
+        Raises:
+            UsageError: one was trained with other settings than the study has now.
+        """
+        done = finished_keys(self.table, self.runs, self.raw)
         table = self.table
+        records = self.records
         for run in runs:
-            curve = curve_of(self.folder / run.folder, run)
-            if curve is not None:
+            folder = self.folder / run.folder
+            curve = curve_of(folder, run)
+            if curve is None:
+                continue
+            require_settings_of_folder(folder, run)
+            if run.key not in done:
                 table = with_run(table, run, curve)
-        if table is not self.table:
-            write_raw(self.raw, table)
-            self.table = table
+            tags = tags_in_store(self.study, self.folder, run)
+            records = with_record(records, record_of(run, folder, tags))
+        if records is not self.records:
+            write_table(self.folder / RECORDS, records)
+            write_table(self.raw, table)
+        self.table = table
+        self.records = records
 
     def prepare(self, run: PlannedRun) -> None:
         """Delete what a run without a checkpoint has left, as it begins again.
 
         Raises:
-            UsageError: another process trains it, such as one that a kill of the study has left.
+            UsageError: another process trains it, such as one that a kill of the study has left;
+                or its checkpoint has other settings than the study.
         """
         folder = self.folder / run.folder
         if not folder.exists():
@@ -177,3 +203,5 @@ class Runner:
         RunLock(folder).release()
         if not (folder / "checkpoints" / "last.ckpt").is_file():
             shutil.rmtree(folder)
+            return
+        require_settings_of_folder(folder, run)

@@ -1,6 +1,6 @@
 """From the raw table to one value per run, and to scores that can be averaged over tasks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,8 +46,19 @@ def run_values(curves: Curves, summary: Summary) -> pd.DataFrame:
 def scores_of(values: pd.DataFrame, task: StudyTask) -> pd.DataFrame:
     """Values of a task as scores:  (value − worst) / (best − worst).
 
+    Scores are 0 if all runs are equal.
+    """
+    worst, best = bounds_of(values, task)
+    if best == worst:
+        return values * 0.0
+    return (values - worst) / (best - worst)
+
+
+def bounds_of(values: pd.DataFrame, task: StudyTask) -> tuple[float, float]:
+    """The values of a task with the scores 0 and 1.
+
     Without `worst` and `best` of the task, the worst and best run of all algorithms take their
-    place (Gorsane et al., 2022). Scores are 0 if all runs are equal.
+    place (Gorsane et al., 2022).
     """
     low = float(np.nanmin(values.to_numpy()))
     high = float(np.nanmax(values.to_numpy()))
@@ -55,9 +66,7 @@ def scores_of(values: pd.DataFrame, task: StudyTask) -> pd.DataFrame:
         low, high = high, low
     worst = low if task.worst is None else task.worst
     best = high if task.best is None else task.best
-    if best == worst:
-        return values * 0.0
-    return (values - worst) / (best - worst)
+    return worst, best
 
 
 def score_arrays(table: pd.DataFrame, study: Study, summary: Summary) -> dict[str, Array]:
@@ -65,9 +74,8 @@ def score_arrays(table: pd.DataFrame, study: Study, summary: Summary) -> dict[st
 
     R is the number of seeds that all these runs have in common.
     """
-    tasks = [task for task in study.tasks if curves_of(table, study, task)]
     per_task = []
-    for task in tasks:
+    for task in tasks_with_runs(table, study):
         per_task.append(scores_of(run_values(curves_of(table, study, task), summary), task))
     arrays = {}
     for algorithm in study.algorithms:
@@ -77,6 +85,62 @@ def score_arrays(table: pd.DataFrame, study: Study, summary: Summary) -> dict[st
     return {title: array for title, array in arrays.items() if len(array)}
 
 
+def tasks_with_runs(table: pd.DataFrame, study: Study) -> list[StudyTask]:
+    """The tasks of which a run has a finite value."""
+    found = set(table.loc[np.isfinite(table["value"].astype(float)), "task"])
+    return [task for task in study.tasks if task.title in found]
+
+
 def common_seeds(columns: Sequence[pd.Series]) -> Array:
     """Columns of scores, one a task, for the seeds that all have."""
     return pd.concat(columns, axis=1).dropna().to_numpy(float)
+
+
+def score_curves(table: pd.DataFrame, study: Study, shares: Array) -> dict[str, Array]:
+    """Scores during training `[R, M, K]` of the algorithms that have runs on every task.
+
+    A curve is interpolated between its points; before the first one it has that one's value. Scores
+    have the bounds of whole curves, see `bounds_of`.
+
+    Args:
+        shares: `[K]` in (0, 1], parts of the frames of a run.
+    """
+    per_task = []
+    for task in tasks_with_runs(table, study):
+        curves = curves_of(table, study, task)
+        bounds = bounds_of(run_values(curves, whole_curve), task)
+        found = {}
+        for title, runs in curves.items():
+            found[title] = {run.name: score_curve(run, bounds, shares) for run in runs}
+        per_task.append(found)
+    arrays = {}
+    for algorithm in study.algorithms:
+        title = algorithm.title
+        if not per_task or any(title not in found for found in per_task):
+            continue
+        seeds = seeds_of_all([found[title] for found in per_task])
+        rows = [[found[title][seed] for found in per_task] for seed in seeds]
+        if rows:
+            arrays[title] = np.array(rows)
+    return arrays
+
+
+def score_curve(run: pd.Series, bounds: tuple[float, float], shares: Array) -> Array:
+    """The scores of one run at parts of its frames, `[K]`; NaN for a run without finite values."""
+    points = run.dropna()
+    worst, best = bounds
+    if points.empty:
+        return np.full(len(shares), np.nan)
+    if best == worst:
+        return np.zeros(len(shares))
+    scores = (points.to_numpy(float) - worst) / (best - worst)
+    return np.interp(shares, points.index.to_numpy(float) / run.index[-1], scores)
+
+
+def seeds_of_all(found: Sequence[Mapping[int, Array]]) -> list[int]:
+    """The seeds whose curves are finite in all of the tasks."""
+    common = []
+    for seed in found[0]:
+        if all(seed in curves and np.isfinite(curves[seed]).all() for curves in found):
+            common.append(seed)
+    return common

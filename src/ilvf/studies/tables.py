@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ilvf.analysis.curves import gain_ratio
+from ilvf.reports.tables import code, escaped
 from ilvf.reports.tables import table as markdown
 from ilvf.studies.aggregates import (
     Array,
@@ -30,15 +31,15 @@ def task_table(table: pd.DataFrame, study: Study, task: StudyTask) -> str:
     start = float(np.mean([run.iloc[0] for runs in curves.values() for run in runs]))
     rows = []
     for title in curves:
-        row = [title, str(int(whole[title].count()))]
+        row = [escaped(title), str(int(whole[title].count()))]
         row += [estimate(table_of[title]) for table_of in values.values()]
         if study.baseline in curves:
             row.append(ratio(whole[title] - start, whole[study.baseline] - start))
         rows.append(row)
     head = ["algorithm", "seeds", *SUMMARIES]
     if study.baseline in curves:
-        head.append(f"gain / {study.baseline}")
-    return f"`{task.metric}`, {task.better} is better.\n\n{markdown(head, rows)}"
+        head.append(f"gain / {escaped(study.baseline)}")
+    return f"{code(task.metric)}, {task.better} is better.\n\n{markdown(head, rows)}"
 
 
 def ratio(gain: pd.Series, base: pd.Series) -> str:
@@ -72,7 +73,7 @@ def scores_table(arrays: Mapping[str, Array], baseline: str) -> str:
     rows = []
     for title, scores in arrays.items():
         row = [
-            title,
+            escaped(title),
             len(scores),
             with_interval(
                 float(interquartile_mean(scores)), stratified_interval(scores, interquartile_mean)
@@ -86,7 +87,7 @@ def scores_table(arrays: Mapping[str, Array], baseline: str) -> str:
         rows.append(row)
     head = ["algorithm", "seeds", "IQM of the score", "optimality gap"]
     if baseline in arrays:
-        head.append(f"P(better than {baseline})")
+        head.append(f"P(better than {escaped(baseline)})")
     return markdown(head, rows)
 
 
@@ -117,8 +118,8 @@ def comparisons_table(comparisons: list[PairedComparison]) -> str:
     for found in comparisons:
         rows.append(
             [
-                found.task,
-                found.algorithm,
+                escaped(found.task),
+                escaped(found.algorithm),
                 found.pairs,
                 with_interval(found.difference, found.interval),
                 number(found.p),

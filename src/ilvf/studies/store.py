@@ -1,0 +1,68 @@
+"""What the MLflow store knows about the runs of a study, and links to them."""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ilvf.experiment.store import URI_VARIABLE, first_line, tracking_uri
+from ilvf.studies.description import Study
+from ilvf.studies.plan import PlannedRun
+from ilvf.studies.processes import experiment_of
+
+LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` shows a local store
+
+
+def tags_in_store(study: Study, folder: Path, run: PlannedRun) -> dict[str, str]:
+    """The tags of a run in MLflow, with `experiment_id` and `run_id`; empty if it is not there.
+
+    A store that fails does not end the study.
+
+    Args:
+        folder: of the study, with the store.
+    """
+    uri = tracking_uri(folder)
+    if uri.startswith("sqlite") and not (folder / "mlflow.db").is_file():
+        return {}
+    from mlflow.tracking import MlflowClient
+
+    try:
+        return newest_tags(MlflowClient(uri), experiment_of(study), run)
+    except Exception as error:  # a store can raise anything; its first line says what
+        reason = first_line(error)
+        print(f"note: MLflow failed ({reason}); {run.folder} has no versions in runs.csv")
+        return {}
+
+
+def newest_tags(client: Any, experiment: str, run: PlannedRun) -> dict[str, str]:
+    """The tags of the newest MLflow run of a study's run."""
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return {}
+    with_seed = client.search_runs(
+        [found.experiment_id],
+        f"tags.seed = '{run.seed}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=5000,
+    )
+    for candidate in with_seed:
+        tags = candidate.data.tags
+        if (tags.get("task"), tags.get("algorithm")) == (run.task, run.algorithm):
+            ids = {"experiment_id": found.experiment_id, "run_id": candidate.info.run_id}
+            return {**tags, **ids}
+    return {}
+
+
+def server() -> str:
+    """The address of MLflow's pages: the server of the runs, or a local one."""
+    uri = os.environ.get(URI_VARIABLE, "")
+    if not uri.startswith("http"):
+        return LOCAL
+    parts = urlsplit(uri)
+    place = parts.netloc.rpartition("@")[2]  # without a password
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+
+
+def link_to(experiment_id: str, run_id: str) -> str:
+    """The address of a run's page."""
+    return f"{server()}/#/experiments/{experiment_id}/runs/{run_id}"
