@@ -1,11 +1,13 @@
 """Whole studies: they run, continue after a kill and on another machine, and are reported."""
 
 import os
+import platform
 import shutil
 import subprocess
 
 import pandas as pd
 import pytest
+import torch
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
@@ -17,6 +19,7 @@ from ilvf.studies.parent import ParentRun
 from ilvf.studies.plan import planned_runs
 from ilvf.studies.processes import job_of
 from ilvf.studies.raw_table import read_raw, with_run
+from ilvf.studies.records import read_records
 from ilvf.studies.runner import LOCK, Runner
 from run_helpers import PATIENCE
 from study_helpers import yaml_of
@@ -83,8 +86,39 @@ def test_a_study_continues_what_a_kill_has_left(study, folder, out, recipe, caps
     page = (folder / "report.md").read_text()
     assert "have not finished" not in page
     assert "| ILVF-P (threshold) | 1 |" in page
+    assert "![Influence](influence.png)" in page
+    check_record(folder)
     check_analysis(folder, page)
     assert str(folder / "report.md") in capsys.readouterr().out
+    check_other_settings(folder, out, recipe, capsys)
+
+
+def check_record(folder):
+    """The run that was trained here has its time, versions and MLflow run; the other has none."""
+    (record,) = read_records(folder / "runs.csv").to_dict("records")
+    assert record["algorithm"] == "ILVF-P (threshold)"
+    assert record["seconds"] > 0
+    assert record["torch"] == torch.__version__
+    assert record["python"] == platform.python_version()
+    assert record["cpu"]
+    assert (
+        f"experiments/{record['experiment_id']}/runs/{record['run_id']}"
+        in (folder / "report.md").read_text()
+    )
+
+
+def check_other_settings(folder, out, recipe, capsys):
+    """A changed key is noticed by the record, and without it by the checkpoint."""
+    path = out / "small.yaml"
+    path.write_text(path.read_text().replace('"algorithm.tau": 0.5', '"algorithm.tau": 2.0'))
+    found = "'ILVF-P (threshold)' on 'Encircle', seed 0, was trained with algorithm.tau=0.5"
+    assert recipe("study", *arguments(out, "report=true")) == 2
+    by_record = capsys.readouterr().err
+    assert f"runs.csv: {found} instead of 2.0" in by_record
+    (folder / "runs.csv").unlink()
+    assert recipe("study", *arguments(out)) == 2
+    by_checkpoint = capsys.readouterr().err
+    assert f"{found} instead of 2.0; delete the folder {folder}" in by_checkpoint
 
 
 def check_analysis(folder, page):
@@ -113,6 +147,8 @@ def check_store(folder):
     history = client.get_metric_history(child.info.run_id, "reward/agent_step")
     assert [point.step for point in history] == [40, 80]
     stored = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"raw.csv", "runs.csv", "report.md", "report.html", "curves.png"} <= stored
+    assert child.info.run_id == read_records(folder / "runs.csv")["run_id"][0]
     assert {"raw.csv", "report.md", "curves.png", "influence_over_episode.csv"} <= stored
 
 

@@ -99,12 +99,13 @@ def heatmaps_picture(maps: Sequence[Heatmap]) -> Figure:
     """The heatmaps side by side, with one scale of colours from 0 to 1."""
     columns = min(len(maps), COLUMNS)
     rows = -(-len(maps) // COLUMNS)
-    figure = Figure(figsize=(2.9 * columns + 0.8, 3.1 * rows), layout="constrained")
+    figure = Figure(figsize=(2.9 * columns + 0.8, 3.7 * rows), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).flat
     used = list(places)[: len(maps)]
     for axes, shown in zip(used, maps, strict=True):
         image = draw_matrix(axes, torch.from_numpy(np.asarray(shown.matrix)), shown.title)
         axes.title.set_fontsize(8)
+        axes.tick_params(labelsize=7)
         axes.xaxis.label.set_fontsize(7)
         axes.yaxis.label.set_fontsize(7)
     for axes in list(figure.axes)[len(maps) :]:

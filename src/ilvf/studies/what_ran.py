@@ -24,9 +24,9 @@ def settings_table(study: Study, runs: Sequence[PlannedRun], records: pd.DataFra
         rows.append([escaped(task.title), "*all*", code_list(shared), "", ""])
         for run in first:
             own = [argument for argument in shown_arguments(run) if argument not in shared]
-            cells = [escaped(task.title), escaped(run.algorithm)]
-            cells += [code_list([run.recipe, *own]), f"{run.frames:,}".replace(",", " ")]
-            rows.append([*cells, seconds_of(records, run)])
+            frames = f"{run.frames:,}".replace(",", " ")
+            keys = code_list([run.recipe, *own])
+            rows.append(["", escaped(run.algorithm), keys, frames, seconds_of(records, run)])
     head = ["task", "algorithm", "recipe and keys", "frames of a run", "time of a run"]
     return markdown(head, rows)
 
@@ -80,9 +80,9 @@ def machines_table(records: pd.DataFrame) -> str:
         if not any(named.values()):
             rows.append([str(len(same)), UNKNOWN, UNKNOWN])
             continue
-        commit = named["commit"][:10]
+        commit = named["commit"][:10] or UNKNOWN
         software = [f"{name} {named[name]}" for name in ("ilvf", "torch", "torchrl", "lightning")]
-        software += [f"python {named['python'] or UNKNOWN}", f"commit {commit or UNKNOWN}"]
+        software += [f"python {named['python'] or UNKNOWN}", f"commit {commit}"]
         hardware = [named["cpu"], f"{named['cores']} cores", f"{named['memory_gib']} GiB"]
         hardware += [f"GPU: {named['gpu']}", named["platform"]]
         rows.append([str(len(same)), escaped(", ".join(software)), escaped(", ".join(hardware))])
@@ -92,11 +92,12 @@ def machines_table(records: pd.DataFrame) -> str:
 def time_line(records: pd.DataFrame, finished: int) -> str:
     """The time of all runs in a sentence."""
     seconds = records["seconds"].dropna().astype(float)
-    line = f"{finished} runs have finished; "
+    line = f"{finished} runs have finished."
     if not len(seconds):
-        return f"{line}their times are not known."
-    line += f"{len(seconds)} of them took {duration(seconds.sum())} of training in all"
-    return f"{line} (evaluations and the start of a process are not counted)."
+        return line
+    line += f" Their training took {duration(seconds.sum())} in all, without evaluations"
+    unknown = finished - len(seconds)
+    return f"{line}; the time of {unknown} runs is not known." if unknown else f"{line}."
 
 
 def runs_table(study: Study, records: pd.DataFrame) -> str:
