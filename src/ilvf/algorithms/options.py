@@ -142,6 +142,7 @@ class AlgorithmConfig(ActorOptions, TrainingOptions):
 
     iterations: ClassVar[int]  # default of trainer.max_epochs
     title: ClassVar[str]  # name in figures and tables
+    source: ClassVar[str] = ""  # where it is explained, for descriptions in MLflow
 
 
 # ---------------------------------------------------------------------- on-policy
@@ -197,6 +198,7 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
 
     title = "ILVF-P"
+    source = "eqs. 7-11 of the paper, docs/concepts/credit.md"
     influence: Literal["learned", "score", "ones", "identity", "reward_graph", "full_graph"] = (
         option(
             "learned",
@@ -213,6 +215,7 @@ class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
     """ILVF-P (no inferring): the influence is the attention over actions (App. B.3)."""
 
     title = "ILVF-P (no inferring)"
+    source = "Sec. 5.3 and App. B.3 of the paper, docs/concepts/algorithms.md"
 
 
 @algorithm("ilvf_s", "ILVFP")
@@ -221,6 +224,7 @@ class ILVFSConfig(ScoreOptions, OnPolicyConfig):
     """ILVF-S: credit by a score test on the rollout, with Wiener weights (not in the paper)."""
 
     title = "ILVF-S"
+    source = "docs/concepts/score_influence.md (not in the paper)"
     critic: Literal["state", "influence"] = option(
         "state", "values of the global state, or those of ILVF-P's critic (twice the cost)"
     )
@@ -233,6 +237,7 @@ class PRDConfig(RelationOptions, OnPolicyConfig):
     """PRD-MAPPO: credit for the agents whose returns attend to one's action."""
 
     title = "PRD"
+    source = "a baseline, docs/concepts/algorithms.md"
     threshold: float | None = option(
         0.05, "ε of the hard mask (papers: 0.01 to 0.2), null for the soft one", above=0, most=1
     )
@@ -244,6 +249,7 @@ class MAPPOConfig(OnPolicyConfig):
     """MAPPO: every agent is credited with everything (Ŵ = 1)."""
 
     title = "MAPPO"
+    source = "App. B.2 of the paper, docs/concepts/algorithms.md"
     critic: Literal["agents", "central"] = option(
         "agents", "agents: a value per agent, advantages summed; central: one value of the team"
     )
@@ -258,6 +264,7 @@ class IPPOConfig(OnPolicyConfig):
     """IPPO: every agent learns from its own return alone (Ŵ = I); IPPO-C with critic=state."""
 
     title = "IPPO"
+    source = "App. B.2 of the paper, docs/concepts/algorithms.md"
     critic: Literal["observation", "state"] = option(
         "observation", "observation: IPPO; state: IPPO-C, values of the global state"
     )
@@ -279,6 +286,7 @@ class COMAConfig(COMAOptions, OnPolicyConfig):
     """COMA: credit for the difference to what the policy would have got on average."""
 
     title = "COMA"
+    source = "a baseline, docs/concepts/algorithms.md"
 
 
 # ---------------------------------------------------------------------- off-policy
@@ -309,6 +317,7 @@ class QMIXConfig(QMIXTrainingOptions, OffPolicyConfig):
     """QMIX and VDN: values of every agent, mixed to the team's value."""
 
     title = "QMIX"
+    source = "App. B.2 of the paper, docs/concepts/algorithms.md"
     mixer: Literal["qmix", "vdn"] = option(
         "qmix", "how agents' values become the team's: qmix (monotone in each) or vdn (their sum)"
     )
@@ -330,3 +339,4 @@ class MADDPGConfig(MADDPGTrainingOptions, OffPolicyConfig):
     """MADDPG for discrete actions: every agent ascends its own critic of the joint action."""
 
     title = "MADDPG"
+    source = "App. B.2 of the paper, docs/concepts/algorithms.md"

@@ -3,7 +3,9 @@
 import datetime
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ilvf.checkpoints.files import run_folder, started_by_lightning
 from ilvf.distributed import decided_by_first, several
@@ -23,16 +25,24 @@ def run_name(config: Config) -> str:
 def experiment_name(config: Config) -> str:
     """The MLflow experiment: of the study, or the environment, and its task if it has several."""
     member = membership()
-    if member is not None:
-        return member.experiment
-    task = config.env.get("task")
-    return f"{config.env.name}/{task}" if task else config.env.name
+    return member.experiment if member is not None else task_name(config.env)
+
+
+def task_name(env: Mapping[str, Any]) -> str:
+    """The environment, and its task if it has several."""
+    task = env.get("task")
+    return f"{env['name']}/{task}" if task else env["name"]
 
 
 def mlflow_name(config: Config) -> str:
     """The name of the run in MLflow: of the study, or the algorithm and the seed."""
     member = membership()
-    return member.name if member is not None else f"{run_name(config)}-s{config.seed}"
+    return member.name if member is not None else new_mlflow_name(config, config.seed)
+
+
+def new_mlflow_name(config: Config, seed: int) -> str:
+    """The name of a run that is not of a study."""
+    return f"{run_name(config)}-s{seed}"
 
 
 def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
@@ -60,11 +70,16 @@ def _folder(config: Config, checkpoint: Path | None) -> Path:
     elif member is not None:
         path = Path(config.out) / member.folder
     else:
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        name = f"{run_name(config)}-{config.env.name}-s{config.seed}"
-        path = Path(config.out) / f"{name}-{stamp}-{uuid.uuid4().hex[:4]}"
+        path = Path(config.out) / new_folder_name(config, config.seed)
     make_folder(path, f"out={config.out}")
     return path.resolve()
+
+
+def new_folder_name(config: Config, seed: int) -> str:
+    """The name of a new run's folder."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = f"{run_name(config)}-{config.env.name}-s{seed}"
+    return f"{name}-{stamp}-{uuid.uuid4().hex[:4]}"
 
 
 def make_folder(path: Path, cause: str) -> None:

@@ -17,6 +17,7 @@ NOT_COMPARED = (  # config keys that do not distinguish groups of runs
     "preset",
     "trainer.threads",
     "trainer.progress",
+    "trainer.system_metrics",
     "trainer.accelerator",
 )
 Groups = dict[str, list[pd.Series]]

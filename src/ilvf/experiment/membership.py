@@ -1,7 +1,7 @@
-"""The study that a run belongs to.
+"""The study or the set of seeds that a run belongs to.
 
-`ilvf study` starts every run in a process of its own and says by an environment variable how the
-run is named and filed. A run that nobody has started for a study has no membership.
+`ilvf study` and `seeds=0-4` start every run in a process of its own and say by an environment
+variable how the run is named and filed. A run that a user has started has no membership.
 """
 
 import json
@@ -13,17 +13,18 @@ from ilvf.errors import require
 
 STUDY_RUN = "ILVF_STUDY_RUN"  # environment variable: the membership as JSON
 PARENT = "mlflow.parentRunId"  # tag by which MLflow shows a run below another
+SHOWN_BY = (PARENT, "study", "task", "algorithm")  # tags by which a run is found
 
 
 @dataclass(frozen=True)
 class Membership:
-    """How a run of a study is named and filed.
+    """How a run of a study or of a set of seeds is named and filed.
 
     Attributes:
         experiment: the MLflow experiment.
         name: of the run in MLflow, such as "ILVF-P (threshold), seed 0".
         folder: name of the run's folder below `out`.
-        tags: of the run in MLflow: its parent, study, task and algorithm.
+        tags: of the run in MLflow: its parent, and in a study also study, task and algorithm.
     """
 
     experiment: str

@@ -50,6 +50,9 @@ class TrainerOptions(Options):
         0, "CPU threads per process, 0 for torch's own choice", least=0, most=MOST_THREADS
     )
     progress: bool = option(True, "show a progress bar")
+    system_metrics: bool = option(
+        False, "record the load of processor, memory, disk, network and GPUs in MLflow"
+    )
 
     def check(self) -> None:
         super().check()

@@ -21,6 +21,7 @@ HARMLESS = (  # config keys that do not change what an iteration computes
     "seeds",
     "trainer.max_epochs",
     "trainer.progress",
+    "trainer.system_metrics",
     "trainer.threads",
 )
 

@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,17 @@ from ilvf.experiment.interrupts import handlers_kept, signals_held
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
+from ilvf.experiment.presentation import tags_of
 from ilvf.experiment.processes import number_of_processes
 from ilvf.experiment.resumed import Resumed
 from ilvf.experiment.schema import flatten
-from ilvf.experiment.seeds import run_seeds
+from ilvf.experiment.seed_runs import run_seeds
 from ilvf.experiment.store import open_store, tracking_uri
+from ilvf.experiment.system_metrics import system_metrics
 from ilvf.experiment.tracking import MLflowTracker
 
 MONITOR = "eval/return/team"
-NOT_LIGHTNINGS = ("threads", "progress")  # keys of trainer.* that Lightning's Trainer does not take
+NOT_LIGHTNINGS = ("threads", "progress", "system_metrics")  # keys of trainer.*, not Lightning's
 
 
 def train(config: Config, callbacks: Sequence[Callback] = ()) -> Training | None:
@@ -70,7 +72,9 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Training | None
         require_more_iterations(content, config.trainer.max_epochs)
     lock = RunLock(folder) if trainer.is_global_zero else None
     try:
-        _fit(trainer, module, tracker, stop, _resumed(checkpoint, content, module, trainer))
+        resumed = _resumed(checkpoint, content, module, trainer)
+        frames = config.trainer.max_epochs * _frames_of_an_iteration(module, trainer)
+        _fit(trainer, module, tracker, stop, resumed, tags_of(config, folder, frames))
     finally:
         if lock is not None:
             lock.release()
@@ -97,12 +101,14 @@ def _fit(
     tracker: MLflowTracker,
     stop: CleanStop,
     resumed: Resumed | None,
+    tags: Mapping[str, str],
 ) -> None:
     """Open the MLflow run and train; close the run with its status however the training ends."""
     status = "FAILED"
     try:
-        tracker.start(module.config, module.config["seed"], resumed)
-        with handlers_kept():
+        tracker.start(module.config, module.config["seed"], resumed, tags)
+        measured = module.config["trainer"]["system_metrics"] and tracker.started
+        with handlers_kept(), system_metrics(measured, tracker.uri, tracker.run_id):
             trainer.fit(module, ckpt_path=str(resumed.checkpoint) if resumed else None)
         files: Any = trainer.strategy.checkpoint_io
         files.require_saved(tracker.run_dir / "checkpoints" / "last.ckpt")
@@ -142,8 +148,6 @@ def _tracker(config: Config, folder: Path, run_id: str | None) -> MLflowTracker:
     out = Path(config.out).resolve() if run_id is None else folder.parent
     uri = tracking_uri(out)
     experiment = experiment_name(config)
-    if uri.startswith("sqlite") and not (out / "mlflow.db").exists():
-        print(f"creating the MLflow store {out / 'mlflow.db'} (once, 10 to 30 s)", flush=True)
     open_store(uri, out, experiment)
     return MLflowTracker(uri, experiment, mlflow_name(config), folder, run_id)
 
@@ -201,17 +205,25 @@ def _resumed(
     new = flatten(module.config)
     changes = {key: value for key, value in new.items() if old.get(key) != value}
     frames = content["ilvf"]["state"]["frames"]
-    options = module.options
-    iteration = options.num_envs * options.rollout_steps * trainer.world_size
-    return Resumed(checkpoint, frames, frames + iteration, changes)
+    following = frames + _frames_of_an_iteration(module, trainer)
+    return Resumed(checkpoint, frames, following, changes)
+
+
+def _frames_of_an_iteration(module: Training, trainer: L.Trainer) -> int:
+    """Environment frames of one iteration, over all processes."""
+    return module.options.num_envs * module.options.rollout_steps * trainer.world_size
 
 
 def _store_files(tracker: MLflowTracker) -> None:
-    """Copy checkpoints and metrics of the run's folder to the store."""
+    """Copy checkpoints and metrics of the run's folder to the store, and the best policy."""
+    checkpoints = []
     for name in ("best", "last"):
         path = tracker.run_dir / "checkpoints" / f"{name}.ckpt"
         if path.exists():
+            checkpoints.append(path)
             tracker.artifact(path, "checkpoints")
+    if checkpoints:
+        tracker.policy(checkpoints[0])
     metrics = tracker.run_dir / METRICS
     if metrics.exists():
         tracker.artifact(metrics)

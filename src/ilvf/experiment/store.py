@@ -20,6 +20,11 @@ from ilvf.errors import UsageError, require
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PROBE = 10.0  # [s] to reach a server before the run starts
 SILENCE = 5.0  # [s] to wait for another process without a word
+PATHS = (  # tables and columns of a local store that hold absolute paths
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+)
 PATIENCE = 90.0  # [s] to wait while another process creates the store
 
 
@@ -43,7 +48,10 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
     if uri.startswith("http"):
         _probe(uri)
     if uri.startswith("sqlite:///"):
-        _require_file(Path(uri.removeprefix("sqlite:///")))
+        file = Path(uri.removeprefix("sqlite:///"))
+        _require_file(file)
+        if not file.exists():
+            print(f"creating the MLflow store {file} (once, 10 to 30 s)", flush=True)
     from mlflow.tracking import MlflowClient
 
     lock = out / "mlflow.lock"
@@ -164,7 +172,7 @@ def follow_move(client: Any, uri: str, run_id: str, out: Path) -> None:
         f"continue the run there (out={old}), or move that folder away",
     )
     with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        for table, column in PATHS:
             database.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
                 (old.as_uri(), here.as_uri()),

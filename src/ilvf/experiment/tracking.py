@@ -8,21 +8,25 @@ SIGINT and SIGTERM wait until an iteration is recorded, so that it is recorded o
 
 import math
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from mlflow.entities import RunTag
 
 from ilvf.errors import UsageError
 from ilvf.experiment.facts import code_version, machine
 from ilvf.experiment.interrupts import signals_held
-from ilvf.experiment.membership import membership
+from ilvf.experiment.membership import SHOWN_BY
 from ilvf.experiment.metrics_file import METRICS, Row, append_row, read_rows, rewrite
+from ilvf.experiment.models import log_policy
+from ilvf.experiment.outbox import Outbox
+from ilvf.experiment.presentation import log_environment
 from ilvf.experiment.resumed import Resumed, set_aside
 from ilvf.experiment.schema import flatten
+from ilvf.experiment.seed_summary import summarise_parent
 from ilvf.experiment.store import (
     URI_VARIABLE,
     first_line,
@@ -31,9 +35,6 @@ from ilvf.experiment.store import (
     has_run,
     latest_frames,
 )
-
-RETRY_AFTER = 60.0  # [s] between attempts to reach a store that failed
-Send = Callable[[], None]
 
 
 class MLflowTracker(MLFlowLogger):
@@ -57,9 +58,7 @@ class MLflowTracker(MLFlowLogger):
         )
         self.uri = uri
         self.run_dir = run_dir
-        self._waiting: dict[str, list[Send]] = {"metrics": [], "files": []}
-        self._failed_at: dict[str, float] = {}
-        self._warned = False
+        self._outbox = Outbox()
         self.started = False
         self._written_until = -1  # frames of the last row for metrics.jsonl
         self._sent_until = -1  # frames of the last row for the store
@@ -87,12 +86,8 @@ class MLflowTracker(MLFlowLogger):
                     append_row(self.run_dir / METRICS, *self._unwritten[0])
                     self._unwritten.pop(0)
         except OSError as error:
-            self._warn_once(f"{self.run_dir / METRICS} cannot be written ({error.strerror})")
-
-    def _warn_once(self, what: str) -> None:
-        if not self._warned:
-            self._warned = True
-            rank_zero_warn(f"{what}; training continues, records are kept and sent later")
+            path = self.run_dir / METRICS
+            self._outbox.warn_once(f"{path} cannot be written ({error.strerror})")
 
     def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Send a row once: an attempt that failed may have reached the store all the same."""
@@ -105,7 +100,7 @@ class MLflowTracker(MLFlowLogger):
             self._begun = step
             send(metrics, step)
 
-        self._attempt(send_once)
+        self._outbox.send(send_once)
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
@@ -113,13 +108,20 @@ class MLflowTracker(MLFlowLogger):
 
     # ------------------------------------------------------------------ called by `train`
     @rank_zero_only
-    def start(self, config: Mapping[str, Any], seed: int, resumed: Resumed | None = None) -> None:
+    def start(
+        self,
+        config: Mapping[str, Any],
+        seed: int,
+        resumed: Resumed | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         """Record config, code, versions and hardware; or continue a run of this store.
 
         Args:
             config: nested config of the run.
             seed: of the run.
             resumed: the checkpoint that the run continues; its changes are kept as a tag.
+            tags: of the run; those that it has already stay as they are.
 
         Raises:
             UsageError: the store cannot be written.
@@ -127,7 +129,7 @@ class MLflowTracker(MLFlowLogger):
         before = os.environ.get(URI_VARIABLE)
         try:
             with signals_held():
-                self._start(config, seed, resumed)
+                self._start(config, seed, resumed, tags or {})
         except UsageError:
             raise
         except Exception as error:  # a store can raise anything; its first line says what
@@ -140,11 +142,17 @@ class MLflowTracker(MLFlowLogger):
             else:
                 os.environ[URI_VARIABLE] = before
 
-    def _start(self, config: Mapping[str, Any], seed: int, resumed: Resumed | None) -> None:
+    def _start(
+        self,
+        config: Mapping[str, Any],
+        seed: int,
+        resumed: Resumed | None,
+        tags: Mapping[str, str],
+    ) -> None:
         client = self._mlflow_client
-        tags = self._choose_run(resumed)
+        chosen = self._choose_run(resumed)
         if resumed is not None and resumed.changes:
-            tags["resume.changes"] = resumed.changes
+            chosen["resume.changes"] = resumed.changes
         rows = self._rows(resumed)
         continued = self._run_id is not None
         assert self.experiment is client  # the property creates the run
@@ -154,18 +162,18 @@ class MLflowTracker(MLFlowLogger):
         else:
             self.log_hyperparams(flatten(config))
             client.log_dict(self.run_id, dict(config), "config.yaml")
-            member = membership()
-            tags |= member.tags if member is not None else {}
-            tags |= {"seed": seed, **code_version(), **machine()}
-        for key, value in tags.items():
-            client.set_tag(self.run_id, key, str(value))
+            log_environment(client, str(self.run_id), config["env"])
+            chosen |= {"seed": seed, **code_version(), **machine()}
+        present = client.get_run(self.run_id).data.tags
+        chosen |= {key: tags[key] for key in tags.keys() - present.keys() - chosen.keys()}
+        client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in chosen.items()])
         self._catch_up(rows)
 
     def _choose_run(self, resumed: Resumed | None) -> dict[str, Any]:
         """Continue the checkpoint's MLflow run, unless it went on and its records differ.
 
         Returns:
-            the tags that name the run from which a new one goes on.
+            the tags of a new run: those by which the old one was found, and its id.
         """
         client = self._mlflow_client
         old = self._run_id
@@ -181,7 +189,9 @@ class MLflowTracker(MLFlowLogger):
             f"({resumed.frames} frames) and stays as it is; a new MLflow run goes on from there",
             flush=True,
         )
-        return {"resume.run": old, "resume.frames": resumed.frames}
+        tags = client.get_run(old).data.tags
+        kept = {key: tags[key] for key in SHOWN_BY if key in tags}
+        return {**kept, "resume.run": old, "resume.frames": resumed.frames}
 
     def _rows(self, resumed: Resumed | None) -> list[Row]:
         """The rows of `metrics.jsonl` that stay; drops a line that a kill has cut."""
@@ -205,8 +215,15 @@ class MLflowTracker(MLFlowLogger):
     @rank_zero_only
     def artifact(self, path: Path, folder: str = "") -> None:
         """Store a file with the run."""
-        self._attempt(
+        self._outbox.send(
             lambda: self.experiment.log_artifact(self.run_id, str(path), folder or None), "files"
+        )
+
+    @rank_zero_only
+    def policy(self, checkpoint: Path) -> None:
+        """Store the policy of a checkpoint as a model that MLflow can load."""
+        self._outbox.send(
+            lambda: log_policy(self.experiment, str(self.run_id), checkpoint), "files"
         )
 
     @rank_zero_only
@@ -219,7 +236,7 @@ class MLflowTracker(MLFlowLogger):
             figure.savefig(path, dpi=110)
             self.experiment.log_artifact(self.run_id, str(path), "pictures")
 
-        self._attempt(send, "files")
+        self._outbox.send(send, "files")
 
     @rank_zero_only
     def written(self, write: Callable[[Path], None], name: str) -> None:
@@ -238,27 +255,11 @@ class MLflowTracker(MLFlowLogger):
         """End the run as FINISHED, FAILED or KILLED."""
         with signals_held():
             self._write_rows()
-            self._failed_at = {}  # one last attempt
-            self._attempt(lambda: None, "files")
-            self._attempt(lambda: self.experiment.set_terminated(self.run_id, status))
-        missing = sum(map(len, self._waiting.values()))
+            self._outbox.retry()
+            self._outbox.send(lambda: None, "files")
+            self._outbox.send(lambda: self.experiment.set_terminated(self.run_id, status))
+            self._outbox.send(lambda: summarise_parent(self.experiment, str(self.run_id)))
+        missing = self._outbox.missing
         if missing:
             path = self.run_dir / METRICS
             rank_zero_warn(f"{missing} records did not reach MLflow; the metrics are in {path}")
-
-    def _attempt(self, send: Send, kind: str = "metrics") -> None:
-        """Send what is waiting of this kind, then `send`; keep it if the store fails.
-
-        Files and metrics wait separately, so that files never delay metrics.
-        """
-        waiting = self._waiting[kind]
-        waiting.append(send)
-        if time.monotonic() - self._failed_at.get(kind, float("-inf")) < RETRY_AFTER:
-            return
-        try:
-            while waiting:
-                waiting[0]()
-                waiting.pop(0)
-        except Exception as error:  # no error of a store or a network may end the training
-            self._failed_at[kind] = time.monotonic()
-            self._warn_once(f"MLflow failed ({first_line(error)})")

@@ -17,7 +17,7 @@ from ilvf.options.checks import (
     words_of,
 )
 from ilvf.options.declaration import Options, configure, option, select
-from ilvf.options.text import parse, parse_yaml
+from ilvf.options.text import parse, parse_yaml, text_of
 from ilvf.options.words import nearest, one_line, shown
 from ilvf.options.yaml_text import read_yaml
 
@@ -37,5 +37,6 @@ __all__ = [
     "require_usable_path",
     "select",
     "shown",
+    "text_of",
     "words_of",
 ]

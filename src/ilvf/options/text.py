@@ -1,6 +1,8 @@
-"""The values that the text of a command line means."""
+"""The values that the text of a command line means, and the text that means a value."""
 
+import json
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from ilvf.errors import UsageError
@@ -43,3 +45,14 @@ def parse_plain(text: str, kind: Any) -> Any:
 def parse_yaml(name: str, text: str) -> Any:
     """A list, a mapping or a scalar in yaml notation."""
     return read_yaml(text, f"{name}={one_line(text)} cannot be read")
+
+
+def text_of(value: Any) -> str:
+    """The text that means a value; the inverse of `parse`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | Mapping):
+        return json.dumps(value)  # json is yaml in one line
+    return str(value)

@@ -1,0 +1,99 @@
+"""Several runs that differ in their seed, a process per seed, below one MLflow run."""
+
+import datetime
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ilvf.distributed import under_torchrun
+from ilvf.errors import require
+from ilvf.experiment.build import saved_form
+from ilvf.experiment.config import Config
+from ilvf.experiment.folder import (
+    experiment_name,
+    make_folder,
+    new_folder_name,
+    new_mlflow_name,
+    run_name,
+)
+from ilvf.experiment.jobs import Job, places, require_all_succeeded, run_jobs
+from ilvf.experiment.membership import PARENT, Membership
+from ilvf.experiment.parent import Parent
+from ilvf.experiment.presentation import DESCRIPTION, description_of_seeds, labels
+from ilvf.experiment.schema import flatten
+from ilvf.experiment.seed_summary import NUMBER_OF_SEEDS
+from ilvf.experiment.seeds import parse_seeds
+
+
+def run_seeds(config: Config) -> None:
+    """Run this command once per seed, as many at a time as fit (see `places`).
+
+    The output of each run goes to `out/logs`.
+
+    Raises:
+        UsageError: a run has failed; names its log.
+    """
+    require(config.resume is None, "seeds and resume cannot be combined; resume each run by itself")
+    require(
+        not under_torchrun(),
+        "seeds starts the runs itself and cannot be combined with torchrun; leave out one of them",
+    )
+    seeds = parse_seeds(config.seeds)
+    trainer: Any = OmegaConf.to_container(config.trainer)
+    free = places(trainer["accelerator"], trainer["devices"])
+    logs = Path(config.out) / "logs"
+    make_folder(logs, f"out={config.out}")
+    parent = parent_of(config, len(seeds))
+    jobs = jobs_of(config, seeds, logs, parent.run_id)
+    status = "KILLED"
+    try:
+        failed = run_jobs(jobs, free)
+        status = "FAILED" if failed else "FINISHED"
+    finally:
+        parent.close(status)
+    require_all_succeeded(jobs, failed)
+    print(f"compare them by   {shlex.join(['ilvf', 'compare', f'out={config.out}'])}")
+
+
+def parent_of(config: Config, number: int) -> Parent:
+    """The MLflow run below which MLflow shows the runs of all seeds."""
+    parameters = flatten(saved_form(config))
+    del parameters["seed"]  # by which the other commands know a training
+    return Parent(
+        Path(config.out),
+        experiment_name(config),
+        f"{run_name(config)}, seeds {config.seeds}",
+        tags={
+            **labels(config),
+            NUMBER_OF_SEEDS: str(number),
+            DESCRIPTION: description_of_seeds(config),
+        },
+        parameters=parameters,
+    )
+
+
+def jobs_of(config: Config, seeds: Sequence[int], logs: Path, parent: str) -> list[Job]:
+    """This command's process for each seed.
+
+    Args:
+        logs: folder of their output.
+        parent: id of the MLflow run above them.
+    """
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    arguments = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
+    command = [sys.executable, sys.argv[0], *arguments, "trainer.progress=false"]
+    jobs = []
+    for seed in seeds:
+        member = Membership(
+            experiment=experiment_name(config),
+            name=new_mlflow_name(config, seed),
+            folder=new_folder_name(config, seed),
+            tags={PARENT: parent},
+        )
+        log = logs / f"{stamp}-s{seed}.log"
+        jobs.append(Job((*command, f"seed={seed}"), log, member.variables()))
+    return jobs
