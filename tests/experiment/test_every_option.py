@@ -429,4 +429,5 @@ def test_several_machines_need_torchrun(out, recipe, capsys):
 
 
 def test_every_option_of_the_trainer_is_tested():
-    assert {*TRAINER, "num_nodes"} == option_names(TrainerOptions)
+    """The last two in tests/distributed and test_mlflow.py."""
+    assert {*TRAINER, "num_nodes", "system_metrics"} == option_names(TrainerOptions)

@@ -70,7 +70,9 @@ def signature_of(actor: Mapping[str, Any]) -> ModelSignature:
         actor: the arguments of an actor, as a checkpoint keeps them.
     """
     n = actor["n_agents"]
-    inputs: list[Any] = [TensorSpec(np.dtype("float32"), (-1, n, actor["observation_dim"]), OBSERVATION)]
+    inputs: list[Any] = [
+        TensorSpec(np.dtype("float32"), (-1, n, actor["observation_dim"]), OBSERVATION)
+    ]
     if actor.get("masked"):
         inputs.append(TensorSpec(np.dtype("bool"), (-1, n, actor["n_actions"]), MASK))
     return ModelSignature(

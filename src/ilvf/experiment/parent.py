@@ -18,8 +18,7 @@ class Parent:
         folder: of the runs, with the store.
         experiment: the MLflow experiment.
         name: of the parent.
-        tags: of the parent.
-        parameters: of the parent.
+        tags, parameters: of a new parent.
         unique: tag that only one run of the experiment has, which is continued if it exists.
 
     Attributes:
@@ -46,9 +45,8 @@ class Parent:
         try:
             found: Any = self._client.get_experiment_by_name(experiment)
             number = found.experiment_id
-            self.run_id = self._found(number, unique) or self._created(number, name, parameters)
-            for key, value in tags.items():
-                self._client.set_tag(self.run_id, key, value)
+            known = self._found(number, unique)
+            self.run_id = known or self._created(number, name, tags, parameters)
             self._client.update_run(self.run_id, status="RUNNING")
         except Exception as error:  # a store can raise anything; its first line says what
             reason = first_line(error)
@@ -62,11 +60,17 @@ class Parent:
         found = self._client.search_runs([experiment], query, max_results=1)
         return found[0].info.run_id if found else None
 
-    def _created(self, experiment: str, name: str, parameters: Mapping[str, Any]) -> str:
+    def _created(
+        self,
+        experiment: str,
+        name: str,
+        tags: Mapping[str, str],
+        parameters: Mapping[str, Any],
+    ) -> str:
         """The id of a new run."""
         from mlflow.entities import Param
 
-        run_id = self._client.create_run(experiment, run_name=name).info.run_id
+        run_id = self._client.create_run(experiment, tags=dict(tags), run_name=name).info.run_id
         listed = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items()]
         self._client.log_batch(run_id, params=listed)
         return run_id
