@@ -1,7 +1,9 @@
 """A run's trained policy as a model of MLflow, with a signature and without code.
 
-model = mlflow.pyfunc.load_model(f"runs:/{run_id}/policy")
-actions = model.predict(observation)               # [B, N, Do] → [B, N]
+    model = mlflow.pyfunc.load_model(f"runs:/{run_id}/policy")
+    actions = model.predict(observation)               # [B, N, Do] → [B, N]
+
+`ilvf.experiment.pyfunc` is what MLflow calls.
 """
 
 import shutil

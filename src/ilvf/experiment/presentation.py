@@ -16,7 +16,7 @@ from ilvf.experiment.config import Config
 from ilvf.experiment.folder import run_name, task_name
 from ilvf.experiment.membership import membership
 from ilvf.experiment.options import training_schema
-from ilvf.options import text_of
+from ilvf.options import one_line, text_of
 
 DESCRIPTION = "mlflow.note.content"  # tag that MLflow shows as the run's description
 NOT_REPEATED = (  # keys that do not decide what a run learns, and its seed, which comes last
@@ -78,7 +78,7 @@ def description_of_run(config: Config, folder: Path, frames: int) -> str:
 def description_of_seeds(config: Config) -> str:
     """What a set of seeds is, in Markdown."""
     lines = [
-        f"{heading(config)}, seeds {config.seeds}. The runs are below this one.",
+        f"{heading(config)}, seeds {one_line(str(config.seeds))}. The runs are below this one.",
         about(config),
         "The metrics are means over the seeds of the last evaluation, once all have finished; "
         "`eval_sd/...` are the standard deviations.",

@@ -27,6 +27,7 @@ from ilvf.experiment.presentation import DESCRIPTION, description_of_seeds, labe
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seed_summary import NUMBER_OF_SEEDS
 from ilvf.experiment.seeds import parse_seeds
+from ilvf.options import one_line
 
 
 def run_seeds(config: Config) -> None:
@@ -66,7 +67,7 @@ def parent_of(config: Config, number: int) -> Parent:
     return Parent(
         Path(config.out),
         experiment_name(config),
-        f"{run_name(config)}, seeds {config.seeds}",
+        f"{run_name(config)}, seeds {one_line(str(config.seeds))}",
         tags={
             **labels(config),
             NUMBER_OF_SEEDS: str(number),
