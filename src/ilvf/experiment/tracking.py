@@ -8,7 +8,7 @@ SIGINT and SIGTERM wait until an iteration is recorded, so that it is recorded o
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +248,7 @@ class MLflowTracker(MLFlowLogger):
             write(path)
             self.experiment.log_artifact(self.run_id, str(path))
 
-        self._attempt(send, "files")
+        self._outbox.send(send, "files")
 
     @rank_zero_only
     def close(self, status: str) -> None:

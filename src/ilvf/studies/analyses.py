@@ -10,9 +10,9 @@ from ilvf.algorithms.options import RelationOptions, config_of
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import UsageError, require
 from ilvf.experiment.jobs import Job, Place, run_jobs
+from ilvf.options import text_of
 from ilvf.studies.after import OVER_EPISODE
 from ilvf.studies.description import Study, StudyAlgorithm
-from ilvf.studies.keys import text_of
 from ilvf.studies.over_episode import COLUMNS, report_parts, rows_of
 from ilvf.studies.plan import PlannedRun
 

@@ -1,6 +1,5 @@
 """The config keys of a study's runs: of tasks, algorithms and scales."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,14 +71,3 @@ def is_known(key: str, leaves: Mapping[str, Leaf]) -> bool:
     except UsageError:
         return False
     return True
-
-
-def text_of(value: Any) -> str:
-    """A value as the command line has it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | Mapping):
-        return json.dumps(value)  # json is yaml in one line
-    return str(value)

@@ -8,9 +8,9 @@ from ilvf.errors import UsageError, require
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.seeds import parse_seeds
-from ilvf.options import shown
+from ilvf.options import shown, text_of
 from ilvf.studies.description import Study, StudyAlgorithm, StudyTask
-from ilvf.studies.keys import keys_of, require_keys_of_some, text_of
+from ilvf.studies.keys import keys_of, require_keys_of_some
 
 ALWAYS = ("trainer.progress=false", "trainer.threads=1")
 PLAIN = re.compile(r"[^a-z0-9.]+")
