@@ -6,6 +6,7 @@ ilvf study fig3 scale=cpu dry=true    list what would run
 ilvf study fig3 tasks=encircle-10,slow-down algorithms=mappo seeds=10-11    a part of it
 ilvf study fig3 net_file=most.net.xml with the network of Monaco, which is not in this package
 ilvf study my_study.yaml scale=cpu    a study of your own
+ilvf study fig3 engine=submitit engine.partition=NAME    on a SLURM cluster
 """
 
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import overlays
+from ilvf.experiment.engines import EngineName, EngineOptions, engine_of
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 
@@ -41,9 +43,10 @@ class StudyKeys(Options):
     out: str = option("runs", "the study is in OUT/studies/STUDY-SCALE", path=True)
     dry: bool = option(False, "list the runs that have not finished, without running them")
     report: bool = option(False, "write the report of the finished runs, without running others")
+    engine: EngineName = option("local", "where runs are: local, or submitit for a cluster")
 
 
-SCHEMA = Schema("study", __doc__, StudyKeys)
+SCHEMA = Schema("study", __doc__, StudyKeys, {"engine": EngineOptions})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if config.report:
         runner.report()
     else:
-        runner.run()
+        runner.run(engine_of(config.engine, runner.folder / "jobs", study.scale.accelerator))
     print(f"report: {runner.folder / 'report.md'}")
 
 

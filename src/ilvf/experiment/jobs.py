@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from tqdm.auto import tqdm
 
-from ilvf.errors import require
+from ilvf.errors import UsageError
 from ilvf.experiment.processes import number_of_processes, visible_gpus
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # environment variable: the GPUs that a process sees
@@ -32,8 +33,53 @@ class Job:
     log: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The name of the log without `.log`."""
+        return self.log.name.removesuffix(".log")
+
 
 Ended = Callable[[Job, int], None]  # called with a job that has ended and its exit code
+
+
+class RunsFailed(UsageError):
+    """Some of several runs have failed; names their logs."""
+
+
+class Engine(Protocol):
+    """Where jobs run."""
+
+    def alive(self) -> Collection[str]:
+        """Names of the jobs that an earlier call has started and that have not ended."""
+
+    def width(self) -> int:
+        """How many jobs run at a time."""
+
+    def run(self, jobs: Sequence[Job], ended: Ended | None = None, done: int = 0) -> list[Job]:
+        """Run all jobs, see `run_jobs`; the jobs that failed."""
+
+
+class LocalEngine:
+    """Jobs as processes of this machine, as many at a time as there are places.
+
+    Args:
+        accelerator: of `TrainerOptions`; each run has one device.
+    """
+
+    def __init__(self, accelerator: str):
+        self.accelerator = accelerator
+
+    def alive(self) -> Collection[str]:
+        """None: a run that an earlier call has left holds its lock."""
+        return ()
+
+    def width(self) -> int:
+        """The number of places."""
+        return len(places(self.accelerator, 1))
+
+    def run(self, jobs: Sequence[Job], ended: Ended | None = None, done: int = 0) -> list[Job]:
+        """Run all jobs, see `run_jobs`; the jobs that failed."""
+        return run_jobs(jobs, places(self.accelerator, 1), ended, done)
 
 
 def places(accelerator: str, devices: int | list[int]) -> list[Place]:
@@ -156,7 +202,8 @@ def require_all_succeeded(jobs: Sequence[Job], failed: Sequence[Job]) -> None:
     """Raise if jobs have failed.
 
     Raises:
-        UsageError: names their logs.
+        RunsFailed: names their logs.
     """
     logs = ", ".join(str(job.log) for job in failed)
-    require(not failed, f"{len(failed)} of {len(jobs)} runs failed; see {logs}")
+    if failed:
+        raise RunsFailed(f"{len(failed)} of {len(jobs)} runs failed; see {logs}")

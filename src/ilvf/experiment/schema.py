@@ -128,6 +128,8 @@ class Schema:
                 config |= vars(instance)
             elif section == "env":
                 config["env"] = {"name": env, **vars(instance)}
+            elif section in config:  # as with env: `engine=NAME` beside `engine.KEY=VALUE`
+                config[section] = {"name": config[section], **vars(instance)}
             else:
                 config[section] = OmegaConf.structured(instance)
         return OmegaConf.create(config)

@@ -9,7 +9,7 @@ import pandas as pd
 from ilvf.algorithms.options import RelationOptions, config_of
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import UsageError, require
-from ilvf.experiment.jobs import Job, Place, run_jobs
+from ilvf.experiment.jobs import Engine, Job
 from ilvf.options import text_of
 from ilvf.studies.after import OVER_EPISODE
 from ilvf.studies.description import Study, StudyAlgorithm
@@ -52,9 +52,7 @@ class OverEpisode:
         """Are the run's checkpoints on this machine? A raw table alone is from another one."""
         return (self.folder / run.folder / "checkpoints").is_dir()
 
-    def run(
-        self, finished: Sequence[PlannedRun], free: Sequence[Place]
-    ) -> tuple[list[Job], list[Job]]:
+    def run(self, finished: Sequence[PlannedRun], engine: Engine) -> tuple[list[Job], list[Job]]:
         """Analyse what is missing; all jobs, and those that failed."""
         missing = self.missing(finished)
         jobs = {self._job(run): run for run in missing}
@@ -66,7 +64,7 @@ class OverEpisode:
         if not jobs:
             return [], []
         print(f"{OVER_EPISODE}: {len(jobs)} runs", flush=True)
-        return list(jobs), run_jobs(list(jobs), free, ended)
+        return list(jobs), engine.run(list(jobs), ended)
 
     def _job(self, run: PlannedRun) -> Job:
         """The process that analyses a run."""

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from ilvf.errors import UsageError, require
 from ilvf.experiment.folder import make_folder
-from ilvf.experiment.jobs import Job, places, require_all_succeeded, run_jobs
+from ilvf.experiment.jobs import Engine, Job, LocalEngine, require_all_succeeded
 from ilvf.experiment.lock import RunLock
 from ilvf.studies.absent import absent_tasks, absent_text
 from ilvf.studies.analyses import OverEpisode
@@ -105,8 +105,11 @@ class Runner:
         more = [absent_text(self.absent), *parts]
         return [*write_report(results, self.folder, more), *files]
 
-    def run(self) -> None:
+    def run(self, engine: Engine | None = None) -> None:
         """Run what is missing, and write the report.
+
+        Args:
+            engine: where the runs are; by default this machine.
 
         Raises:
             UsageError: another process runs the study; or runs have failed, after all others have
@@ -117,16 +120,18 @@ class Runner:
             if not missing and not self.analysis.missing(self._finished()):
                 self.report()
                 return
+            engine = engine or LocalEngine(self.study.scale.accelerator)
+            alive = engine.alive()
             for run in missing:
-                self.prepare(run)
-            jobs, failed = self._run(missing)
+                if run.folder not in alive:
+                    self.prepare(run)
+            jobs, failed = self._run(missing, engine)
         require_all_succeeded(jobs, failed)
         left = self.missing()
         require(not left, f"{len(left)} runs ended before their last frame; call the study again")
 
-    def _run(self, missing: Sequence[PlannedRun]) -> tuple[list[Job], list[Job]]:
+    def _run(self, missing: Sequence[PlannedRun], engine: Engine) -> tuple[list[Job], list[Job]]:
         """All jobs, and those that failed."""
-        free = places(self.study.scale.accelerator, 1)
         parent = ParentRun(self.study, self.folder)
         jobs = {job_of(run, self.study, self.folder, parent.run_id): run for run in missing}
 
@@ -137,8 +142,8 @@ class Runner:
         status = "KILLED"
         files: Sequence[Path] = []
         try:
-            failed = run_jobs(list(jobs), free, ended, done=len(self._finished()))
-            analysed, not_analysed = self.analysis.run(self._finished(), free)
+            failed = engine.run(list(jobs), ended, done=len(self._finished()))
+            analysed, not_analysed = self.analysis.run(self._finished(), engine)
             failed += not_analysed
             files = self.report()
             status = "FAILED" if failed else "FINISHED"
