@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "Evaluate a trained team again, or a rule, and draw an episode.",
     "compare": "Compare runs: curves with confidence bands, and a table.",
     "study": "Run a study, all its algorithms, tasks and seeds, and report on it.",
+    "sweep": "Run an algorithm with many values of its keys, and report on the best.",
     "audit": "Measure who moves whose return, against the learned influence.",
     "influence": "Show how influence changes over an episode.",
     "traffic": "Compare trained traffic signals with baselines on the map.",
@@ -89,10 +90,10 @@ def main(context: click.Context) -> None:
 
 
 def complete(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
-    """Algorithms after `ilvf train`, studies after `ilvf study`, and the keys of the command."""
+    """Algorithms after `ilvf train` and `sweep`, studies after `ilvf study`, and the keys of the command."""
     words = list(context.params.get("arguments") or ())
     name = context.info_name
-    if name == "train" and not words:
+    if name in ("train", "sweep") and not words:
         return [word for word in ALGORITHMS if word.startswith(incomplete)]
     if name == "study" and not words:
         return [word for word in overlays("study") if word.startswith(incomplete)]

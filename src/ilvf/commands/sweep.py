@@ -1,0 +1,178 @@
+"""Run an algorithm with many values of its keys, and report on the best.
+
+ilvf sweep algorithm.tau=0.5,1,2 algorithm.threshold=0.2,0.5       the grid of all values
+ilvf sweep mappo algorithm.lr=1e-4,1e-3 env=capture_prey seeds=0-2 metric=return/team
+ilvf sweep sampler=tpe trials=30 algorithm.tau=0.1..5 algorithm.lr=1e-4..1e-2:log
+
+The algorithm is ilvf_p if the first argument names no other. env=NAME and all algorithm.*, env.* and
+trainer.* of `ilvf train ALGORITHM` can be given: with one value, with several, or (for a sampler)
+with a range. Call the same command again to continue.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ilvf.commands.study import print_missing
+from ilvf.errors import require
+from ilvf.experiment.command_line import command_line
+from ilvf.experiment.config import Config, environment_of, given_values
+from ilvf.experiment.engines import EngineName, EngineOptions, engine_of
+from ilvf.experiment.options import training_schema
+from ilvf.experiment.schema import Schema
+from ilvf.options import Options, option
+
+if TYPE_CHECKING:
+    from ilvf.studies.sweep import Sweep
+    from ilvf.studies.sweep_report import SweepRunner
+
+RECIPE = "ilvf_p"
+ENV = "encircle"
+SHOWN = 5  # combinations that are printed at the end
+
+
+@dataclass
+class SweepKeys(Options):
+    """How a sweep runs, and what is compared."""
+
+    metric: str = option("reward/agent_step", "any logged metric; its last tenth counts")
+    better: Literal["higher", "lower"] = option("higher", "which values of the metric are better")
+    frames: int = option(100_000, "environment frames of a run", least=1)
+    seeds: str = option("0", "seeds of every combination, such as 0-2")
+    preset: str | None = option(None, "preset of every run")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = option(
+        "cpu", "where runs are, as trainer.accelerator; one run at a time on each GPU"
+    )
+    sampler: Literal["grid", "tpe", "random"] = option(
+        "grid", "grid: all combinations; tpe, random: some, chosen by Optuna"
+    )
+    trials: int | None = option(
+        None, "combinations that a sampler tries; a later call can give more", least=1
+    )
+    out: str = option("runs", "the sweep is in OUT/sweeps/NAME", path=True)
+    dry: bool = option(False, "list what would run")
+    report: bool = option(False, "write the report of the finished runs, without running others")
+    engine: EngineName = option("local", "where runs are: local, or submitit for a cluster")
+
+
+SCHEMA = Schema("sweep", __doc__, SweepKeys, {"engine": EngineOptions})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a sweep as the arguments say."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    recipe = RECIPE
+    if words and "=" not in words[0] and not words[0].startswith("-"):
+        recipe = words.pop(0)
+    training_schema(recipe)
+    own, others = parted(words)
+    config = command_line(SCHEMA, own)
+    is_grid = config.sampler == "grid"
+    require(
+        is_grid or config.trials is not None,
+        f"sampler={config.sampler} needs trials=NUMBER, how many combinations it tries",
+    )
+    require(
+        not is_grid or config.trials is None,
+        f"trials={config.trials} needs sampler=tpe or sampler=random; a grid runs all combinations",
+    )
+    sweep = sweep_of(recipe, config, given_values(others))
+    folder = Path(config.out) / "sweeps" / f"{sweep.name}-{sweep.mark}"
+    if is_grid:
+        runner = run_grid(sweep, folder, config)
+    else:
+        runner = run_trials(sweep, folder, config)
+    if not config.dry:
+        print_best(runner)
+
+
+def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of the sweep itself, with flags, and the keys of the runs."""
+    known = SCHEMA.leaves(None)
+    own = []
+    others = []
+    for word in words:
+        key = word.partition("=")[0]
+        is_own = key in known or key.startswith(("engine.", "-")) or "=" not in word
+        (own if is_own else others).append(word)
+    return own, others
+
+
+def sweep_of(recipe: str, config: Config, given: dict[str, str]) -> "Sweep":
+    """The sweep of a config and the keys of its runs.
+
+    Raises:
+        UsageError: a key is unknown or decided by the sweep, or a value is wrong.
+    """
+    from ilvf.studies.description import StudyScale, StudyTask
+    from ilvf.studies.keys import RESERVED
+    from ilvf.studies.space import Values, axis_of
+    from ilvf.studies.sweep import Sweep
+
+    clash = sorted(RESERVED & set(given))
+    require(
+        not clash,
+        f"a sweep cannot have {', '.join(clash)}; frames=, seeds= and accelerator= decide it",
+    )
+    word = given.pop("env", ENV)
+    env, _ = environment_of(word)
+    leaves = training_schema(recipe).leaves(env)
+    leaves = SCHEMA.leaves(None) | {key: leaves[key] for key in leaves if key not in RESERVED}
+    axes = [axis_of(key, text, leaves) for key, text in given.items()]
+    fixed: dict[str, Any] = {}
+    varied = []
+    for axis in axes:
+        if isinstance(axis, Values) and len(axis.values) == 1:
+            fixed[axis.key] = axis.values[0]
+        else:
+            varied.append(axis)
+    task = StudyTask(
+        title=Path(word).stem,
+        env=word,
+        keys=fixed,
+        metric=config.metric,
+        better=config.better,
+        frames=config.frames,
+    )
+    scale = StudyScale(seeds=config.seeds, preset=config.preset, accelerator=config.accelerator)
+    return Sweep(recipe, task, scale, varied, config.sampler)
+
+
+def run_grid(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner":
+    """Run all combinations; or list them, or only report on them."""
+    from ilvf.studies.sweep_report import SweepRunner
+
+    runner = SweepRunner(sweep.study(sweep.grid()), folder)
+    if config.dry:
+        print_missing(runner)
+    elif config.report:
+        runner.report()
+    else:
+        runner.run(engine_of(config.engine, folder / "jobs", config.accelerator))
+    return runner
+
+
+def run_trials(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner":
+    """Run the combinations that a sampler chooses; or count them, or only report on them."""
+    from ilvf.studies.trials import SampledSweep
+
+    sampled = SampledSweep(sweep, folder)
+    if config.dry:
+        print(sampled.summary(config.trials))
+    elif not config.report:
+        sampled.run(config.trials, engine_of(config.engine, folder / "jobs", config.accelerator))
+    return sampled.runner()
+
+
+def print_best(runner: "SweepRunner") -> None:
+    """The best combinations, and where the report is."""
+    from ilvf.studies.sweep_report import ranking
+
+    print(f"{runner.study.tasks[0].metric}, last tenth:")
+    combinations = {algorithm.title: algorithm.keys for algorithm in runner.study.algorithms}
+    for title, value in ranking(runner.table, runner.study)[:SHOWN].items():
+        keys = " ".join(f"{key}={text}" for key, text in combinations[title].items())
+        print(f"  {value:12.4f}  {keys}")
+    print(f"report: {runner.folder / 'report.md'}")
