@@ -1,10 +1,12 @@
 """Studies without a training: their content, a raw table, and runs that write it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ilvf.experiment.metrics_file import METRICS, append_row
 from ilvf.studies.description import Study, study_of
 from ilvf.studies.plan import PlannedRun
 from ilvf.studies.raw_table import with_run
@@ -61,3 +63,38 @@ def yaml_of(seeds: str) -> str:
     after = {"influence_over_episode": TINY_ANALYSIS}
     scales = {"tiny": {"seeds": seeds, "keys": TINY_KEYS, "after": after}}
     return json.dumps(content(scales=scales, after=list(after)))
+
+
+class WritingEngine:
+    """An engine that writes the metrics of a run instead of training it.
+
+    Args:
+        value: what the metric is, from the run's arguments; None lets the run fail.
+        at_a_time: runs at a time.
+    """
+
+    def __init__(self, value, at_a_time=2):
+        self.value = value
+        self.at_a_time = at_a_time
+        self.batches = []
+
+    def alive(self):
+        return ()
+
+    def width(self):
+        return self.at_a_time
+
+    def run(self, jobs, ended=None, done=0):
+        failed = []
+        self.batches.append([job.name for job in jobs])
+        for job in jobs:
+            arguments = dict(word.split("=", 1) for word in job.command if "=" in word)
+            value = self.value(arguments)
+            folder = Path(arguments["out"]) / job.name
+            if value is None:
+                failed.append(job)
+            else:
+                frames = int(arguments["trainer.max_epochs"]) * 40
+                append_row(folder / METRICS, frames, {"reward/agent_step": value})
+            ended(job, int(value is None))
+        return failed

@@ -90,7 +90,7 @@ def main(context: click.Context) -> None:
 
 
 def complete(context: click.Context, argument: click.Parameter, incomplete: str) -> list[str]:
-    """Algorithms after `ilvf train` and `sweep`, studies after `ilvf study`, and the keys of the command."""
+    """Algorithms after `train` and `sweep`, studies after `study`, and the keys of the command."""
     words = list(context.params.get("arguments") or ())
     name = context.info_name
     if name in ("train", "sweep") and not words:
@@ -99,9 +99,12 @@ def complete(context: click.Context, argument: click.Parameter, incomplete: str)
         return [word for word in overlays("study") if word.startswith(incomplete)]
     try:
         schema = training_schema(words[0]) if name == "train" else module_of(str(name)).SCHEMA
+        known = schema.leaves(schema.env)
+        if name == "sweep":
+            known |= module_of("sweep").keys_of_runs(words)
     except UsageError:
         return []
-    keys = [f"{key}=" for key in schema.leaves(schema.env)]
+    keys = [f"{key}=" for key in known]
     return [key for key in [*keys, "--help", "--cfg"] if key.startswith(incomplete)]
 
 

@@ -4,16 +4,16 @@ ilvf sweep algorithm.tau=0.5,1,2 algorithm.threshold=0.2,0.5       the grid of a
 ilvf sweep mappo algorithm.lr=1e-4,1e-3 env=capture_prey seeds=0-2 metric=return/team
 ilvf sweep sampler=tpe trials=30 algorithm.tau=0.1..5 algorithm.lr=1e-4..1e-2:log
 
-The algorithm is ilvf_p if the first argument names no other. env=NAME and all algorithm.*, env.* and
-trainer.* of `ilvf train ALGORITHM` can be given: with one value, with several, or (for a sampler)
-with a range. Call the same command again to continue.
+The algorithm is ilvf_p if the first argument names no other. env=NAME and all algorithm.*, env.*
+and trainer.* of `ilvf train ALGORITHM` can be given: with one value, with several, or (for a
+sampler) with a range. Call the same command again to continue.
 """
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ilvf.commands.study import print_missing
 from ilvf.errors import require
@@ -21,7 +21,7 @@ from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config, environment_of, given_values
 from ilvf.experiment.engines import EngineName, EngineOptions, engine_of
 from ilvf.experiment.options import training_schema
-from ilvf.experiment.schema import Schema
+from ilvf.experiment.schema import Leaf, Schema
 from ilvf.options import Options, option
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 RECIPE = "ilvf_p"
 ENV = "encircle"
+DECIDED = {  # keys of a training run that other keys of a sweep decide
+    "resume",
+    "seed",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.max_epochs",
+}
 SHOWN = 5  # combinations that are printed at the end
 
 
@@ -62,10 +69,7 @@ SCHEMA = Schema("sweep", __doc__, SweepKeys, {"engine": EngineOptions})
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a sweep as the arguments say."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    recipe = RECIPE
-    if words and "=" not in words[0] and not words[0].startswith("-"):
-        recipe = words.pop(0)
+    recipe, words = recipe_of(list(sys.argv[1:] if arguments is None else arguments))
     training_schema(recipe)
     own, others = parted(words)
     config = command_line(SCHEMA, own)
@@ -80,19 +84,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     sweep = sweep_of(recipe, config, given_values(others))
     folder = Path(config.out) / "sweeps" / f"{sweep.name}-{sweep.mark}"
-    if is_grid:
-        runner = run_grid(sweep, folder, config)
-    else:
-        runner = run_trials(sweep, folder, config)
-    if not config.dry:
+    run = run_grid if is_grid else run_trials
+    runner = run(sweep, folder, config)
+    if runner is not None:
         print_best(runner)
+
+
+def recipe_of(words: list[str]) -> tuple[str, list[str]]:
+    """The algorithm, and the arguments that are left."""
+    if words and "=" not in words[0] and not words[0].startswith("-"):
+        return words[0], words[1:]
+    return RECIPE, words
+
+
+def keys_of_runs(words: Sequence[str], env: str = ENV) -> dict[str, Leaf]:
+    """The keys of the runs that a sweep can have.
+
+    Args:
+        words: arguments; the first may be the algorithm.
+        env: the declared environment.
+    """
+    leaves = training_schema(recipe_of(list(words))[0]).leaves(env)
+    return {key: leaf for key, leaf in leaves.items() if "." in key and key not in DECIDED}
 
 
 def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The arguments of the sweep itself, with flags, and the keys of the runs."""
     known = SCHEMA.leaves(None)
-    own = []
-    others = []
+    own: list[str] = []
+    others: list[str] = []
     for word in words:
         key = word.partition("=")[0]
         is_own = key in known or key.startswith(("engine.", "-")) or "=" not in word
@@ -107,27 +127,18 @@ def sweep_of(recipe: str, config: Config, given: dict[str, str]) -> "Sweep":
         UsageError: a key is unknown or decided by the sweep, or a value is wrong.
     """
     from ilvf.studies.description import StudyScale, StudyTask
-    from ilvf.studies.keys import RESERVED
-    from ilvf.studies.space import Values, axis_of
+    from ilvf.studies.space import fixed_and_varied
     from ilvf.studies.sweep import Sweep
 
-    clash = sorted(RESERVED & set(given))
+    clash = sorted(DECIDED & set(given))
     require(
         not clash,
         f"a sweep cannot have {', '.join(clash)}; frames=, seeds= and accelerator= decide it",
     )
     word = given.pop("env", ENV)
     env, _ = environment_of(word)
-    leaves = training_schema(recipe).leaves(env)
-    leaves = SCHEMA.leaves(None) | {key: leaves[key] for key in leaves if key not in RESERVED}
-    axes = [axis_of(key, text, leaves) for key, text in given.items()]
-    fixed: dict[str, Any] = {}
-    varied = []
-    for axis in axes:
-        if isinstance(axis, Values) and len(axis.values) == 1:
-            fixed[axis.key] = axis.values[0]
-        else:
-            varied.append(axis)
+    leaves = SCHEMA.leaves(None) | keys_of_runs([recipe], str(env))
+    fixed, varied = fixed_and_varied(given, leaves)
     task = StudyTask(
         title=Path(word).stem,
         env=word,
@@ -140,30 +151,34 @@ def sweep_of(recipe: str, config: Config, given: dict[str, str]) -> "Sweep":
     return Sweep(recipe, task, scale, varied, config.sampler)
 
 
-def run_grid(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner":
-    """Run all combinations; or list them, or only report on them."""
+def run_grid(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner | None":
+    """Run all combinations, or only report on them; None if they are only listed."""
     from ilvf.studies.sweep_report import SweepRunner
 
     runner = SweepRunner(sweep.study(sweep.grid()), folder)
     if config.dry:
         print_missing(runner)
-    elif config.report:
+        return None
+    if config.report:
         runner.report()
     else:
         runner.run(engine_of(config.engine, folder / "jobs", config.accelerator))
     return runner
 
 
-def run_trials(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner":
-    """Run the combinations that a sampler chooses; or count them, or only report on them."""
+def run_trials(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner | None":
+    """Run what a sampler chooses, or only report on it; None if it is only counted."""
     from ilvf.studies.trials import SampledSweep
 
     sampled = SampledSweep(sweep, folder)
     if config.dry:
         print(sampled.summary(config.trials))
-    elif not config.report:
+        return None
+    if not config.report:
         sampled.run(config.trials, engine_of(config.engine, folder / "jobs", config.accelerator))
-    return sampled.runner()
+    runner = sampled.runner()
+    runner.report()
+    return runner
 
 
 def print_best(runner: "SweepRunner") -> None:

@@ -64,6 +64,21 @@ class Range:
 Axis = Values | Range
 
 
+def fixed_and_varied(
+    given: Mapping[str, str], leaves: Mapping[str, Leaf]
+) -> tuple[dict[str, Any], list[Axis]]:
+    """The keys that have one value, with it, and what the others are swept over."""
+    fixed: dict[str, Any] = {}
+    varied: list[Axis] = []
+    for key, text in given.items():
+        axis = axis_of(key, text, leaves)
+        if isinstance(axis, Values) and len(axis.values) == 1:
+            fixed[key] = axis.values[0]
+        else:
+            varied.append(axis)
+    return fixed, varied
+
+
 def axis_of(key: str, text: str, leaves: Mapping[str, Leaf]) -> Axis:
     """What a key is swept over; `Values` with one value for a key that is not swept.
 

@@ -92,13 +92,18 @@ def combinations_table(table: pd.DataFrame, study: Study, best: pd.Series) -> st
     combinations = {algorithm.title: algorithm.keys for algorithm in study.algorithms}
     last, whole = SUMMARIES["last tenth"], SUMMARIES["whole curve"]
     rows = []
-    for number, title in enumerate(best.index, 1):
+    for title in best.index:
         runs = {title: curves[title]}
-        row = [str(number), *(text_of(combinations[title][key]) for key in keys)]
+        row = [title, *(short_text(combinations[title][key]) for key in keys)]
         row.append(str(len(curves[title])))
         row += [estimate(run_values(runs, summary)[title]) for summary in (last, whole)]
         rows.append(row)
-    return markdown(["", *keys.values(), "seeds", "last tenth", "whole curve"], rows)
+    return markdown(["combination", *keys.values(), "seeds", "last tenth", "whole curve"], rows)
+
+
+def short_text(value: Any) -> str:
+    """A value with at most six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else text_of(value)
 
 
 def keys_of(study: Study) -> dict[str, str]:

@@ -183,12 +183,11 @@ def opened(path: Path, sweep: Sweep) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    direction = {"higher": "maximize", "lower": "minimize"}[sweep.task.better]
     try:
         return optuna.create_study(
             storage=f"sqlite:///{path}",
             study_name=sweep.name,
-            direction=direction,
+            direction="maximize" if sweep.task.better == "higher" else "minimize",
             load_if_exists=True,
         )
     except Exception as error:  # a storage can raise anything; its first line says what
