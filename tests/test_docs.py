@@ -218,13 +218,17 @@ def check_command(words: list[str]) -> None:
     """Raise unless the command and each key of its arguments are known."""
     name, *rest = words
     assert name in COMMANDS, words
-    schema = training_schema(rest.pop(0)) if name == "train" else module_of(name).SCHEMA
+    has_recipe = name in ("train", "sweep") and "=" not in rest[0] and not rest[0].startswith("-")
+    recipe = rest.pop(0) if has_recipe else "ilvf_p"
+    schema = training_schema(recipe) if name == "train" else module_of(name).SCHEMA
     if name == "study":
         known = (*overlays("study"), "temperature.yaml", "NAME")
         assert rest.pop(0) in known, words
     pairs = dict(split(word) for word in rest if not word.startswith("-"))
     env, _ = environment_of(pairs.pop("env", schema.env))
     leaves = schema.leaves(env)
+    if name == "sweep":
+        leaves |= training_schema(recipe).leaves(env or "encircle")
     if "checkpoint" in pairs:  # its environment can be any
         for other in ENVIRONMENTS:
             leaves |= schema.leaves(other)

@@ -50,6 +50,9 @@ def test_train_lists_the_algorithms():
         (["study"], ("name of a study", "fig3")),
         (["study", "fig33"], ("study=fig33", "did you mean 'fig3'")),
         (["study", "fig3", "scale=tiny"], ("scale=tiny", "smoke, cpu, paper")),
+        (["sweep", "mapo", "algorithm.lr=1,2"], ("'mapo'", "did you mean 'mappo'")),
+        (["sweep", "--hlep"], ("unknown flag --hlep",)),
+        (["sweep", "mappo", "algorithm.lr"], ("'algorithm.lr' is not of the form key=value",)),
         (["trian"], ("'trian' is no command", "evaluate", "did you mean 'train'")),
         (["Audit"], ("did you mean 'audit'",)),
         (["mappo", "seed=1"], ("did you mean 'train mappo'",)),
@@ -88,5 +91,9 @@ def test_shell_completion_knows_algorithms_and_keys():
         "algorithm.target=",
         "algorithm.tau=",
     ]
+    assert "mappo" in completions("sweep", incomplete="ma")
+    assert completions("sweep", "mappo", incomplete="algorithm.ta") == []
+    assert "algorithm.tau=" in completions("sweep", incomplete="algorithm.ta")
+    assert "engine.partition=" in completions("sweep", "mappo", incomplete="engine.")
     assert "audit.states=" in completions("audit", incomplete="audit.")
     assert completions("compare", incomplete="compare.wh") == ["compare.where="]

@@ -160,7 +160,7 @@ def test_a_wrong_sweep_is_refused_before_anything_runs(arguments, words, recipe,
 
 @pytest.mark.slow
 def test_a_sweep_trains_on_a_cluster_and_names_the_best(recipe, out, store, capsys):
-    """One combination is trained as a job of submitit on this machine; the other is in the table."""
+    """One combination is trained as a job of submitit; the other is in the table."""
     arguments = ("algorithm.tau=0.5,1", *TINY, "frames=80", f"out={out}")
     assert recipe("sweep", *arguments, "report=true") == 0
     (folder,) = (out / "sweeps").iterdir()

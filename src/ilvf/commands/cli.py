@@ -93,7 +93,7 @@ def complete(context: click.Context, argument: click.Parameter, incomplete: str)
     """Algorithms after `train` and `sweep`, studies after `study`, and the keys of the command."""
     words = list(context.params.get("arguments") or ())
     name = context.info_name
-    if name in ("train", "sweep") and not words:
+    if name == "train" and not words:
         return [word for word in ALGORITHMS if word.startswith(incomplete)]
     if name == "study" and not words:
         return [word for word in overlays("study") if word.startswith(incomplete)]
@@ -104,8 +104,9 @@ def complete(context: click.Context, argument: click.Parameter, incomplete: str)
             known |= module_of("sweep").keys_of_runs(words)
     except UsageError:
         return []
+    first = list(ALGORITHMS) if name == "sweep" and not words else []
     keys = [f"{key}=" for key in known]
-    return [key for key in [*keys, "--help", "--cfg"] if key.startswith(incomplete)]
+    return [key for key in [*first, *keys, "--help", "--cfg"] if key.startswith(incomplete)]
 
 
 def module_of(name: str) -> Any:

@@ -147,7 +147,7 @@ class ClusterEngine:
         if not self.is_slurm or not book.exists():
             return {}
         try:
-            ids = json.loads(book.read_text())
+            ids = dict(json.loads(book.read_text()))
             return {name: submitit.SlurmJob(self.folder, str(ids[name])) for name in ids}
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
@@ -191,6 +191,7 @@ def parameters_of(options: EngineOptions, accelerator: str) -> dict[str, Any]:
     if gpus is None:
         gpus = 0 if accelerator == "cpu" else 1
     return {
+        "name": "ilvf",
         "timeout_min": options.timeout_min,
         "cpus_per_task": options.cpus_per_task,
         "gpus_per_node": gpus or None,
