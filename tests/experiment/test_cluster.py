@@ -12,7 +12,7 @@ import pytest
 
 from ilvf.experiment import cluster
 from ilvf.experiment.cluster import BOOK, ClusterEngine
-from ilvf.experiment.engines import EngineOptions
+from ilvf.experiment.engine_options import EngineOptions
 from ilvf.experiment.jobs import Job
 
 pytest.importorskip("submitit")

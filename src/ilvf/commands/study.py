@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import overlays
-from ilvf.experiment.engines import EngineName, EngineOptions, engine_of
+from ilvf.experiment.engine_options import EngineName, EngineOptions
+from ilvf.experiment.engines import engine_of
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
 

@@ -19,7 +19,8 @@ from ilvf.commands.study import print_missing
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config, environment_of, given_values
-from ilvf.experiment.engines import EngineName, EngineOptions, engine_of
+from ilvf.experiment.engine_options import EngineName, EngineOptions
+from ilvf.experiment.engines import engine_of
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import Leaf, Schema
 from ilvf.options import Options, option

@@ -17,7 +17,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ilvf.errors import UsageError, require
-from ilvf.experiment.engines import EngineOptions
+from ilvf.experiment.engine_options import EngineOptions
 from ilvf.experiment.jobs import Ended, Job, cores
 from ilvf.experiment.store import first_line
 
