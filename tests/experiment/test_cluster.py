@@ -129,6 +129,12 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, refused):
         engine(tmp_path)
 
 
+def test_without_submitit_the_command_to_install_it_is_named(tmp_path, monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with refused("needs submitit", 'pip install "ilvf[submitit]"'):
+        engine(tmp_path)
+
+
 # ---------------------------------------------------------------------- SLURM
 def test_jobs_are_one_array_with_the_resources(tmp_path, slurm):
     options = {

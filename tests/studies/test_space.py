@@ -78,7 +78,7 @@ def test_keys_with_one_value_are_fixed():
     given = {"algorithm.tau": "1", "algorithm.lr": "1e-3,1e-2", "algorithm.gamma": "0.9..1"}
     fixed, varied = fixed_and_varied(given, LEAVES)
     assert fixed == {"algorithm.tau": 1.0}
-    assert list(map(str, varied)) == ["algorithm.lr=0.001,0.01", "algorithm.gamma=0.9..1.0"]
+    assert list(map(str, varied)) == ["algorithm.gamma=0.9..1.0", "algorithm.lr=0.001,0.01"]
 
 
 def test_names_are_short_unless_two_keys_share_them():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import sys
 
 import pytest
 
@@ -127,6 +128,12 @@ def test_the_sampler_finds_the_better_half(folder):
     SampledSweep(made, folder).run(24, engine)
     taus = [trial.params["algorithm.tau"] for trial in trials_in(folder, made)]
     assert sum(taus[16:]) / 8 < 1.5  # the mean of the range is 2.55
+
+
+def test_without_optuna_the_command_to_install_it_is_named(folder, monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with refused("sampler=tpe needs Optuna", 'pip install "ilvf[optuna]"'):
+        SampledSweep(sweep(), folder)
 
 
 def test_a_damaged_storage_and_an_empty_one_are_refused(folder, refused):

@@ -4,7 +4,6 @@ Each job runs the plain command `python -m ilvf train ...`. The calling process 
 If it ends before them, the next call finds them by `submitted.json` in the folder of the jobs.
 """
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ilvf.errors import UsageError, require
-from ilvf.experiment.engine_options import EngineOptions
+from ilvf.experiment.engine_options import EngineOptions, installed
 from ilvf.experiment.jobs import Ended, Job, cores
 from ilvf.experiment.store import first_line
 
@@ -44,7 +43,7 @@ class ClusterEngine:
 
     def __init__(self, folder: Path, options: EngineOptions, accelerator: str):
         require(
-            importlib.util.find_spec("submitit") is not None,
+            installed("submitit"),
             'engine=submitit needs submitit: pip install "ilvf[submitit]"',
         )
         self.folder = folder.resolve()
@@ -54,11 +53,11 @@ class ClusterEngine:
         self._earlier = self._earlier_jobs()
 
     def alive(self) -> set[str]:
-        """Names of the jobs that an earlier call has submitted and that have not ended.
+        """Names of the jobs of an earlier call that had not ended when this engine was made.
 
         Only SLURM knows them. A process of this machine that is alive holds its run's lock.
         """
-        return {name for name, submitted in self._earlier.items() if not submitted.done()}
+        return set(self._earlier)
 
     def width(self) -> int:
         """How many jobs run at a time."""
@@ -82,8 +81,8 @@ class ClusterEngine:
         """
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         alive = self.alive()
-        running = {job: self._earlier[job.name] for job in jobs if job.name in alive}
         waiting = [job for job in jobs if job.name not in alive]
+        running = {job: self._earlier.pop(job.name) for job in jobs if job.name in alive}
         failed: list[Job] = []
         try:
             with tqdm(total=done + len(jobs), initial=done, unit="run") as bar:
@@ -140,7 +139,7 @@ class ClusterEngine:
         return found
 
     def _earlier_jobs(self) -> dict[str, Submitted]:
-        """The SLURM jobs of an earlier call."""
+        """The SLURM jobs of an earlier call that have not ended."""
         import submitit
 
         book = self.folder / BOOK
@@ -148,12 +147,13 @@ class ClusterEngine:
             return {}
         try:
             ids = dict(json.loads(book.read_text()))
-            return {name: submitit.SlurmJob(self.folder, str(ids[name])) for name in ids}
+            found = {name: submitit.SlurmJob(self.folder, str(ids[name])) for name in ids}
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(
                 f"{book} cannot be read ({first_line(error)}); cancel the jobs that are left "
                 "and delete it"
             ) from error
+        return {name: submitted for name, submitted in found.items() if not submitted.done()}
 
     def _write_book(self, ids: Mapping[str, str]) -> None:
         """Note the jobs that have not ended."""

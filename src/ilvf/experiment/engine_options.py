@@ -1,5 +1,6 @@
 """Options of the engines that run the jobs of studies and sweeps."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,3 +31,11 @@ class EngineOptions(Options):
     more: dict[str, Any] = option(
         {}, "other parameters of submitit, such as engine.more.slurm_qos=low"
     )
+
+
+def installed(package: str) -> bool:
+    """Can an optional package be imported?"""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # it is switched off in sys.modules
+        return False

@@ -116,6 +116,7 @@ class Runner:
                 finished; names their logs.
         """
         with self._alone():
+            self._collect(self.missing())  # a job of a cluster may have ended since
             missing = self.missing()
             if not missing and not self.analysis.missing(self._finished()):
                 self.report()

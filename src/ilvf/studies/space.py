@@ -67,11 +67,14 @@ Axis = Values | Range
 def fixed_and_varied(
     given: Mapping[str, str], leaves: Mapping[str, Leaf]
 ) -> tuple[dict[str, Any], list[Axis]]:
-    """The keys that have one value, with it, and what the others are swept over."""
+    """The keys that have one value, with it, and what the others are swept over.
+
+    Both are in alphabetical order, so that the order of arguments does not matter.
+    """
     fixed: dict[str, Any] = {}
     varied: list[Axis] = []
-    for key, text in given.items():
-        axis = axis_of(key, text, leaves)
+    for key in sorted(given):
+        axis = axis_of(key, given[key], leaves)
         if isinstance(axis, Values) and len(axis.values) == 1:
             fixed[key] = axis.values[0]
         else:

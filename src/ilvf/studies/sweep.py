@@ -26,9 +26,7 @@ from ilvf.studies.keys import text_of
 from ilvf.studies.space import Axis, Values, short_names
 
 MOST = 1000  # combinations
-TELLING = re.compile(
-    r"\w[\w.]*([-+]\w[\w.]*)*", re.ASCII
-)  # values that stay different in folders' names
+TELLING = re.compile(r"\w[\w.]*([-+]\w[\w.]*)*", re.ASCII)  # stays different in folders' names
 Combination = Mapping[str, Any]
 
 

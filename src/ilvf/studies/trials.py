@@ -5,12 +5,12 @@ last tenth over seeds). Trials run in batches, as many at a time as there are pl
 sees the values of all earlier batches. A trial that an interruption has left open runs again.
 """
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ilvf.errors import UsageError, require
+from ilvf.experiment.engine_options import installed
 from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Engine, RunsFailed
 from ilvf.experiment.seeds import parse_seeds
@@ -37,7 +37,7 @@ class SampledSweep:
 
     def __init__(self, sweep: Sweep, folder: Path):
         require(
-            importlib.util.find_spec("optuna") is not None,
+            installed("optuna"),
             f'sampler={sweep.sampler} needs Optuna: pip install "ilvf[optuna]"',
         )
         require_axes(sweep.axes)
