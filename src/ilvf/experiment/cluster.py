@@ -142,9 +142,10 @@ class ClusterEngine:
         """The SLURM jobs of an earlier call that have not ended."""
         import submitit
 
+        found: dict[str, Submitted] = {}
         book = self.folder / BOOK
         if not self.is_slurm or not book.exists():
-            return {}
+            return found
         try:
             ids = dict(json.loads(book.read_text()))
             found = {name: submitit.SlurmJob(self.folder, str(ids[name])) for name in ids}

@@ -1,7 +1,6 @@
 """The report of a sweep: all combinations, the best first, and pictures."""
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ilvf.errors import UsageError
 from ilvf.reports.drawing import COLOURS
@@ -126,12 +126,14 @@ def keys_picture(study: Study, best: pd.Series) -> Figure:
 
 
 def draw_key(axes: Axes, values: list[Any], heights: np.ndarray) -> None:
-    """Draw the metric over the values of one key; numbers that span two decades as logarithms."""
+    """Draw the metric over the values of one key; numbers that span a decade as logarithms."""
     numbers = [value for value in values if type(value) in (int, float)]
     if len(numbers) < len(values):
         axes.scatter([text_of(value) for value in values], heights, s=18, c=COLOURS[0])
     else:
         axes.scatter(numbers, heights, s=18, c=COLOURS[0])
-        if numbers and min(numbers) > 0 and math.log10(max(numbers) / min(numbers)) >= 2:
+        if numbers and min(numbers) > 0 and max(numbers) >= 10 * min(numbers):
             axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.grid(alpha=0.3)
