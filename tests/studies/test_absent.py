@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 
 from ilvf.studies.absent import absent_tasks, reason_of_absence, with_network
+from ilvf.studies.csv_tables import write_table
 from ilvf.studies.part import Part
 from ilvf.studies.plan import planned_runs
-from ilvf.studies.raw_table import with_run, write_raw
+from ilvf.studies.raw_table import with_run
 from ilvf.studies.runner import Runner
 from study_helpers import small_study
 
@@ -42,7 +43,7 @@ def test_runs_of_another_machine_are_reported_without_the_network(study, tmp_pat
     for run in planned_runs(study):
         table = with_run(table, run, pd.Series({run.frames: -1.0}))
     (tmp_path / "study").mkdir()
-    write_raw(tmp_path / "study" / "raw.csv", table)
+    write_table(tmp_path / "study" / "raw.csv", table)
     runner = Runner(study, tmp_path / "study")
     assert runner.absent == {}
     assert [task.title for task in runner.study.tasks] == ["Encircle, 10 agents", MONACO]

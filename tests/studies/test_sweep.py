@@ -6,9 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 
+from ilvf.studies.csv_tables import write_table
 from ilvf.studies.description import LONGEST_TITLE, StudyScale, StudyTask
 from ilvf.studies.plan import planned_runs
-from ilvf.studies.raw_table import with_run, write_raw
+from ilvf.studies.raw_table import with_run
 from ilvf.studies.space import Range, Values
 from ilvf.studies.sweep import Sweep, title_of
 from ilvf.studies.sweep_report import SweepRunner, ranking
@@ -90,7 +91,7 @@ def test_a_sweep_runs_what_is_missing_and_ranks_the_combinations(folder):
     made = sweep(TAU)
     study = made.study(made.grid())
     run = planned_runs(study)[0]
-    write_raw(folder / "raw.csv", with_run(pd.DataFrame(), run, pd.Series({40: 1.0, 80: 2.0})))
+    write_table(folder / "raw.csv", with_run(pd.DataFrame(), run, pd.Series({40: 1.0, 80: 2.0})))
     engine = WritingEngine(lambda arguments: 10 * float(arguments["algorithm.tau"]))
     runner = SweepRunner(study, folder)
     runner.run(engine)
@@ -167,7 +168,7 @@ def test_a_sweep_trains_on_a_cluster_and_names_the_best(recipe, out, store, caps
     shutil.copy(store, folder)
     made = sweep(TAU)
     run = planned_runs(made.study(made.grid()))[0]
-    write_raw(folder / "raw.csv", with_run(pd.DataFrame(), run, pd.Series({80: -1.0})))
+    write_table(folder / "raw.csv", with_run(pd.DataFrame(), run, pd.Series({80: -1.0})))
     capsys.readouterr()
     assert recipe("sweep", *arguments, "engine=submitit", "engine.cluster=local") == 0
     lines = capsys.readouterr().out.splitlines()

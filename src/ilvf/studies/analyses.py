@@ -8,17 +8,16 @@ import pandas as pd
 
 from ilvf.algorithms.options import RelationOptions, config_of
 from ilvf.credit.options import ScoreOptions
-from ilvf.errors import UsageError, require
 from ilvf.experiment.jobs import Engine, Job
 from ilvf.options import text_of
 from ilvf.studies.after import OVER_EPISODE
+from ilvf.studies.csv_tables import RUN, read_table, write_table
 from ilvf.studies.description import Study, StudyAlgorithm
 from ilvf.studies.over_episode import COLUMNS, report_parts, rows_of
 from ilvf.studies.plan import PlannedRun
 
 INFLUENCE = "algorithm.influence"  # config key
 FOUND = ("learned", "score")  # its values that are no fixed graph
-RUN = COLUMNS[:3]
 
 
 class OverEpisode:
@@ -38,7 +37,7 @@ class OverEpisode:
         self.algorithms = [a.title for a in study.algorithms if finds_influence(a)]
         self.folder = folder
         self.file = folder / f"{OVER_EPISODE}.csv"
-        self.table = read_table(self.file)
+        self.table = read_table(self.file, COLUMNS, COLUMNS[2:])
 
     def missing(self, finished: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Those of the finished runs that can be analysed here and are not in the table."""
@@ -78,9 +77,7 @@ class OverEpisode:
         rows = rows_of(self.folder / run.folder, run)
         both = pd.concat([self.table, rows]) if len(self.table) else rows
         self.table = both.sort_values(COLUMNS[:7], ignore_index=True)
-        part = self.file.with_name(f"{self.file.name}.part")
-        self.table.to_csv(part, index=False, float_format="%.6g")
-        part.replace(self.file)
+        write_table(self.file, self.table)
 
     def report(self) -> tuple[list[str], list[Path]]:
         """Parts of the study's page, and files."""
@@ -97,24 +94,3 @@ def finds_influence(algorithm: StudyAlgorithm) -> bool:
         issubclass(config, RelationOptions | ScoreOptions)
         and algorithm.keys.get(INFLUENCE, FOUND[0]) in FOUND
     )
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The table of an earlier call, or an empty one.
-
-    Raises:
-        UsageError: the file is not such a table.
-    """
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    try:
-        table = pd.read_csv(path, dtype={"task": str, "algorithm": str})
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"{path} cannot be read ({reason}); restore it or delete it") from error
-    numbers = table.drop(columns=RUN[:2], errors="ignore").dtypes
-    require(
-        list(table.columns) == COLUMNS and all(map(pd.api.types.is_numeric_dtype, numbers)),
-        f"{path} is no table of {OVER_EPISODE}; restore it or delete it",
-    )
-    return table

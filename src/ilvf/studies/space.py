@@ -13,8 +13,7 @@ from typing import Any
 
 from ilvf.errors import require
 from ilvf.experiment.schema import Leaf, require_known, require_literal
-from ilvf.options import alternatives, one_line, parse_yaml
-from ilvf.studies.keys import text_of
+from ilvf.options import alternatives, one_line, parse_yaml, text_of
 
 OPEN = "[{("
 CLOSED = "]})"

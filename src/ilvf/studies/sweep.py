@@ -15,6 +15,7 @@ from typing import Any
 
 from ilvf.algorithms.options import config_of
 from ilvf.errors import require
+from ilvf.options import text_of
 from ilvf.studies.description import (
     LONGEST_TITLE,
     Study,
@@ -22,7 +23,6 @@ from ilvf.studies.description import (
     StudyScale,
     StudyTask,
 )
-from ilvf.studies.keys import text_of
 from ilvf.studies.space import Axis, Values, short_names
 
 MOST = 1000  # combinations

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ilvf.errors import UsageError
+from ilvf.options import text_of
 from ilvf.reports.drawing import COLOURS
 from ilvf.reports.tables import table as markdown
 from ilvf.reports.tables import write_page
 from ilvf.studies.aggregates import interquartile_mean
 from ilvf.studies.description import Study
-from ilvf.studies.keys import text_of
 from ilvf.studies.pictures import curves_picture
 from ilvf.studies.runner import Runner
 from ilvf.studies.scores import SUMMARIES, curves_of, run_values
