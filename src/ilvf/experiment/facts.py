@@ -37,7 +37,7 @@ def machine() -> dict[str, str]:
         "hardware.cores": str(psutil.cpu_count()),
         "hardware.memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
         "hardware.gpu": ", ".join(gpus) or "none",
-        "hardware.platform": platform.platform(),
+        "hardware.platform": f"{platform.system()} {platform.machine()}",
     }
 
 
