@@ -222,7 +222,7 @@ def test_a_run_that_ended_without_its_study_is_collected(study, folder):
         append_row(folder / run.folder / METRICS, row["frames"], row)
     runner = Runner(study, folder)
     assert [left.key for left in runner.missing()] == [planned_runs(study)[1].key]
-    assert read_raw(runner.raw)["value"].tolist() == MAPPO_CURVE.tolist()
+    assert runner.table["value"].tolist() == MAPPO_CURVE.tolist()
 
 
 def test_a_study_without_a_name_lists_the_studies(recipe, capsys):

@@ -37,6 +37,8 @@ DECIDED = {  # keys of a training run that other keys of a sweep decide
     "trainer.accelerator",
     "trainer.devices",
     "trainer.max_epochs",
+    "trainer.progress",
+    "trainer.threads",
 }
 SHOWN = 5  # combinations that are printed at the end
 

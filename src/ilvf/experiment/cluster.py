@@ -109,7 +109,9 @@ class ClusterEngine:
             return
         del waiting[:number]
         running |= zip(jobs, self._submit(jobs), strict=True)
-        self._write_book({job.name: submitted.job_id for job, submitted in running.items()})
+        ids = {name: submitted.job_id for name, submitted in self._earlier.items()}
+        ids |= {job.name: submitted.job_id for job, submitted in running.items()}
+        self._write_book(ids)
 
     def _submit(self, jobs: Sequence[Job]) -> list[Submitted]:
         """Hand jobs to the cluster, without the variables of a job that this process may be."""

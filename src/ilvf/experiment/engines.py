@@ -1,10 +1,12 @@
 """The engine that a command's config names. Importing this module imports nothing heavy."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from ilvf.errors import require
 from ilvf.experiment.config import Config
 from ilvf.experiment.engine_options import EngineOptions
 
@@ -21,14 +23,21 @@ def engine_of(section: Config, folder: Path, accelerator: str) -> "Engine":
         accelerator: of the runs.
 
     Raises:
-        UsageError: submitit is missing, or does not accept the options.
+        UsageError: submitit is missing, or does not accept the options; or there are options of
+            submitit without engine=submitit.
     """
-    if section["name"] == "local":
+    values: Any = OmegaConf.to_container(section)
+    name = values.pop("name")
+    options = EngineOptions(**values)
+    if name == "local":
         from ilvf.experiment.jobs import LocalEngine
 
+        changed = [key for key, value in asdict(EngineOptions()).items() if values[key] != value]
+        require(
+            not changed,
+            f"engine.{''.join(changed[:1])} has no meaning with engine=local; add engine=submitit",
+        )
         return LocalEngine(accelerator)
     from ilvf.experiment.cluster import ClusterEngine
 
-    values: Any = OmegaConf.to_container(section)
-    del values["name"]
-    return ClusterEngine(folder, EngineOptions(**values), accelerator)
+    return ClusterEngine(folder, options, accelerator)

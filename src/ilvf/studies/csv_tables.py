@@ -1,5 +1,6 @@
 """The csv files of a study: how they are read, checked and replaced."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,10 @@ def read_table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Replace the file; it is complete at any moment."""
+    """Replace the file; it is complete at any moment, also after a power cut."""
     part = path.with_name(f"{path.name}.part")
-    table.to_csv(part, index=False, float_format="%.8g")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        table.to_csv(file, index=False, float_format="%.8g")
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)

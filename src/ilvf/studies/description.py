@@ -20,6 +20,8 @@
 `ilvf/experiment/configs` has the studies and tasks that are shipped, in `study` and `task`.
 """
 
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -33,6 +35,7 @@ from ilvf.studies.after import AFTER, require_after
 from ilvf.studies.tasks import entry_content, task_content
 
 LONGEST_TITLE = 80
+PLAIN = re.compile(r"[\w-]+")  # name of a scale
 T = TypeVar("T", bound=Options)
 Content = Callable[[Any], dict[str, Any]]  # of an entry, as options
 
@@ -130,6 +133,7 @@ class Study:
         title, about, baseline, panels: see `StudyOptions`.
         algorithms, tasks, scale: what runs.
         after: names of the analyses of finished runs.
+        command: what runs and continues it; empty if that is not one line.
     """
 
     name: str
@@ -142,6 +146,7 @@ class Study:
     tasks: Sequence[StudyTask]
     scale: StudyScale
     after: Sequence[str] = ()
+    command: str = ""
 
     def algorithms_of(self, task: StudyTask) -> list[StudyAlgorithm]:
         """The algorithms that run on a task."""
@@ -191,6 +196,7 @@ def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
     return Study(
         name=name,
         scale_name=scale,
+        command=shlex.join(["ilvf", "study", name, f"scale={scale}"]),
         title=options.title or name,
         about=options.about,
         baseline=options.baseline,
@@ -221,13 +227,17 @@ def entry(cls: type[T], item: Any, where: str, content: Content = entry_content)
 
 def scale_of(options: StudyOptions, name: str) -> StudyScale:
     """The scale `name` of a study."""
-    known = list(options.scales)
+    scales = {str(known): content for known, content in options.scales.items()}
     require(
-        name in known,
-        f"scale={one_line(name)} is not known; choose one of {', '.join(map(str, known))}"
-        f"{nearest(name, known)}",
+        name in scales,
+        f"scale={one_line(name)} is not known; choose one of {', '.join(scales)}"
+        f"{nearest(name, list(scales))}",
     )
-    return entry(StudyScale, options.scales[name], f"scale {name}")
+    require(
+        PLAIN.fullmatch(name) is not None,
+        f"the scale {shown(name)} is a part of a folder's name; use letters, digits, - and _",
+    )
+    return entry(StudyScale, scales[name], f"scale {name}")
 
 
 def require_title(title: str) -> None:

@@ -47,7 +47,9 @@ class Embedded(Treeprocessor):
     def run(self, root: Element) -> None:
         """Change the page's tree."""
         for image in root.iter("img"):
-            image.set("src", data_of(self.folder / image.get("src", "")))
+            address = data_of(self.folder / image.get("src", ""))
+            if address is not None:
+                image.set("src", address)
         for parent in list(root.iter()):
             for place, child in enumerate(list(parent)):
                 if child.tag == "table":
@@ -56,9 +58,14 @@ class Embedded(Treeprocessor):
                     parent[place] = frame
 
 
-def data_of(picture: Path) -> str:
-    """A picture as an address with its content; of its vectors if they are beside it."""
-    vectors = picture.with_suffix(".svg")
+def data_of(picture: Path) -> str | None:
+    """A picture as an address with its content; of its vectors if they are beside it.
+
+    None for a file that is no picture of the report, which `about` of a study can name.
+    """
+    vectors = picture.with_suffix(".svg") if picture.name else picture
     path = vectors if vectors.is_file() else picture
+    if path.suffix not in TYPES or not path.is_file():
+        return None
     content = base64.b64encode(path.read_bytes()).decode()
     return f"data:{TYPES[path.suffix]};base64,{content}"

@@ -9,7 +9,7 @@ from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import Leaf, require_known
 from ilvf.studies.description import Study, StudyAlgorithm, StudyTask
 
-RESERVED = {  # decided by frames, seeds and scales
+RESERVED = {  # decided by frames, seeds, scales and the runner
     "out",
     "preset",
     "resume",
@@ -18,6 +18,8 @@ RESERVED = {  # decided by frames, seeds and scales
     "trainer.accelerator",
     "trainer.devices",
     "trainer.max_epochs",
+    "trainer.progress",
+    "trainer.threads",
 }
 
 

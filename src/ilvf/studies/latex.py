@@ -142,8 +142,9 @@ def shown(value: float, interval: tuple[float, float], bold: bool) -> str:
 
 
 def row_of(cells: Sequence[str]) -> str:
-    """A row of a table."""
-    return " & ".join(cells) + r" \\"
+    """A row of a table; {} keeps a [ or * at its beginning from the end of the row before."""
+    start = "{}" if cells[0].startswith(("[", "*")) else ""
+    return start + " & ".join(cells) + r" \\"
 
 
 def escaped(text: str) -> str:

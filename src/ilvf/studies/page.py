@@ -103,8 +103,7 @@ def parts_of(
 def head_of(results: Results) -> str:
     """How the study was run, and whether runs are missing."""
     study = results.study
-    command = code(f"ilvf study {study.name} scale={study.scale_name}")
-    head = f"{command}, seeds {study.scale.seeds}."
+    head = f"{code(study.command)}, seeds {study.scale.seeds}."
     missing = len(results.runs) - len(results.finished())
     if missing:
         head += f" **{missing} runs have not finished and are not in this report.**"

@@ -1,6 +1,5 @@
 """The MLflow run of a study, below which MLflow shows the runs of its algorithms."""
 
-import shlex
 from pathlib import Path
 
 from ilvf.experiment.parent import Parent
@@ -40,11 +39,11 @@ class ParentRun(Parent):
 
 def description_of(study: Study) -> str:
     """What a study is, and the command that repeats and continues it, in Markdown."""
-    command = shlex.join(["ilvf", "study", study.name, f"scale={study.scale_name}"])
     lines = [
         f"**{study.title}**, scale {study.scale_name}, seeds {study.scale.seeds}. "
         "The runs are below this one; the report is `report.md`.",
         study.about,
-        f"Repeat or continue: `{command}`",
     ]
+    if study.command:
+        lines.append(f"Repeat or continue: `{study.command}`")
     return "\n\n".join(line for line in lines if line)

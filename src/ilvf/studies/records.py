@@ -55,7 +55,7 @@ def record_of(run: PlannedRun, folder: Path, tags: Mapping[str, str]) -> dict[st
         "algorithm": run.algorithm,
         "seed": run.seed,
         "frames": run.frames,
-        "seconds": round(seconds, 1),
+        "seconds": float(f"{seconds:.3g}"),
         "metric": run.metric,
         "command": command_of(run),
     }

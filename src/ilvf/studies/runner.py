@@ -62,14 +62,18 @@ class Runner:
         make_folder(folder / "logs", f"out={folder}")
         self.folder = folder.resolve()
         self.raw = self.folder / RAW
+        self._read()
+        self.absent = self._leave_out()
+        self.analysis = OverEpisode(self.study, self.folder)
+
+    def _read(self) -> None:
+        """Read the tables, and add the runs that have ended without their study, in memory."""
         self.table = read_raw(self.raw)
         self.records = read_records(self.folder / RECORDS)
         done = finished_keys(self.table, self.runs, self.raw)
         require_recorded_settings(self.records, self.runs, done, self.folder / RECORDS)
         known = done & recorded_keys(self.records)
         self._collect([run for run in self.runs if run.key not in known])
-        self.absent = self._leave_out()
-        self.analysis = OverEpisode(self.study, self.folder)
 
     def missing(self) -> list[PlannedRun]:
         """The runs of the part that the raw table does not have."""
@@ -116,7 +120,8 @@ class Runner:
                 finished; names their logs.
         """
         with self._alone():
-            self._collect(self.missing())  # a job of a cluster may have ended since
+            self._read()  # a job of a cluster or another process may have ended since
+            self._save()
             missing = self.missing()
             if not missing and not self.analysis.missing(self._finished()):
                 self.report()
@@ -139,6 +144,7 @@ class Runner:
         def ended(job: Job, code: int) -> None:
             if code == 0:
                 self._collect([jobs[job]])
+                self._save()
 
         status = "KILLED"
         files: Sequence[Path] = []
@@ -172,7 +178,7 @@ class Runner:
             lock.release()
 
     def _collect(self, runs: Sequence[PlannedRun]) -> None:
-        """Add those of the runs to the tables that have reached their last frame.
+        """Add those of the runs to the tables in memory that have reached their last frame.
 
         Raises:
             UsageError: one was trained with other settings than the study has now.
@@ -190,11 +196,13 @@ class Runner:
                 table = with_run(table, run, curve)
             tags = tags_in_store(self.study, self.folder, run)
             records = with_record(records, record_of(run, folder, tags))
-        if records is not self.records:
-            write_table(self.folder / RECORDS, records)
-            write_table(self.raw, table)
         self.table = table
         self.records = records
+
+    def _save(self) -> None:
+        """Write the tables; only the process that holds the study's lock does."""
+        write_table(self.folder / RECORDS, self.records)
+        write_table(self.raw, self.table)
 
     def prepare(self, run: PlannedRun) -> None:
         """Delete what a run without a checkpoint has left, as it begins again.

@@ -19,7 +19,8 @@ from ilvf.studies.plan import Key, PlannedRun
 from ilvf.studies.records import command_of
 
 SECTIONS = ("env", "algorithm", "trainer")
-FREE = {  # keys that may differ: progress, the machine, and the frames, which are compared alone
+FREE = {  # keys that may differ: the machine and its files, progress, and frames, compared alone
+    "env.net_file",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.max_epochs",

@@ -110,11 +110,12 @@ class SampledSweep:
             self._study.tell(trial.number, state=state_of("FAIL"))
 
     def _tell(self, batch: Sequence[Trial], runner: SweepRunner) -> None:
-        """Tell Optuna the values of trials; one without a value has failed."""
+        """Tell Optuna the values of trials; one that lacks a run has failed."""
         values = ranking(runner.table, runner.study)
+        incomplete = {run.algorithm for run in runner.missing()}
         for trial in batch:
             title = title_of(trial)
-            if title in values:
+            if title in values and title not in incomplete:
                 self._study.tell(trial.number, float(values[title]))
             else:
                 self._study.tell(trial.number, state=state_of("FAIL"))
