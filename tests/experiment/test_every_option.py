@@ -316,6 +316,7 @@ EFFECTS = {
         "evidence": Effect("2.5", of_test("evidence"), 2.5),
         "test_memory": Effect("0.5", of_test("test_memory"), 0.5),
         "gradient_memory": Effect("0.5", of_test("gradient_memory"), 0.5),
+        "averaging": Effect("16.0", of_test("averaging"), 16.0),
         "residual": Effect("false", of_test("residual"), False),
         "critic": Effect("influence", critic, InfluenceCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
