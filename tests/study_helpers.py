@@ -1,15 +1,17 @@
 """Studies without a training: their content, a raw table, and runs that write it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ilvf.experiment.metrics_file import METRICS, append_row
-from ilvf.studies.description import Study, study_of
+from ilvf.studies.description import Study, StudyScale, StudyTask, study_of
 from ilvf.studies.plan import PlannedRun
 from ilvf.studies.raw_table import with_run
+from ilvf.studies.sweep import Sweep
 
 TINY_KEYS = {
     "env.n_agents": 4,
@@ -63,6 +65,12 @@ def yaml_of(seeds: str) -> str:
     after = {"influence_over_episode": TINY_ANALYSIS}
     scales = {"tiny": {"seeds": seeds, "keys": TINY_KEYS, "after": after}}
     return json.dumps(content(scales=scales, after=list(after)))
+
+
+def tiny_sweep(axes, **changes):
+    """A sweep of ILVF-P on a small Encircle, with one seed."""
+    task = StudyTask(title="encircle", env="encircle", keys=dict(TINY_KEYS), frames=80)
+    return replace(Sweep("ilvf_p", task, StudyScale(seeds="0"), axes), **changes)
 
 
 class WritingEngine:

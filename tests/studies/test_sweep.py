@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from ilvf.studies.csv_tables import write_table
-from ilvf.studies.description import LONGEST_TITLE, StudyScale, StudyTask
+from ilvf.studies.description import LONGEST_TITLE, StudyScale
 from ilvf.studies.plan import planned_runs
 from ilvf.studies.raw_table import with_run
 from ilvf.studies.space import Range, Values
-from ilvf.studies.sweep import Sweep, title_of
+from ilvf.studies.sweep import title_of
 from ilvf.studies.sweep_report import SweepRunner, ranking
-from study_helpers import TINY_KEYS, WritingEngine
+from study_helpers import TINY_KEYS, WritingEngine, tiny_sweep
 
 TAU = Values("algorithm.tau", (0.5, 1.0))
 CLIP = Values("algorithm.clip", (0.1, 0.2, 0.3))
@@ -21,18 +21,7 @@ TINY = [f"{key}={value}" for key, value in TINY_KEYS.items()]
 
 
 def sweep(*axes, **changes):
-    task = StudyTask(title="encircle", env="encircle", keys=dict(TINY_KEYS), frames=80)
-    made = Sweep("ilvf_p", task, StudyScale(seeds="0"), axes or (TAU, CLIP))
-    return dataclasses.replace(made, **changes)
-
-
-@pytest.fixture
-def folder(out):
-    """The folder of a sweep, with a migrated store."""
-    folder = out / "sweeps" / "a"
-    folder.mkdir(parents=True)
-    shutil.copy(out / "mlflow.db", folder)
-    return folder
+    return tiny_sweep(axes or (TAU, CLIP), **changes)
 
 
 # ---------------------------------------------------------------------- combinations

@@ -1,18 +1,15 @@
 """Sweeps by a sampler: trials run in batches, are continued, and may fail."""
 
-import dataclasses
-import shutil
 import sys
 
 import pytest
 
 from ilvf.experiment.jobs import RunsFailed
-from ilvf.studies.description import StudyScale, StudyTask
+from ilvf.studies.description import StudyScale
 from ilvf.studies.space import Range, Values
-from ilvf.studies.sweep import Sweep
 from ilvf.studies.sweep_report import ranking
 from ilvf.studies.trials import STORAGE, SampledSweep, distribution_of, opened
-from study_helpers import TINY_KEYS, WritingEngine
+from study_helpers import WritingEngine, tiny_sweep
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("optuna")
@@ -24,23 +21,12 @@ AXES = (
 )
 
 
-def sweep(*axes, sampler="tpe", **changes):
-    task = StudyTask(title="encircle", env="encircle", keys=dict(TINY_KEYS), frames=80)
-    made = Sweep("ilvf_p", task, StudyScale(seeds="0"), axes or AXES, sampler)
-    return dataclasses.replace(made, **changes)
+def sweep(*axes, **changes):
+    return tiny_sweep(axes or AXES, **{"sampler": "tpe", **changes})
 
 
 def tau_of(arguments):
     return -abs(float(arguments["algorithm.tau"]) - 2)
-
-
-@pytest.fixture
-def folder(out):
-    """The folder of a sweep, with a migrated store."""
-    folder = out / "sweeps" / "a"
-    folder.mkdir(parents=True)
-    shutil.copy(out / "mlflow.db", folder)
-    return folder
 
 
 def trials_in(folder, made):
