@@ -132,6 +132,7 @@ def test_the_command_lists_the_grid(recipe, out, capsys):
         (["algorithm.tau=1,2", "seed=3"], ("cannot have seed", "seeds=")),
         (["trainer.max_epochs=1,2"], ("cannot have trainer.max_epochs", "frames=")),
         (["sede=1"], ("'sede'", "did you mean 'seeds'")),
+        (["triasl=null", "--cfg"], ("'triasl'", "did you mean 'trials'")),
         (["algorithm.tau=1,2", "seeds=x"], ("no list of seeds",)),
         (["algorithm.tau=1,2", "env=a,b"], ("env=a,b is not known",)),
         (["algorithm.tau=1,2", "preset=papr"], ("did you mean 'paper'",)),

@@ -26,6 +26,7 @@ from ilvf.experiment.schema import Leaf, Schema
 from ilvf.options import Options, option
 
 if TYPE_CHECKING:
+    from ilvf.studies.space import Space
     from ilvf.studies.sweep import Sweep
     from ilvf.studies.sweep_report import SweepRunner
 
@@ -75,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe, words = recipe_of(list(sys.argv[1:] if arguments is None else arguments))
     training_schema(recipe)
     own, others = parted(words)
+    space = space_of(recipe, given_values(others))
     config = command_line(SCHEMA, own)
     is_grid = config.sampler == "grid"
     require(
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         not is_grid or config.trials is None,
         f"trials={config.trials} needs sampler=tpe or sampler=random; a grid runs all combinations",
     )
-    sweep = sweep_of(recipe, config, given_values(others))
+    sweep = sweep_of(space, config)
     folder = Path(config.out) / "sweeps" / f"{sweep.name}-{sweep.mark}"
     run = run_grid if is_grid else run_trials
     runner = run(sweep, folder, config)
@@ -123,15 +125,13 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, others
 
 
-def sweep_of(recipe: str, config: Config, given: dict[str, str]) -> "Sweep":
-    """The sweep of a config and the keys of its runs.
+def space_of(recipe: str, given: dict[str, str]) -> "Space":
+    """What is swept, from the keys of the runs.
 
     Raises:
         UsageError: a key is unknown or decided by the sweep, or a value is wrong.
     """
-    from ilvf.studies.description import StudyScale, StudyTask
-    from ilvf.studies.space import fixed_and_varied
-    from ilvf.studies.sweep import Sweep
+    from ilvf.studies.space import Space, fixed_and_varied
 
     clash = sorted(DECIDED & set(given))
     require(
@@ -141,17 +141,24 @@ def sweep_of(recipe: str, config: Config, given: dict[str, str]) -> "Sweep":
     word = given.pop("env", ENV)
     env, _ = environment_of(word)
     leaves = SCHEMA.leaves(None) | keys_of_runs([recipe], str(env))
-    fixed, varied = fixed_and_varied(given, leaves)
+    return Space(recipe, word, *fixed_and_varied(given, leaves))
+
+
+def sweep_of(space: "Space", config: Config) -> "Sweep":
+    """The sweep of a space as a config says."""
+    from ilvf.studies.description import StudyScale, StudyTask
+    from ilvf.studies.sweep import Sweep
+
     task = StudyTask(
-        title=Path(word).stem,
-        env=word,
-        keys=fixed,
+        title=Path(space.env).stem,
+        env=space.env,
+        keys=space.fixed,
         metric=config.metric,
         better=config.better,
         frames=config.frames,
     )
     scale = StudyScale(seeds=config.seeds, preset=config.preset, accelerator=config.accelerator)
-    return Sweep(recipe, task, scale, varied, config.sampler)
+    return Sweep(space.recipe, task, scale, space.varied, config.sampler)
 
 
 def run_grid(sweep: "Sweep", folder: Path, config: Config) -> "SweepRunner | None":

@@ -63,6 +63,23 @@ class Range:
 Axis = Values | Range
 
 
+@dataclass(frozen=True)
+class Space:
+    """What a sweep runs.
+
+    Attributes:
+        recipe: algorithm of all runs.
+        env: environment as the command line has it: a name, a ready-made task or a file.
+        fixed: keys that all runs share, with their values.
+        varied: what the other keys are swept over.
+    """
+
+    recipe: str
+    env: str
+    fixed: dict[str, Any]
+    varied: list[Axis]
+
+
 def fixed_and_varied(
     given: Mapping[str, str], leaves: Mapping[str, Leaf]
 ) -> tuple[dict[str, Any], list[Axis]]:
