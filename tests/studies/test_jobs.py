@@ -24,13 +24,6 @@ time.sleep(600)
 """
 
 
-@pytest.fixture(autouse=True)
-def _handlers_kept():
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
 def python(tmp_path, name, code, *arguments, **variables):
     command = (sys.executable, "-c", code, *arguments)
     return Job(command, tmp_path / f"{name}.log", variables)
@@ -54,6 +47,15 @@ def test_jobs_run_in_places_and_report_their_exit_codes(tmp_path):
     assert sorted(code for _, code in ended) == [0, 0, 1]
     assert {job for job, _ in ended} == set(jobs)
     assert [job.log.read_text() for job in jobs] == ["a x\n", "b x\n", "c x\n"]
+
+
+def test_the_handler_of_sigterm_is_restored(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    during = []
+    job = python(tmp_path, "a", "pass")
+    run_jobs([job], [{}], lambda *_: during.append(signal.getsignal(signal.SIGTERM)))
+    assert during == [signal.default_int_handler]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_no_more_jobs_run_at_a_time_than_there_are_places(tmp_path):

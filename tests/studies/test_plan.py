@@ -94,6 +94,7 @@ def test_a_process_begins_the_run_with_its_title_and_tags(tmp_path):
     assert member.name == "ILVF-P (threshold), seed 0"
     assert member.tags == {
         "mlflow.parentRunId": "0123",
+        "study.id": (tmp_path / "study.id").read_text().strip(),
         "study": "small-tiny",
         "task": "Encircle",
         "algorithm": "ILVF-P (threshold)",

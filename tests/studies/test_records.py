@@ -131,6 +131,12 @@ def test_a_run_with_other_settings_is_named(study, words, tmp_path, refused):
         check(records_of(RUNS[1:]), study, tmp_path)
 
 
+def test_all_runs_with_other_settings_are_counted(tmp_path, refused):
+    scales = {"tiny": {"seeds": "0-1", "keys": {**TINY_KEYS, "algorithm.lr": 0.1}}}
+    with refused("'MAPPO' on 'Encircle', seed 0", "algorithm.lr", "so were 3 other runs"):
+        check(records_of(RUNS), small_study(scales=scales), tmp_path)
+
+
 def test_another_metric_is_named(tmp_path, refused):
     tasks = [{"title": "Encircle", "env": "encircle", "frames": 80, "metric": "return/team"}]
     with refused("'MAPPO' on 'Encircle', seed 0", "'reward/agent_step' instead of 'return/team'"):

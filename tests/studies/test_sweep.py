@@ -116,6 +116,7 @@ def test_the_command_lists_the_grid(recipe, out, capsys):
     assert len(lines) == 5
     assert lines[0].startswith("slow_down | clip = 0.1 | seed 3: ")
     assert lines[-1] == "4 of 4 runs have not finished"
+    assert not (out / "sweeps").exists()
 
 
 @pytest.mark.parametrize(

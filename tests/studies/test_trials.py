@@ -119,7 +119,7 @@ def test_the_sampler_finds_the_better_half(folder):
 def test_without_optuna_the_command_to_install_it_is_named(folder, monkeypatch, refused):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with refused("sampler=tpe needs Optuna", 'pip install "ilvf[optuna]"'):
-        SampledSweep(sweep(), folder)
+        SampledSweep(sweep(), folder).runner()
 
 
 def test_a_damaged_storage_and_an_empty_one_are_refused(folder, refused):
@@ -127,4 +127,4 @@ def test_a_damaged_storage_and_an_empty_one_are_refused(folder, refused):
         SampledSweep(sweep(), folder).runner()
     (folder / STORAGE).write_bytes(b"no database" * 100)
     with refused(STORAGE, "restore it or delete it"):
-        SampledSweep(sweep(), folder)
+        SampledSweep(sweep(), folder).runner()

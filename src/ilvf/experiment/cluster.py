@@ -6,7 +6,6 @@ If it ends before them, the next call finds them by `submitted.json` in the fold
 
 import json
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ilvf.errors import UsageError, require
 from ilvf.experiment.engine_options import EngineOptions, installed
+from ilvf.experiment.interrupts import sigterm_interrupts
 from ilvf.experiment.jobs import Ended, Job, cores
 from ilvf.experiment.store import first_line
 
@@ -79,13 +79,15 @@ class ClusterEngine:
         Raises:
             UsageError: the cluster does not accept the jobs.
         """
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         alive = self.alive()
         waiting = [job for job in jobs if job.name not in alive]
         running = {job: self._earlier.pop(job.name) for job in jobs if job.name in alive}
         failed: list[Job] = []
         try:
-            with tqdm(total=done + len(jobs), initial=done, unit="run") as bar:
+            with (
+                sigterm_interrupts(),
+                tqdm(total=done + len(jobs), initial=done, unit="run") as bar,
+            ):
                 while waiting or running:
                     self._submit_next(waiting, running)
                     time.sleep(POLL)

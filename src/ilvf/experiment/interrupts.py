@@ -30,6 +30,15 @@ def handlers_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt inside the block, as Ctrl-C does."""
+    with handlers_kept():
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        yield
+
+
+@contextlib.contextmanager
 def signals_held(patience: float = PATIENCE) -> Iterator[None]:
     """Deliver SIGINT and SIGTERM after the block instead of inside it.
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from tqdm.auto import tqdm
 
 from ilvf.errors import UsageError
+from ilvf.experiment.interrupts import sigterm_interrupts
 from ilvf.experiment.processes import number_of_processes, visible_gpus
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # environment variable: the GPUs that a process sees
@@ -132,9 +133,8 @@ def run_jobs(
     Returns:
         The jobs that failed.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     running: dict[Job, subprocess.Popen[bytes]] = {}
-    with tqdm(total=done + len(jobs), initial=done, unit="run") as bar:
+    with sigterm_interrupts(), tqdm(total=done + len(jobs), initial=done, unit="run") as bar:
 
         def note(job: Job, code: int) -> None:
             if code:

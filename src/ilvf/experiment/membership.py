@@ -13,7 +13,8 @@ from ilvf.errors import require
 
 STUDY_RUN = "ILVF_STUDY_RUN"  # environment variable: the membership as JSON
 PARENT = "mlflow.parentRunId"  # tag by which MLflow shows a run below another
-SHOWN_BY = (PARENT, "study", "task", "algorithm")  # tags by which a run is found
+STUDY_ID = "study.id"  # tag: the identity of the study's folder
+SHOWN_BY = (PARENT, STUDY_ID, "study", "task", "algorithm")  # tags by which a run is found
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ class Parent:
         experiment: the MLflow experiment.
         name: of the parent.
         tags, parameters: of a new parent.
-        unique: tag that only one run of the experiment has, which is continued if it exists.
+        unique: names of tags by which an earlier parent is found; it is continued. Without them
+            the parent is new.
 
     Attributes:
         run_id: id of the MLflow run.
@@ -35,7 +36,7 @@ class Parent:
         name: str,
         tags: Mapping[str, str],
         parameters: Mapping[str, Any],
-        unique: str | None = None,
+        unique: Sequence[str] = (),
     ):
         self.uri = tracking_uri(folder)
         open_store(self.uri, folder, experiment)
@@ -45,18 +46,18 @@ class Parent:
         try:
             found: Any = self._client.get_experiment_by_name(experiment)
             number = found.experiment_id
-            known = self._found(number, unique)
+            known = self._found(number, {name: tags[name] for name in unique})
             self.run_id = known or self._created(number, name, tags, parameters)
             self._client.update_run(self.run_id, status="RUNNING")
         except Exception as error:  # a store can raise anything; its first line says what
             reason = first_line(error)
             raise UsageError(f"{name} cannot be recorded in {self.uri}: {reason}") from error
 
-    def _found(self, experiment: str, unique: str | None) -> str | None:
-        """The id of the run with the unique tag."""
-        if unique is None:
+    def _found(self, experiment: str, tags: Mapping[str, str]) -> str | None:
+        """The id of the run with these tags."""
+        if not tags:
             return None
-        query = f"tags.`{unique}` = 'true'"
+        query = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         found = self._client.search_runs([experiment], query, max_results=1)
         return found[0].info.run_id if found else None
 

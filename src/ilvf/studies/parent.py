@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from ilvf.experiment.membership import STUDY_ID
 from ilvf.experiment.parent import Parent
 from ilvf.experiment.presentation import DESCRIPTION
 from ilvf.studies.description import Study
+from ilvf.studies.identity import identity
 from ilvf.studies.processes import experiment_of, study_label
 
 IS_PARENT = "study.parent"  # tag of the study's own run
@@ -27,13 +29,18 @@ class ParentRun(Parent):
             folder,
             experiment_of(study),
             label,
-            tags={IS_PARENT: "true", "study": label, DESCRIPTION: description_of(study)},
+            tags={
+                IS_PARENT: "true",
+                STUDY_ID: identity(folder),
+                "study": label,
+                DESCRIPTION: description_of(study),
+            },
             parameters={
                 "study": study.name,
                 "scale": study.scale_name,
                 "seeds": study.scale.seeds,
             },
-            unique=IS_PARENT,
+            unique=(IS_PARENT, STUDY_ID),
         )
 
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from ilvf.experiment.jobs import Job
-from ilvf.experiment.membership import PARENT, Membership
+from ilvf.experiment.membership import PARENT, STUDY_ID, Membership
 from ilvf.studies.description import Study
+from ilvf.studies.identity import identity
 from ilvf.studies.plan import PlannedRun
 
 
@@ -28,6 +29,7 @@ def job_of(run: PlannedRun, study: Study, folder: Path, parent: str) -> Job:
         folder=run.folder,
         tags={
             PARENT: parent,
+            STUDY_ID: identity(folder),
             "study": study_label(study),
             "task": run.task,
             "algorithm": run.algorithm,
@@ -44,7 +46,7 @@ def arguments_that_resume(run: PlannedRun) -> list[str]:
 
 def study_label(study: Study) -> str:
     """The study and its scale, such as `fig3-cpu`."""
-    return f"{Path(study.name).stem}-{study.scale_name}"
+    return f"{Path(study.name).name.removesuffix('.yaml')}-{study.scale_name}"
 
 
 def experiment_of(study: Study) -> str:

@@ -47,7 +47,7 @@ class Runner:
 
     Args:
         study: what runs.
-        folder: of the study; made if it does not exist.
+        folder: of the study; `run` and `report` make it.
         part: what of it this call runs, None for all; the report is about all of it.
 
     Raises:
@@ -59,7 +59,6 @@ class Runner:
         self.study = study
         self.runs = planned_runs(study)
         self.part = part or Part()
-        make_folder(folder / "logs", f"out={folder}")
         self.folder = folder.resolve()
         self.raw = self.folder / RAW
         self._read()
@@ -104,6 +103,11 @@ class Runner:
 
     def report(self) -> list[Path]:
         """Write the report of the runs that have finished; its files."""
+        self._make_folder()
+        return self._write_report()
+
+    def _write_report(self) -> list[Path]:
+        """Write the report into the folder; its files."""
         parts, files = self.analysis.report()
         results = Results(self.study, self.runs, self.table, self.records)
         more = [absent_text(self.absent), *parts]
@@ -158,13 +162,17 @@ class Runner:
             parent.close(status, [self.raw, self.folder / RECORDS, *files])
         return [*jobs, *analysed], failed
 
+    def _make_folder(self) -> None:
+        make_folder(self.folder / "logs", f"out={self.folder}")
+
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the study's lock.
+        """Make the folder, and hold the study's lock.
 
         Raises:
             UsageError: another process holds it.
         """
+        self._make_folder()
         lock = FileLock(self.folder / LOCK)
         try:
             lock.acquire(timeout=0)

@@ -33,7 +33,7 @@ Settings = dict[str, Any]
 def require_recorded_settings(
     records: pd.DataFrame, runs: Iterable[PlannedRun], finished: set[Key], path: Path
 ) -> None:
-    """Raise if a finished run was trained with other settings than the study has now.
+    """Raise if finished runs were trained with other settings than the study has now.
 
     Runs without a record, of an older version, are not compared.
 
@@ -41,19 +41,33 @@ def require_recorded_settings(
         path: of the records, for the message.
     """
     rows = {(row.task, row.algorithm, row.seed): row for row in records.itertuples()}
+    faults = []
     for run in runs:
-        row: Any = rows.get(run.key)
-        if row is None or run.key not in finished:
-            continue
-        where = f"{path}: {label(run)}, was trained"
-        then = f"delete its rows there and in raw.csv, and the folder {run.folder}"
-        require(
-            row.metric in ("", run.metric),
-            f"{path}: the curve of {label(run)}, shows {shown(row.metric)} instead of "
-            f"{shown(run.metric)}; {then}, or give another out",
-        )
-        if row.command != command_of(run):
-            require_same(settings_in(row.command, where), settings_of(run), where, then)
+        if run.key in rows and run.key in finished:
+            try:
+                require_recorded(rows[run.key], run, path)
+            except UsageError as error:
+                faults.append(str(error))
+    others = f"; so were {len(faults) - 1} other runs" if len(faults) > 1 else ""
+    require(not faults, f"{''.join(faults[:1])}{others}")
+
+
+def require_recorded(row: Any, run: PlannedRun, path: Path) -> None:
+    """Raise if a finished run was trained with other settings than the study has now.
+
+    Args:
+        row: the run's record.
+        path: of the records.
+    """
+    where = f"{path}: {label(run)}, was trained"
+    then = f"delete its rows there and in raw.csv, and the folder {run.folder}"
+    require(
+        row.metric in ("", run.metric),
+        f"{path}: the curve of {label(run)}, shows {shown(row.metric)} instead of "
+        f"{shown(run.metric)}; {then}, or give another out",
+    )
+    if row.command != command_of(run):
+        require_same(settings_in(row.command, where), settings_of(run), where, then)
 
 
 def require_settings_of_folder(folder: Path, run: PlannedRun) -> None:

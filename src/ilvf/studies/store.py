@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ilvf.experiment.membership import STUDY_ID
 from ilvf.experiment.store import URI_VARIABLE, first_line, tracking_uri
 from ilvf.studies.description import Study
+from ilvf.studies.identity import identity
 from ilvf.studies.plan import PlannedRun
 from ilvf.studies.processes import experiment_of
 
+SQLITE = "sqlite:///"  # before the path of a local store
 LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` shows a local store
 
 
@@ -22,20 +25,24 @@ def tags_in_store(study: Study, folder: Path, run: PlannedRun) -> dict[str, str]
         folder: of the study, with the store.
     """
     uri = tracking_uri(folder)
-    if uri.startswith("sqlite") and not (folder / "mlflow.db").is_file():
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         return {}
     from mlflow.tracking import MlflowClient
 
     try:
-        return newest_tags(MlflowClient(uri), experiment_of(study), run)
+        return newest_tags(MlflowClient(uri), experiment_of(study), run, identity(folder))
     except Exception as error:  # a store can raise anything; its first line says what
         reason = first_line(error)
         print(f"note: MLflow failed ({reason}); {run.folder} has no versions in runs.csv")
         return {}
 
 
-def newest_tags(client: Any, experiment: str, run: PlannedRun) -> dict[str, str]:
-    """The tags of the newest MLflow run of a study's run."""
+def newest_tags(client: Any, experiment: str, run: PlannedRun, mark: str) -> dict[str, str]:
+    """The tags of the newest MLflow run of a study's run.
+
+    Args:
+        mark: identity of the study's folder; a run without one is of an older version.
+    """
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return {}
@@ -47,7 +54,8 @@ def newest_tags(client: Any, experiment: str, run: PlannedRun) -> dict[str, str]
     )
     for candidate in with_seed:
         tags = candidate.data.tags
-        if (tags.get("task"), tags.get("algorithm")) == (run.task, run.algorithm):
+        found_here = (tags.get("task"), tags.get("algorithm"), tags.get(STUDY_ID, mark))
+        if found_here == (run.task, run.algorithm, mark):
             ids = {"experiment_id": found.experiment_id, "run_id": candidate.info.run_id}
             return {**tags, **ids}
     return {}

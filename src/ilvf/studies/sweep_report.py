@@ -33,8 +33,8 @@ on. The best of many combinations looks better than it is: run it again with fre
 class SweepRunner(Runner):
     """Runs the combinations of a sweep, and writes their report."""
 
-    def report(self) -> list[Path]:
-        """Write the report of the runs that have finished; its files.
+    def _write_report(self) -> list[Path]:
+        """Write the report into the folder; its files.
 
         Raises:
             UsageError: a file cannot be written.

@@ -5,6 +5,7 @@ last tenth over seeds). Trials run in batches, as many at a time as there are pl
 sees the values of all earlier batches. A trial that an interruption has left open runs again.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ class SampledSweep:
 
     Args:
         sweep: what is swept; its sampler is Optuna's.
-        folder: of the sweep, made if it does not exist.
+        folder: of the sweep; the trials make it.
 
     Raises:
-        UsageError: Optuna is missing, its storage cannot be used, or there is nothing to vary.
+        UsageError: Optuna is missing, or there is nothing to vary.
     """
 
     def __init__(self, sweep: Sweep, folder: Path):
@@ -41,15 +42,20 @@ class SampledSweep:
             f'sampler={sweep.sampler} needs Optuna: pip install "ilvf[optuna]"',
         )
         require_axes(sweep.axes)
-        make_folder(folder, f"out={folder}")
         self.sweep = sweep
         self.folder = folder.resolve()
-        self._study = opened(self.folder / STORAGE, sweep)
         self._axes = {axis.key: axis for axis in sweep.axes}
+
+    @functools.cached_property
+    def _study(self) -> Any:
+        """Optuna's study of the sweep; made with its folder if it does not exist."""
+        make_folder(self.folder, f"out={self.folder}")
+        return opened(self.folder / STORAGE, self.sweep)
 
     def summary(self, trials: int) -> str:
         """How many trials have ended, and what is varied."""
-        ended = len(self._trials("COMPLETE", "FAIL"))
+        exists = (self.folder / STORAGE).exists()
+        ended = len(self._trials("COMPLETE", "FAIL")) if exists else 0
         varied = " ".join(map(str, self.sweep.axes))
         return f"{ended} of {trials} trials have ended: {varied}"
 
