@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict
-from torch import Tensor
+from torch import Tensor, nn
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from ilvf.checkpoints.files import read_checkpoint
+from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
 from ilvf.checkpoints.restoring import restoring
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, GreedyActor
@@ -32,20 +32,32 @@ ARGUMENTS = {  # of an actor → type; those that its options check are left out
 }
 
 
-class Policy:
+class Policy(nn.Module):
     """A trained team as a plain callable, without TensorDicts.
 
         actions = policy(observation)          # [*B, N, Do] → [*B, N]
 
     Deterministic by default; `deterministic=False` samples.
+
+    Args:
+        actor: the team's networks.
+        config: of the run that trained them.
     """
 
     def __init__(self, actor: Actor, config: dict[str, Any]):
+        super().__init__()
         self.actor = actor
         self.config = config
 
+    def __repr__(self) -> str:
+        a = self.actor.arguments
+        shape = f"{a['n_agents']} agents, {a['observation_dim']} → {a['n_actions']} actions"
+        masked = ", masked" if self.actor.masked else ""
+        name = self.config.get("recipe", type(self.actor).__name__)
+        return f"Policy({name}: {shape}{masked})"
+
     @torch.no_grad()
-    def __call__(
+    def forward(
         self,
         observation: Tensor,
         action_mask: Tensor | None = None,
@@ -128,6 +140,36 @@ def require_arguments(arguments: Mapping[str, Any], state: Mapping[str, Tensor])
 
 
 def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
-    """The policy of a checkpoint file."""
-    content = read_checkpoint(path)
-    return Policy(actor_of(content, path).to(device), content["ilvf"]["config"])
+    """The policy of a checkpoint.
+
+    Args:
+        path: a checkpoint file, or a run's folder, for its best checkpoint.
+        device: where its networks are put.
+
+    Raises:
+        UsageError: there is no checkpoint, or it is damaged.
+    """
+    file = find_checkpoint(str(path), Path("runs"), prefer="best")
+    content = read_checkpoint(file)
+    return Policy(actor_of(content, file).to(device), content["ilvf"]["config"])
+
+
+# ---------------------------------------------------------------------- without a checkpoint
+def policy_parts(policy: Policy) -> dict[str, Any]:
+    """A policy as tensors and plain values, for `policy_of_parts`."""
+    return {
+        "actor": arguments_of(policy.actor),
+        "weights": policy.actor.state_dict(),
+        "config": policy.config,
+    }
+
+
+def policy_of_parts(parts: Mapping[str, Any], path: object) -> Policy:
+    """The policy of `policy_parts`.
+
+    Args:
+        path: of their file, for messages.
+    """
+    state = {f"{PREFIX}{name}": value for name, value in parts["weights"].items()}
+    actor = actor_of({"state_dict": state, "ilvf": {"actor": parts["actor"]}}, path)
+    return Policy(actor, dict(parts["config"]))

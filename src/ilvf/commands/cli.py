@@ -23,6 +23,7 @@ COMMANDS = {
     "audit": "Measure who moves whose return, against the learned influence.",
     "influence": "Show how influence changes over an episode.",
     "traffic": "Compare trained traffic signals with baselines on the map.",
+    "export": "Write a trained team into one file for other programs.",
     "theory": "Check the paper's claims on games that can be solved exactly.",
 }
 

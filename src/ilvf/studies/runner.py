@@ -104,9 +104,9 @@ class Runner:
     def report(self) -> list[Path]:
         """Write the report of the runs that have finished; its files."""
         self._make_folder()
-        return self._write_report()
+        return self.write_files()
 
-    def _write_report(self) -> list[Path]:
+    def write_files(self) -> list[Path]:
         """Write the report into the folder; its files."""
         parts, files = self.analysis.report()
         results = Results(self.study, self.runs, self.table, self.records)

@@ -33,7 +33,7 @@ on. The best of many combinations looks better than it is: run it again with fre
 class SweepRunner(Runner):
     """Runs the combinations of a sweep, and writes their report."""
 
-    def _write_report(self) -> list[Path]:
+    def write_files(self) -> list[Path]:
         """Write the report into the folder; its files.
 
         Raises:

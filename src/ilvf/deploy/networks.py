@@ -1,0 +1,120 @@
+"""A team's networks as one program without this library: `torch.export` and ONNX.
+
+    observation [B, N, Do] (and action_mask [B, N, A])  →  action [B, N], outputs [B, N, A]
+
+The normalisation of inputs and the masks are inside. B is free. `outputs` are what the networks
+put out for every action, log-probabilities up to a constant or action values, with the lowest
+finite number for impossible actions. `action` is the first of the largest.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ilvf.checkpoints.policy import Policy
+from ilvf.errors import UsageError, require
+
+OPSET = 18  # of ONNX
+EXAMPLE = 2  # rows of the example: one row would fix the batch size
+NAMES = ("observation", "action_mask")  # of the inputs
+OUTPUTS = ("action", "outputs")
+
+
+class ActingNetwork(nn.Module):
+    """The networks of a policy, from tensors to tensors.
+
+    Args:
+        policy: of `load_policy`.
+    """
+
+    def __init__(self, policy: Policy):
+        super().__init__()
+        self.actor = policy.actor
+
+    def forward(
+        self, observation: Tensor, action_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Most likely (or most valuable) actions `[B, N]`, and outputs `[B, N, A]`."""
+        outputs = self.actor.outputs(observation, action_mask)
+        return outputs.argmax(-1), outputs
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Inputs of the right shapes: `[2, N, Do]`, and `[2, N, A]` for masked policies."""
+        arguments = self.actor.arguments
+        n_agents = arguments["n_agents"]
+        inputs = [torch.zeros(EXAMPLE, n_agents, arguments["observation_dim"])]
+        if self.actor.masked:
+            inputs.append(torch.ones(EXAMPLE, n_agents, arguments["n_actions"], dtype=torch.bool))
+        return tuple(inputs)
+
+    def free_batch(self) -> tuple[dict[int, Any], ...]:
+        """For every input: its first dimension is free."""
+        batch = torch.export.Dim("batch")
+        return tuple({0: batch} for _ in self.example())
+
+
+def to_torch(policy: Policy, path: Path) -> None:
+    """Write a program that `torch.export.load(path).module()` runs.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    network = ActingNetwork(policy).eval()
+    program = torch.export.export(
+        network, network.example(), dynamic_shapes=network.free_batch(), strict=False
+    )
+    try:
+        torch.export.save(program, path)
+    except (OSError, RuntimeError) as error:  # torch reports a missing folder as RuntimeError
+        raise UsageError(f"{path} cannot be written ({error})") from error
+
+
+def to_onnx(policy: Policy, path: Path) -> None:
+    """Write a file of ONNX with the inputs `observation` and, for masked policies, `action_mask`.
+
+    Raises:
+        UsageError: the packages for ONNX are missing, or the file cannot be written.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    require(
+        not missing,
+        f'to=onnx needs {" and ".join(missing)}: pip install "ilvf[onnx]"',
+    )
+    network = ActingNetwork(policy).eval()
+    inputs = network.example()
+    with quiet():
+        program = torch.onnx.export(
+            network,
+            inputs,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(NAMES[: len(inputs)]),
+            output_names=list(OUTPUTS),
+            dynamic_shapes=network.free_batch(),
+            verbose=False,
+        )
+    assert program is not None
+    try:
+        program.save(str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what the exporter says about packages and names that do not matter here."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logger.setLevel(before)

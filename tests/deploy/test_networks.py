@@ -1,0 +1,68 @@
+"""Exported networks act as the policy does."""
+
+import numpy as np
+import pytest
+import torch
+
+from ilvf.checkpoints.policy import Policy
+from ilvf.deploy import ActingNetwork, to_onnx, to_torch
+from ilvf.modules import CategoricalActor, GreedyActor
+
+ROWS = 1000
+KINDS = [
+    (CategoricalActor, {}),
+    (CategoricalActor, {"masked": True, "input_norm": "none", "share": True}),
+    (GreedyActor, {"masked": True}),
+]
+
+
+@pytest.fixture(params=KINDS, ids=["plain", "masked", "greedy"])
+def policy(request):
+    kind, options = request.param
+    torch.manual_seed(0)
+    return Policy(kind(5, 7, 4, hidden=16, gain=1.0, **options).eval(), {})
+
+
+def inputs_of(policy):
+    torch.manual_seed(1)
+    inputs = {"observation": torch.randn(ROWS, 5, 7)}
+    if policy.actor.masked:
+        mask = torch.rand(ROWS, 5, 4) < 0.5
+        mask[..., 0] = True
+        inputs["action_mask"] = mask
+    return inputs
+
+
+def test_a_program_of_torch_export_acts_as_the_policy(policy, tmp_path):
+    inputs = inputs_of(policy)
+    to_torch(policy, tmp_path / "policy.pt2")
+    action, outputs = torch.export.load(tmp_path / "policy.pt2").module()(*inputs.values())
+    assert torch.equal(action, policy(**inputs))
+    assert torch.equal(outputs, ActingNetwork(policy)(*inputs.values())[1])
+
+
+@pytest.mark.slow
+def test_a_network_of_onnx_acts_as_the_policy(policy, tmp_path, capfd):
+    session = pytest.importorskip("onnxruntime").InferenceSession
+    inputs = inputs_of(policy)
+    to_onnx(policy, tmp_path / "policy.onnx")
+    assert capfd.readouterr() == ("", "")
+    arrays = {name: value.numpy() for name, value in inputs.items()}
+    action, outputs = session(tmp_path / "policy.onnx").run(None, arrays)
+    assert np.array_equal(action, policy(**inputs))
+    wanted = ActingNetwork(policy)(*inputs.values())[1].detach()
+    assert np.allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_without_the_packages_the_command_to_install_them_is_named(tmp_path, monkeypatch, refused):
+    policy = Policy(CategoricalActor(2, 3, 2), {})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with refused("to=onnx needs onnx and onnxscript", 'pip install "ilvf[onnx]"'):
+        to_onnx(policy, tmp_path / "policy.onnx")
+
+
+@pytest.mark.parametrize("export", [to_torch, pytest.param(to_onnx, marks=pytest.mark.slow)])
+def test_a_file_that_cannot_be_written_is_refused(export, tmp_path, refused):
+    policy = Policy(CategoricalActor(2, 3, 2), {})
+    with refused("cannot be written", "nowhere"):
+        export(policy, tmp_path / "nowhere" / "policy")
