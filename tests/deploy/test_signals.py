@@ -112,7 +112,7 @@ def test_wrong_numbers_are_refused(trained, refused, number):
     controller = SignalController.load(trained[1])
     vehicles = dict.fromkeys(controller.lanes, 0)
     with refused("lacks 1 of", controller.lanes[0]):
-        controller.act({lane: 0 for lane in controller.lanes[1:]})
+        controller.act(dict.fromkeys(controller.lanes[1:], 0))
     with refused(controller.lanes[3], "at least 0"):
         controller.act({**vehicles, controller.lanes[3]: number})
 
