@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from ilvf.errors import UsageError, require
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+SQLITE = "sqlite:///"  # before the path of a local store
 PROBE = 10.0  # [s] to reach a server before the run starts
 SILENCE = 5.0  # [s] to wait for another process without a word
 PATHS = (  # tables and columns of a local store that hold absolute paths
@@ -30,7 +31,7 @@ PATIENCE = 90.0  # [s] to wait while another process creates the store
 
 def tracking_uri(out: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or a sqlite file in the folder of runs."""
-    return os.environ.get(URI_VARIABLE) or f"sqlite:///{out.resolve() / 'mlflow.db'}"
+    return os.environ.get(URI_VARIABLE) or f"{SQLITE}{out.resolve() / 'mlflow.db'}"
 
 
 def open_store(uri: str, out: Path, experiment: str) -> None:
@@ -47,16 +48,15 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
     if uri.startswith("http"):
         _probe(uri)
-    if uri.startswith("sqlite:///"):
-        file = Path(uri.removeprefix("sqlite:///"))
-        _require_file(file)
-        if not file.exists():
-            print(f"creating the MLflow store {file} (once, 10 to 30 s)", flush=True)
+    if uri.startswith(SQLITE):
+        _require_file(Path(uri.removeprefix(SQLITE)))
     from mlflow.tracking import MlflowClient
 
     lock = out / "mlflow.lock"
     try:
         with patient_lock(lock):
+            if uri.startswith(SQLITE):
+                _create_file(Path(uri.removeprefix(SQLITE)))
             _create_experiment(MlflowClient(uri), uri, out, experiment)
     except UsageError:
         raise
@@ -83,6 +83,42 @@ def patient_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _create_file(path: Path) -> None:
+    """Create the file of a sqlite store with MLflow's tables, unless it exists.
+
+    MLflow's migrations commit a hundred times, and each commit waits for the disk. The new file is
+    written without waiting, under another name, so that a power failure leaves no half of it.
+    """
+    if path.exists():
+        return
+    print(f"creating the MLflow store {path} (once, a few seconds)", flush=True)
+    from mlflow.tracking import MlflowClient
+
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with commits_without_waiting():
+        MlflowClient(f"{SQLITE}{part}").search_experiments()
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+@contextlib.contextmanager
+def commits_without_waiting() -> Iterator[None]:
+    """Let new connections to sqlite leave the writing to the operating system."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def leave_it(connection: Any, record: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", leave_it)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", leave_it)
 
 
 def _create_experiment(client: Any, uri: str, out: Path, experiment: str) -> None:
@@ -171,7 +207,7 @@ def follow_move(client: Any, uri: str, run_id: str, out: Path) -> None:
         f"the store in {here} keeps this run's files in {old}, which still exists: "
         f"continue the run there (out={old}), or move that folder away",
     )
-    with sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+    with sqlite3.connect(uri.removeprefix(SQLITE)) as database:
         for table, column in PATHS:
             database.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",

@@ -6,13 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ilvf.experiment.membership import STUDY_ID
-from ilvf.experiment.store import URI_VARIABLE, first_line, tracking_uri
+from ilvf.experiment.store import SQLITE, URI_VARIABLE, first_line, tracking_uri
 from ilvf.studies.description import Study
 from ilvf.studies.identity import identity
 from ilvf.studies.plan import PlannedRun
 from ilvf.studies.processes import experiment_of
 
-SQLITE = "sqlite:///"  # before the path of a local store
 LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` shows a local store
 
 
