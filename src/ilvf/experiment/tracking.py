@@ -256,10 +256,10 @@ class MLflowTracker(MLFlowLogger):
         with signals_held():
             self._write_rows()
             self._outbox.retry()
-            self._outbox.send(lambda: None, "files")
+            self._outbox.flush("files")
             self._outbox.send(lambda: self.experiment.set_terminated(self.run_id, status))
             self._outbox.send(lambda: summarise_parent(self.experiment, str(self.run_id)))
-        missing = self._outbox.missing
+        missing = self._outbox.missing + self._outbox.left_out
         if missing:
             path = self.run_dir / METRICS
             rank_zero_warn(f"{missing} records did not reach MLflow; the metrics are in {path}")
