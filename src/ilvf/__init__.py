@@ -16,7 +16,10 @@ _PUBLIC = {
     "envs": ["make_env", "check_env", "as_pettingzoo"],
     **classes(),
     "modules": [
+        "Box",
         "CategoricalActor",
+        "GaussianActor",
+        "DeterministicActor",
         "GreedyActor",
         "RandomActor",
         "GumbelAttention",
@@ -90,9 +93,12 @@ if TYPE_CHECKING:
     from ilvf.losses import ActionValueLoss, ILVFLoss, MADDPGLoss, PPOLoss, QMIXLoss
     from ilvf.modules import (
         ActionInfluenceCritic,
+        Box,
         CategoricalActor,
         CentralCritic,
         CounterfactualCritic,
+        DeterministicActor,
+        GaussianActor,
         GreedyActor,
         GumbelAttention,
         InfluenceCritic,

@@ -57,6 +57,6 @@ def build(config: COMAConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
     """COMA as a config describes it."""
     actor = categorical_actor(config, env)
     critic = CounterfactualCritic(
-        env.n_agents, env.state_dim, env.n_actions, **network_options(config)
+        env.n_agents, env.state_dim, actor.actions.width, **network_options(config)
     )
     return COMA(make_env, actor, critic, seed=seed, **select(config, COMAOptions))

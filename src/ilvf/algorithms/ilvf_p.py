@@ -10,7 +10,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import ILVFPConfig, ILVFPOptions, MixingOptions
-from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
+from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor
 from ilvf.analysis import auroc, density
 from ilvf.credit import (
     Bernoulli,
@@ -27,6 +27,7 @@ from ilvf.errors import require
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
+    GaussianActor,
     InfluenceCritic,
     RelevanceCritic,
     StateCritic,
@@ -61,7 +62,7 @@ class ILVFP(OnPolicy):
     def __init__(
         self,
         make_env: EnvFactory,
-        actor: CategoricalActor,
+        actor: CategoricalActor | GaussianActor,
         critic: Critic,
         *,
         influence: Tensor | InfluenceSource | None = None,
@@ -121,7 +122,7 @@ class ILVFP(OnPolicy):
 
 def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """ILVF-P, or one of the ends of its family, as a config describes it."""
-    actor = categorical_actor(config, env)
+    actor = stochastic_actor(config, env)
     networks = network_options(config)
     networks["shared_first"] = config.shared_first
     critic: Critic
@@ -129,7 +130,7 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
         critic = InfluenceCritic(
             env.n_agents,
             env.state_dim,
-            env.n_actions,
+            actor.actions,
             tau=config.tau,
             initial=config.initial_influence,
             **networks,
@@ -148,7 +149,7 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
 
 
 def influence_of(
-    word: str, env: EnvBase, actor: CategoricalActor
+    word: str, env: EnvBase, actor: CategoricalActor | GaussianActor
 ) -> Tensor | InfluenceSource | None:
     """The source of a config's word: Ŵ `[N, N]`, row = acting agent, or None for `learned`.
 

@@ -8,9 +8,9 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import IPPOConfig, OnPolicyOptions
-from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
+from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor
 from ilvf.credit.estimators import gae, local_estimator
-from ilvf.modules import CategoricalActor, LocalCritic, StateCritic
+from ilvf.modules import CategoricalActor, GaussianActor, LocalCritic, StateCritic
 from ilvf.options import configure, select
 
 
@@ -31,7 +31,7 @@ class IPPO(OnPolicy):
     def __init__(
         self,
         make_env: EnvFactory,
-        actor: CategoricalActor,
+        actor: CategoricalActor | GaussianActor,
         critic: LocalCritic | StateCritic,
         *,
         state_key: str | None = None,
@@ -56,7 +56,7 @@ class IPPO(OnPolicy):
 
 def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> IPPO:
     """IPPO or IPPO-C as a config describes it."""
-    actor = categorical_actor(config, env)
+    actor = stochastic_actor(config, env)
     critic: LocalCritic | StateCritic
     if config.critic == "observation":
         critic = LocalCritic(env.n_agents, env.observation_dim, **network_options(config))

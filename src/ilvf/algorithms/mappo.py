@@ -8,9 +8,9 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, OnPolicyOptions
-from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
+from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
-from ilvf.modules import CategoricalActor, CentralCritic, StateCritic
+from ilvf.modules import CategoricalActor, CentralCritic, GaussianActor, StateCritic
 from ilvf.options import configure, select
 
 
@@ -33,7 +33,7 @@ class MAPPO(OnPolicy):
     def __init__(
         self,
         make_env: EnvFactory,
-        actor: CategoricalActor,
+        actor: CategoricalActor | GaussianActor,
         critic: StateCritic | CentralCritic,
         *,
         state_key: str = "state",
@@ -64,7 +64,7 @@ class MAPPO(OnPolicy):
 
 def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> MAPPO:
     """MAPPO as a config describes it."""
-    actor = categorical_actor(config, env)
+    actor = stochastic_actor(config, env)
     networks = network_options(config)
     critic: StateCritic | CentralCritic
     if config.critic == "central":

@@ -5,18 +5,18 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.ilvf_p import ILVFP, discretisation
 from ilvf.algorithms.options import ILVFPOptions, NoInferringConfig
-from ilvf.algorithms.parts import categorical_actor, network_options
+from ilvf.algorithms.parts import network_options, stochastic_actor
 from ilvf.modules import ActionInfluenceCritic
 from ilvf.options import select
 
 
 def build(config: NoInferringConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """`ILVFP` with an `ActionInfluenceCritic`."""
-    actor = categorical_actor(config, env)
+    actor = stochastic_actor(config, env)
     critic = ActionInfluenceCritic(
         env.n_agents,
         env.state_dim,
-        env.n_actions,
+        actor.actions,
         tau=config.tau,
         initial=config.initial_influence,
         **network_options(config),

@@ -65,8 +65,12 @@ class OffPolicy(Training):
             self.replay.restore(saved, folder_of(Path(str(self.trainer.ckpt_path))))
 
     def behaviour(self) -> TensorDictModuleBase:
-        self.__dict__["explorer"] = RandomFirst(self.loss.actor)  # not a submodule
+        self.__dict__["explorer"] = RandomFirst(self.exploring())  # not a submodule
         return self.explorer
+
+    def exploring(self) -> TensorDictModuleBase:
+        """The policy that collects after the warm-up."""
+        return self.loss.actor
 
     def train_dataloader(self) -> ReplayLoader:
         return ReplayLoader(

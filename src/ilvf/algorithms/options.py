@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, TypeVar
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import MADDPGOptions, PPOOptions, QMIXOptions, SparsePPOOptions
-from ilvf.modules.options import ActorOptions
+from ilvf.modules.options import ActorOptions, GaussianOptions
 from ilvf.options import Options, nearest, option
 
 ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
@@ -141,6 +141,7 @@ class AlgorithmConfig(ActorOptions, TrainingOptions):
     """What the config of every algorithm has."""
 
     iterations: ClassVar[int]  # default of trainer.max_epochs
+    continuous: ClassVar[bool] = True  # takes continuous actions too
     title: ClassVar[str]  # name in figures and tables
     source: ClassVar[str] = ""  # where it is explained, for descriptions in MLflow
 
@@ -151,6 +152,11 @@ class OnPolicyConfig(OnPolicyOptions, AlgorithmConfig):
     """One epoch is num_envs × rollout_steps frames per process; the default is 100 k frames."""
 
     iterations = 31
+
+
+@dataclass
+class PolicyConfig(GaussianOptions, OnPolicyConfig):
+    """On-policy algorithms that take discrete or continuous actions."""
 
 
 @dataclass
@@ -194,7 +200,7 @@ class ILVFPOptions(SparsePPOOptions, RelationOptions, OnPolicyOptions):
 
 @algorithm("ilvf_p", "ILVFP")
 @dataclass
-class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
+class ILVFPConfig(ILVFPOptions, MixingOptions, PolicyConfig):
     """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
 
     title = "ILVF-P"
@@ -211,7 +217,7 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
 
 @algorithm("no_inferring", "ILVFP")
 @dataclass
-class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
+class NoInferringConfig(ILVFPOptions, MixingOptions, PolicyConfig):
     """ILVF-P (no inferring): the influence is the attention over actions (App. B.3)."""
 
     title = "ILVF-P (no inferring)"
@@ -220,7 +226,7 @@ class NoInferringConfig(ILVFPOptions, MixingOptions, OnPolicyConfig):
 
 @algorithm("ilvf_s", "ILVFP")
 @dataclass
-class ILVFSConfig(ScoreOptions, OnPolicyConfig):
+class ILVFSConfig(ScoreOptions, PolicyConfig):
     """ILVF-S: credit by a score test on the rollout, with Wiener weights (not in the paper)."""
 
     title = "ILVF-S"
@@ -233,7 +239,7 @@ class ILVFSConfig(ScoreOptions, OnPolicyConfig):
 
 @algorithm("prd", "ILVFP")
 @dataclass
-class PRDConfig(RelationOptions, OnPolicyConfig):
+class PRDConfig(RelationOptions, PolicyConfig):
     """PRD-MAPPO: credit for the agents whose returns attend to one's action."""
 
     title = "PRD"
@@ -245,7 +251,7 @@ class PRDConfig(RelationOptions, OnPolicyConfig):
 
 @algorithm("mappo", "MAPPO")
 @dataclass
-class MAPPOConfig(OnPolicyConfig):
+class MAPPOConfig(PolicyConfig):
     """MAPPO: every agent is credited with everything (Ŵ = 1)."""
 
     title = "MAPPO"
@@ -260,7 +266,7 @@ class MAPPOConfig(OnPolicyConfig):
 
 @algorithm("ippo", "IPPO")
 @dataclass
-class IPPOConfig(OnPolicyConfig):
+class IPPOConfig(PolicyConfig):
     """IPPO: every agent learns from its own return alone (Ŵ = I); IPPO-C with critic=state."""
 
     title = "IPPO"
@@ -286,6 +292,7 @@ class COMAConfig(COMAOptions, OnPolicyConfig):
     """COMA: credit for the difference to what the policy would have got on average."""
 
     title = "COMA"
+    continuous = False
     source = "a baseline, docs/concepts/algorithms.md"
 
 
@@ -317,6 +324,7 @@ class QMIXConfig(QMIXTrainingOptions, OffPolicyConfig):
     """QMIX and VDN: values of every agent, mixed to the team's value."""
 
     title = "QMIX"
+    continuous = False
     source = "App. B.2 of the paper, docs/concepts/algorithms.md"
     mixer: Literal["qmix", "vdn"] = option(
         "qmix", "how agents' values become the team's: qmix (monotone in each) or vdn (their sum)"
@@ -325,7 +333,24 @@ class QMIXConfig(QMIXTrainingOptions, OffPolicyConfig):
 
 
 @dataclass
-class MADDPGTrainingOptions(MADDPGOptions, OffPolicyOptions):
+class NoiseOptions(Options):
+    """Exploration by noise that decays linearly."""
+
+    noise: Literal["gaussian", "ou"] = option(
+        "gaussian",
+        "continuous actions: exploration noise, independent or Ornstein-Uhlenbeck",
+    )
+    noise_start: float = option(
+        0.5, "continuous actions: its size at the start, in units of half their range", least=0
+    )
+    noise_end: float = option(0.1, "continuous actions: its size at the end", least=0)
+    noise_frames: int = option(
+        50_000, "continuous actions: frames in which it goes from start to end", least=0
+    )
+
+
+@dataclass
+class MADDPGTrainingOptions(NoiseOptions, MADDPGOptions, OffPolicyOptions):
     """What the LightningModule of MADDPG reads."""
 
     actor_lr: float | None = option(
@@ -336,7 +361,7 @@ class MADDPGTrainingOptions(MADDPGOptions, OffPolicyOptions):
 @algorithm("maddpg", "MADDPG")
 @dataclass
 class MADDPGConfig(MADDPGTrainingOptions, OffPolicyConfig):
-    """MADDPG for discrete actions: every agent ascends its own critic of the joint action."""
+    """MADDPG: every agent ascends its own critic of the joint action."""
 
     title = "MADDPG"
     source = "App. B.2 of the paper, docs/concepts/algorithms.md"

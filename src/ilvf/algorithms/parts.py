@@ -4,12 +4,18 @@ from typing import Any
 
 from torchrl.envs import EnvBase
 
-from ilvf.algorithms.options import AlgorithmConfig, OnPolicyOptions
+from ilvf.algorithms.options import ALGORITHMS, AlgorithmConfig, OnPolicyOptions, PolicyConfig
+from ilvf.errors import UsageError, require
 from ilvf.losses import PPOLoss
 from ilvf.losses.options import SparsePPOOptions
-from ilvf.modules import CategoricalActor, ValueNorm
-from ilvf.modules.options import ActorOptions, NetworkOptions
-from ilvf.options import select
+from ilvf.modules import Box, CategoricalActor, GaussianActor, ValueNorm, actions_of
+from ilvf.modules.options import (
+    ActorOptions,
+    GaussianActorOptions,
+    GaussianOptions,
+    NetworkOptions,
+)
+from ilvf.options import Options, select, shown
 
 
 def network_options(config: AlgorithmConfig) -> dict[str, Any]:
@@ -24,14 +30,69 @@ def actor_options(config: AlgorithmConfig, env: EnvBase) -> dict[str, Any]:
 
 
 def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor:
-    """The actor of a config for an environment."""
+    """The actor of a config for an environment with discrete actions.
+
+    Raises:
+        UsageError: the actions are continuous; the sentence names the algorithms that take them.
+    """
     return CategoricalActor(
-        env.n_agents, env.observation_dim, env.n_actions, **actor_options(config, env)
+        env.n_agents,
+        env.observation_dim,
+        number_of_choices(config, env),
+        **actor_options(config, env),
     )
 
 
+def stochastic_actor(config: PolicyConfig, env: EnvBase) -> CategoricalActor | GaussianActor:
+    """The actor of a config for an environment with discrete or continuous actions."""
+    actions = actions_of(env)
+    if isinstance(actions, Box):
+        return GaussianActor(
+            env.n_agents,
+            env.observation_dim,
+            actions,
+            **select(config, GaussianActorOptions),
+        )
+    require_default(config, GaussianOptions, "continuous", env)
+    return categorical_actor(config, env)
+
+
+def number_of_choices(config: AlgorithmConfig, env: EnvBase) -> int:
+    """A of an environment with discrete actions; see `categorical_actor`."""
+    actions = actions_of(env)
+    if isinstance(actions, Box):
+        takers = [name for name, known in ALGORITHMS.items() if known.continuous]
+        raise UsageError(
+            f"{type(env).__name__} has continuous {actions}, and {config.title} needs discrete "
+            f"ones; {', '.join(takers)} take continuous actions"
+        )
+    return actions.width
+
+
+def require_default(
+    config: AlgorithmConfig, options: type[Options], kind: str, env: EnvBase
+) -> None:
+    """Raise if options are set that have no effect with an environment's actions.
+
+    Args:
+        options: a dataclass of options that are for one kind of actions.
+        kind: `continuous` or `discrete`, that kind.
+    """
+    for name, default in vars(options()).items():
+        value = getattr(config, name)
+        require(
+            value == default,
+            f"algorithm.{name}={shown(value)} is for {kind} actions, which "
+            f"{type(env).__name__} does not have; leave it out",
+        )
+
+
 def ppo_loss(
-    actor: CategoricalActor, critic: Any, options: OnPolicyOptions, state_key: str, values: int
+    actor: CategoricalActor | GaussianActor,
+    critic: Any,
+    options: OnPolicyOptions,
+    state_key: str,
+    values: int,
 ) -> PPOLoss:
     """The clipped-surrogate loss, with value normalisation if the options have it.
 

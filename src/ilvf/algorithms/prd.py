@@ -8,7 +8,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.ilvf_p import ILVFP
 from ilvf.algorithms.options import ILVFPOptions, PRDConfig
-from ilvf.algorithms.parts import categorical_actor, network_options
+from ilvf.algorithms.parts import network_options, stochastic_actor
 from ilvf.credit import LearnedInfluence, Soft, Threshold
 from ilvf.modules import RelevanceCritic
 from ilvf.options import select
@@ -16,8 +16,8 @@ from ilvf.options import select
 
 def build(config: PRDConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """`ILVFP` with a `RelevanceCritic` as the source of its weights."""
-    actor = categorical_actor(config, env)
-    critic = RelevanceCritic(env.n_agents, env.state_dim, env.n_actions, **network_options(config))
+    actor = stochastic_actor(config, env)
+    critic = RelevanceCritic(env.n_agents, env.state_dim, actor.actions, **network_options(config))
     influence = LearnedInfluence(
         Soft() if config.threshold is None else Threshold(config.threshold),
         orientation=config.orientation,

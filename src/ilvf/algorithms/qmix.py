@@ -9,7 +9,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.off_policy import OffPolicy
 from ilvf.algorithms.options import QMIXConfig, QMIXTrainingOptions
-from ilvf.algorithms.parts import actor_options
+from ilvf.algorithms.parts import actor_options, number_of_choices
 from ilvf.losses import QMIXLoss
 from ilvf.losses.options import QMIXOptions
 from ilvf.modules import GreedyActor, Mixer
@@ -58,7 +58,10 @@ class QMIX(OffPolicy):
 def build(config: QMIXConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> QMIX:
     """QMIX or VDN as a config describes it."""
     actor = GreedyActor(
-        env.n_agents, env.observation_dim, env.n_actions, **actor_options(config, env)
+        env.n_agents,
+        env.observation_dim,
+        number_of_choices(config, env),
+        **actor_options(config, env),
     )
     mixer = Mixer(
         config.mixer,

@@ -123,7 +123,8 @@ class Audit:
     def cost(self, influence: Tensor) -> dict[str, float]:
         """How much of the policy gradient an influence Ŵ omits, and how much variance it saves.
 
-        Agent i's gradient with respect to the logits of π_i(· | s) is
+        Agent i's gradient with respect to the logits of π_i(· | s) (of continuous actions: of the
+        policy over its choices) is
 
             g_i(b) = π_i(b) (q(b) − Σ_c π_i(c) q(c)),   q(b) = Σ_j Q̄_j(s, b)
 

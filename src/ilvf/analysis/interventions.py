@@ -1,6 +1,7 @@
 """Influence by experiment: change one agent's first action, keep all noise, compare the returns.
 
-Axes: K states, M joint first actions per state, R futures per joint action, N agents, A actions.
+Axes: K states, M joint first actions per state, R futures per joint action, N agents, A choices
+(see `FirstActions`): the discrete actions, or some of the continuous ones.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 from tqdm import tqdm
 
+from ilvf.analysis.first_actions import Alternatives, first_actions
 from ilvf.analysis.paired_rollouts import PairedRollouts
 from ilvf.analysis.stepping import State, episode_steps, require_states
 from ilvf.errors import require
@@ -24,17 +26,20 @@ class Interventions:
 
     Attributes:
         effect: `[K, M, R, N, A, N]`. `effect[k, m, r, i, b, j]` is the return of agent j if agent
-            i plays action b, minus its return under the joint action that was drawn. It is 0 for
+            i plays choice b, minus its return under the joint action that was drawn. It is 0 for
             the action that was drawn, and for impossible actions.
         returns: `[K, M, R, N]`, under the joint action that was drawn.
-        action: `[K, M, N]`, the joint action that was drawn.
-        policy: `[K, N, A]`, π_i(a | s_k).
+        action: `[K, M, N]`, the joint action that was drawn, as choices.
+        policy: `[K, N, A]`, the probability of every choice in state k: π_i(a | s_k), or equal ones
+            of continuous actions.
+        choices: `[K, N, A, numbers of an action]`, the continuous actions; None for discrete ones.
     """
 
     effect: Tensor
     returns: Tensor
     action: Tensor
     policy: Tensor
+    choices: Tensor | None = None
 
     @property
     def alternatives(self) -> Tensor:
@@ -54,6 +59,8 @@ def intervene(
     steps: int | None = None,
     gamma: float = DISCOUNT,
     tolerance: float = 1e-5,
+    alternatives: Alternatives = "policy",
+    choices: int = 5,
     seed: int = 0,
     progress: bool = True,
 ) -> Interventions:
@@ -64,12 +71,15 @@ def intervene(
     agent. All of these have the same noise of environment and policy (common random numbers), so
     the return of an agent that the change does not reach is the same to the last bit.
 
+    A policy over continuous actions is replaced, in the first step only, by one that chooses among
+    A actions with equal probabilities (`alternatives`).
+
     Args:
         env: a batch of environments with `set_state` and `get_state`, whose state has its
             generator as "rng"; what it draws must not depend on the actions. The K·M·R rows are
             played in pieces of its batch size.
         policy: a module with `log_probs(*inputs)` and `in_keys` (`CategoricalActor`), or with a
-            `get_dist` that returns a Categorical.
+            `get_dist` that returns a Categorical; of continuous actions a `GaussianActor`.
         states: of K environments, see `visited_states`. Their clock, the entry `step`, is set to
             0, so that a whole episode follows.
         actions: M, at least 2.
@@ -78,6 +88,9 @@ def intervene(
             do not count.
         gamma: discount of the returns.
         tolerance: smaller differences count as rounding errors and are set to 0.
+        alternatives: of continuous actions, `policy` draws A actions from the policy in each state,
+            `box` spreads them evenly over the box.
+        choices: A of continuous actions, at least 2.
         seed: of all noise.
         progress: show a progress bar.
 
@@ -91,13 +104,15 @@ def intervene(
         actions >= 2 and repeats >= 2, f"actions={actions} and repeats={repeats} must be at least 2"
     )
     rollouts = PairedRollouts(env, policy, states, steps, gamma, seed)
-    pi = rollouts.policy_at_states()  # [K, N, A]
+    options = first_actions(rollouts, alternatives, choices)
+    pi = options.probability  # [K, N, A]
     k, n, a = pi.shape
     first = rollouts.first_actions(pi, actions).repeat_interleave(repeats, 0)  # [K·M·R, N]
     state = torch.arange(k).repeat_interleave(actions * repeats)  # [K·M·R]
     possible = (pi > 0)[state]  # [K·M·R, N, A]
-    returns = rollouts.returns(state, first)
-    rollouts.require_repeatable(state, first, returns)
+    drawn_actions = options.of(state, first)
+    returns = rollouts.returns(state, drawn_actions)
+    rollouts.require_repeatable(state, drawn_actions, returns)
     rows = torch.arange(len(state))
     effect = torch.zeros(len(state), n, a, n, device=pi.device)
     changes = [(i, shift) for i in range(n) for shift in range(1, a)]
@@ -107,7 +122,7 @@ def intervene(
         allowed = possible[:, i].gather(-1, other.unsqueeze(-1)).squeeze(-1)
         changed = first.clone()
         changed[:, i] = torch.where(allowed, other, drawn)
-        difference = rollouts.returns(state, changed) - returns
+        difference = rollouts.returns(state, options.of(state, changed)) - returns
         effect[rows, i, other] = difference.where(difference.abs() > tolerance, 0)
     shape = (k, actions, repeats)
     return Interventions(
@@ -115,4 +130,5 @@ def intervene(
         returns=returns.reshape(*shape, n).cpu(),
         action=first.reshape(*shape, n)[:, :, 0].cpu(),
         policy=pi.cpu(),
+        choices=None if options.action is None else options.action.cpu(),
     )

@@ -8,8 +8,9 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.envs import EnvBase
 
-from ilvf.analysis.stepping import State, log_probabilities, sample_actions, step_env
+from ilvf.analysis.stepping import State, draw_actions, log_probabilities, step_env
 from ilvf.errors import require
+from ilvf.modules.actors.categorical import sample_action
 
 POLICY_SEED_OFFSET = 1_000_003  # keeps the policy's noise apart from the environment's
 CLOCK = ("step", "return")  # entries of a state that are set to 0
@@ -23,7 +24,7 @@ class PairedRollouts:
 
     Args:
         env: a batch of environments with `set_state`, whose state has its generator as "rng".
-        policy: over discrete actions, see `intervene`.
+        policy: see `intervene`.
         states: of K environments, tensors `[K, ...]`; their clock is set to 0.
         steps: T, length of a return.
         gamma: discount.
@@ -60,20 +61,30 @@ class PairedRollouts:
     def first_actions(self, pi: Tensor, actions: int) -> Tensor:
         """M joint actions for each state, drawn from `pi` `[K, N, A]`; `[K·M, N]`."""
         noise = torch.Generator(pi.device).manual_seed(self.seed)
-        return sample_actions(pi.log().repeat_interleave(actions, 0), noise)
+        return sample_action(pi.log().repeat_interleave(actions, 0), noise)
+
+    def draws_at_states(self, number: int) -> Tensor:
+        """C independent actions of every agent in all states, `[K, N, C, A]`."""
+        noise = torch.Generator(self.env.device).manual_seed(self.seed)
+        found = []
+        for td, kept, _ in self._pieces(torch.arange(self.count)):
+            draws = [draw_actions(self.policy, td, noise) for _ in range(number)]
+            found.append(torch.stack(draws, 2)[:kept])
+        return torch.cat(found)
 
     def returns(self, state: Tensor, first: Tensor) -> Tensor:
         """Discounted returns Σ_t γ^t r_t of every agent, `[rows, N]`.
 
         Args:
             state: index of each row's state, `[rows]`.
-            first: its first joint action, `[rows, N]`.
+            first: its first joint action, `[rows, N]`, or `[rows, N, A]`.
         """
         out = []
         begin = 0
         for td, kept, piece in self._pieces(state):
             actions = first[begin : begin + kept]
-            padding = actions[-1:].expand(self.env.batch_size[0] - kept, -1)
+            missing = self.env.batch_size[0] - kept
+            padding = actions[-1:].expand(missing, *actions.shape[1:])
             out.append(self._play(td, torch.cat([actions, padding]), piece)[:kept])
             begin += kept
         return torch.cat(out)
@@ -103,10 +114,10 @@ class PairedRollouts:
             yield self.env.reset(), len(rows), piece
 
     def _play(self, td: TensorDictBase, action: Tensor, piece: int) -> Tensor:
-        """Returns `[B, N]` from the present states with the first joint actions `[B, N]`."""
+        """Returns `[B, N]` from the present states with the first joint actions `[B, N(, A)]`."""
         seed = self.seed + POLICY_SEED_OFFSET + piece
         noise = torch.Generator(self.env.device).manual_seed(seed)
-        total = torch.zeros(action.shape, device=self.env.device)
+        total = torch.zeros(action.shape[:2], device=self.env.device)
         going = torch.ones_like(action[:, :1])  # 0 after termination
         cut = torch.zeros_like(going, dtype=torch.bool)  # truncated before the last step
         for t in range(self.steps):
@@ -115,7 +126,7 @@ class PairedRollouts:
             going = going * ~td["terminated"]
             if t + 1 < self.steps:
                 cut |= td.get("truncated", td["done"]) & (going > 0)
-                action = sample_actions(log_probabilities(self.policy, td), noise)
+                action = draw_actions(self.policy, td, noise)
         require(
             not cut.any(),
             f"episodes are cut by their clock before {self.steps} steps: give a smaller steps=, "

@@ -9,10 +9,9 @@ from torchrl.envs import EnvBase
 
 from ilvf.analysis.stepping import (
     State,
+    draw_actions,
     episode_steps,
-    log_probabilities,
     require_states,
-    sample_actions,
     step_env,
 )
 from ilvf.errors import require
@@ -27,7 +26,7 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
 
     Args:
         env: K environments with `get_state`.
-        policy: over discrete actions, see `intervene`.
+        policy: see `intervene`.
         steps: longest episode; None is the environment's `horizon`.
         seed: of the actions and of the drawing.
 
@@ -47,7 +46,7 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
             if key != "rng":
                 rows = replace.view(-1, *[1] * (value.ndim - 1))
                 kept[key] = torch.where(rows, value, kept.get(key, value))
-        action = sample_actions(log_probabilities(policy, td), noise)
+        action = draw_actions(policy, td, noise)
         _, td = step_env(env, td, action)
         running &= ~td["done"].squeeze(-1)
     return kept
@@ -61,7 +60,7 @@ def states_at(
 
     Args:
         env: environments with `get_state`.
-        policy: over discrete actions, see `intervene`.
+        policy: see `intervene`.
         steps: numbers of steps after the start.
         seed: of the actions.
 
@@ -82,7 +81,7 @@ def states_at(
                 f"no episode lasts to step {t}; take an earlier moment, or more episodes",
             )
             kept[t] = {k: v[running] for k, v in env.get_state().items() if k != "rng"}
-        action = sample_actions(log_probabilities(policy, td), noise)
+        action = draw_actions(policy, td, noise)
         out, td = env.step_and_maybe_reset(td.set(("agents", "action"), action))
         running &= ~out["next", "done"].squeeze(-1)
     return kept

@@ -10,7 +10,8 @@ from torchrl.envs import EnvBase
 from torchrl.envs.utils import step_mdp
 
 from ilvf.errors import UsageError, require
-from ilvf.modules.attention import gumbel_like
+from ilvf.modules import GaussianActor
+from ilvf.modules.actors.categorical import sample_action
 
 State = Mapping[str, Tensor]  # what `env.get_state()` returns: tensors [B, ...], and "rng"
 
@@ -37,17 +38,19 @@ def episode_steps(env: EnvBase, steps: int | None) -> int:
 
 
 def step_env(env: EnvBase, td: TensorDictBase, action: Tensor) -> tuple[Tensor, TensorDictBase]:
-    """One step with the actions `[B, N]`: the rewards `[B, N]` and the next tensordict."""
+    """One step with the actions `[B, N(, A)]`: the rewards `[B, N]` and the next tensordict."""
     out = env.step(td.set(("agents", "action"), action))
     return out["next", "agents", "reward"].squeeze(-1), step_mdp(out)
 
 
-def sample_actions(log_probs: Tensor, noise: torch.Generator) -> Tensor:
-    """One action per agent by the Gumbel-max trick, `[B, N]`.
+def draw_actions(policy: Any, td: TensorDictBase, noise: torch.Generator) -> Tensor:
+    """Actions of all agents, `[B, N]`, or `[B, N, A]` of a `GaussianActor`.
 
-    The same noise gives the same action wherever the probabilities are the same.
+    The same noise gives the same action wherever the policy is the same.
     """
-    return (log_probs + gumbel_like(log_probs, noise)).argmax(-1)
+    if isinstance(policy, GaussianActor):
+        return policy.draw(td, noise)
+    return sample_action(log_probabilities(policy, td), noise)
 
 
 def log_probabilities(policy: Any, td: TensorDictBase) -> Tensor:
@@ -65,6 +68,7 @@ def log_probabilities(policy: Any, td: TensorDictBase) -> Tensor:
     logits = getattr(policy.get_dist(td), "logits", None) if hasattr(policy, "get_dist") else None
     if logits is None:
         raise UsageError(
-            f"the audit needs a policy over discrete actions, found {type(policy).__name__}"
+            "the audit needs a policy over discrete actions or a GaussianActor, found "
+            f"{type(policy).__name__}"
         )
     return logits.log_softmax(-1)

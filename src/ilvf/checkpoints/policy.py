@@ -12,14 +12,16 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
 from ilvf.checkpoints.restoring import restoring
 from ilvf.errors import require
-from ilvf.modules import CategoricalActor, GreedyActor
+from ilvf.modules import CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
 from ilvf.options import shown
 
-Actor = CategoricalActor | GreedyActor
+Actor = CategoricalActor | GreedyActor | GaussianActor | DeterministicActor
 PREFIX = "loss.actor."  # of the actor's parameters in a checkpoint
-KINDS: dict[str, type[CategoricalActor] | type[GreedyActor]] = {
+KINDS: dict[str, type[Actor]] = {
     "categorical": CategoricalActor,
     "greedy": GreedyActor,
+    "gaussian": GaussianActor,
+    "deterministic": DeterministicActor,
 }
 
 
@@ -27,6 +29,8 @@ ARGUMENTS = {  # of an actor → type; those that its options check are left out
     "n_agents": int,
     "observation_dim": int,
     "n_actions": int,
+    "low": list,
+    "high": list,
     "masked": bool,
     "group": str,
 }
@@ -35,9 +39,10 @@ ARGUMENTS = {  # of an actor → type; those that its options check are left out
 class Policy(nn.Module):
     """A trained team as a plain callable, without TensorDicts.
 
-        actions = policy(observation)          # [*B, N, Do] → [*B, N]
+        actions = policy(observation)          # [*B, N, Do] → [*B, N], continuous: [*B, N, A]
 
-    Deterministic by default; `deterministic=False` samples.
+    Deterministic by default; `deterministic=False` samples. Continuous actions are in the units of
+    the environment and within its bounds.
 
     Args:
         actor: the team's networks.
@@ -51,7 +56,7 @@ class Policy(nn.Module):
 
     def __repr__(self) -> str:
         a = self.actor.arguments
-        shape = f"{a['n_agents']} agents, {a['observation_dim']} → {a['n_actions']} actions"
+        shape = f"{a['n_agents']} agents, {a['observation_dim']} → {self.actor.actions}"
         masked = ", masked" if self.actor.masked else ""
         name = self.config.get("recipe", type(self.actor).__name__)
         return f"Policy({name}: {shape}{masked})"
@@ -64,7 +69,7 @@ class Policy(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Tensor:
-        """Actions `[*B, N]`.
+        """Actions `[*B, N]`, or `[*B, N, A]` if they are continuous.
 
         Args:
             observation: `[*B, N, Do]`.
@@ -78,7 +83,8 @@ class Policy(nn.Module):
         mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
         with set_exploration_type(mode):
             out = self.actor(td)
-        return out[self.actor.out_keys[0]].reshape(observation.shape[:-1])
+        agents = observation.shape[:-1]
+        return out[self.actor.out_keys[0]].reshape(*agents, *self.actor.actions.event)
 
     def _require_inputs(self, observation: Tensor, action_mask: Tensor | None) -> None:
         arguments = self.actor.arguments

@@ -14,7 +14,7 @@ Keys of env.* are those of the run that made the checkpoint.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ilvf.commands.checkpointed import (
     CheckpointOptions,
@@ -44,6 +44,13 @@ class AuditOptions(Options):
         None, "length of a return, by default an episode's", least=1, most=MOST
     )
     gamma: float | None = option(None, "discount, by default the run's", least=0, most=1)
+    alternatives: Literal["policy", "box"] = option(
+        "policy",
+        "continuous actions: first actions are draws of the policy, or spread over the box",
+    )
+    choices: int = option(
+        5, "continuous actions: first actions that every agent has in a state", least=2, most=MOST
+    )
     level: float = option(
         0.05,
         "false discovery rate of the significant pairs; 1 - level: of the intervals",
@@ -86,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         repeats=options.repeats,
         steps=options.steps,
         gamma=gamma,
+        alternatives=options.alternatives,
+        choices=options.choices,
         level=options.level,
         seed=config.seed,
     )

@@ -87,10 +87,15 @@ def trained_actor(env: Any, path: Path) -> Any:
     """The actor of a checkpoint, which must fit the environment."""
     from ilvf.checkpoints.files import read_checkpoint
     from ilvf.checkpoints.policy import actor_of
+    from ilvf.modules import actions_of
 
     actor = actor_of(read_checkpoint(path), f"checkpoint {path}")
-    sizes = ("n_agents", "observation_dim", "n_actions")
-    same = all(getattr(env, size) == actor.arguments[size] for size in sizes)
+    sizes = {
+        "n_agents": env.n_agents,
+        "observation_dim": env.observation_dim,
+        **actions_of(env).arguments,
+    }
+    same = all(actor.arguments.get(name) == size for name, size in sizes.items())
     keys = env.observation_spec.keys(include_nested=True)
     fits = same and all(key in keys for key in actor.in_keys)
     require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
@@ -99,10 +104,10 @@ def trained_actor(env: Any, path: Path) -> Any:
 
 def rule(env: Any, name: str) -> Any:
     """The random policy, or one of the environment's rules (`env.rules`)."""
-    from ilvf.modules import RandomActor
+    from ilvf.modules import RandomActor, actions_of
 
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
-    rules = {"random": lambda: RandomActor(env.n_actions, masked=masked)}
+    rules = {"random": lambda: RandomActor(actions_of(env), masked=masked)}
     rules |= getattr(env, "rules", {})
     require(
         name in rules, f"policy={shown(name)} is not known here; choose one of {', '.join(rules)}"

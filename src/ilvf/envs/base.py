@@ -27,7 +27,7 @@ class BatchedEnv(Scenario):
     | `("agents", "observation")` | `[B, N, Do]` | input of the policies, zero-padded |
     | `("agents", "observation_mask")` | `[B, N, Do]` bool | False where it is padding |
     | `("agents", "state")` | `[B, N, D]` | each agent's own state, input of the critics |
-    | `("agents", "action")` | `[B, N]` int64 | index of the action |
+    | `("agents", "action")` | `[B, N]` int64 | index of the action; `[B, N, A]` of a `Box` |
     | `("agents", "action_mask")` | `[B, N, A]` bool | possible actions; only if `masked` |
     | `("next", "agents", "reward")` | `[B, N, 1]` | r_i; the team's reward is Σ_i r_i |
     | `terminated` | `[B, 1]` bool | the task has ended, see `ended` |
@@ -72,7 +72,7 @@ class BatchedEnv(Scenario):
         specs = TeamSpecs(
             num_envs=self.batch_size[0],
             n_agents=self.n_agents,
-            n_actions=self.n_actions,
+            actions=self.actions,
             observation_dim=self.observation_dim,
             state_dim=self.state_dim,
             device=self.device,
@@ -129,18 +129,16 @@ class BatchedEnv(Scenario):
         return out.update(self._flags())
 
     def _require_actions(self, action: Tensor) -> None:
-        need = (*self.batch_size, self.n_agents)
+        actions = self.actions
+        need = (*self.batch_size, self.n_agents, *actions.event)
         found = tuple(action.shape)
         if found != need:
             raise UsageError(f"('agents', 'action') has the shape {found}, need {need}")
         if not on_host(action):
             return  # reading the values would wait for the device; its index check must do
-        low, high = (int(x) for x in action.aminmax())
-        if low < 0 or high >= self.n_actions:
-            raise UsageError(
-                f"action {low if low < 0 else high} is out of range; "
-                f"{type(self).__name__} has 0 to {self.n_actions - 1}"
-            )
+        problem = actions.problem(action, type(self).__name__)
+        if problem:
+            raise UsageError(problem)
 
     def _flags(self) -> dict[str, Tensor]:
         """done, terminated, truncated; an episode that ends in its last step is terminated."""

@@ -19,6 +19,7 @@ from ilvf.envs.contract import (
     spec_problems,
 )
 from ilvf.errors import UsageError, require
+from ilvf.modules.actions import Actions, actions_of
 from ilvf.modules.agent_nets import LEAST_NORMALIZED
 
 STEPS = 3  # of the trial rollout
@@ -33,7 +34,7 @@ class EnvFacts:
         n_agents: N.
         observation_dim: numbers that an agent observes.
         state_dim: numbers under `state_key`.
-        n_actions: A.
+        actions: what the agents can do, `Choices` or a `Box`; actors and critics take it.
         state_key: `state`, or `observation` for an environment without states; the argument of
             `ILVFP`, `value_module` and `ActionValueLoss`.
         masked: the environment has action masks.
@@ -43,15 +44,20 @@ class EnvFacts:
     n_agents: int
     observation_dim: int
     state_dim: int
-    n_actions: int
+    actions: Actions
     state_key: str
     masked: bool
     notes: tuple[str, ...]
 
+    @property
+    def n_actions(self) -> int:
+        """A, the number of discrete actions, or of numbers in a continuous one."""
+        return self.actions.width
+
     def __str__(self) -> str:
         mask = ", action mask" if self.masked else ""
         sizes = (
-            f"{self.n_agents} agents, {self.n_actions} actions, "
+            f"{self.n_agents} agents, {self.actions}, "
             f"observation {self.observation_dim}, "
             f"critics see {self.state_key} {self.state_dim}{mask}"
         )
@@ -137,7 +143,7 @@ def _facts(env: EnvBase, td: TensorDictBase, group: str) -> EnvFacts:
         n_agents=observation.shape[-2],
         observation_dim=observation.shape[-1],
         state_dim=td[group, state_key].shape[-1],
-        n_actions=int(env.full_action_spec[group, "action"].space.n),
+        actions=actions_of(env, group),
         state_key=state_key,
         masked=(group, "action_mask") in keys,
         notes=tuple(_notes(env, td, group)),

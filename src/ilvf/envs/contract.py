@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
-from torchrl.data import Categorical
 from torchrl.envs import EnvBase
+
+from ilvf.errors import UsageError
+from ilvf.modules.actions import actions_of, actions_of_spec
 
 
 def batch_problems(env: EnvBase) -> Iterator[str]:
@@ -21,7 +23,7 @@ def batch_problems(env: EnvBase) -> Iterator[str]:
 
 
 def spec_problems(env: EnvBase, group: str) -> Iterator[str]:
-    """Do the specs have the keys of the contract, and discrete actions?"""
+    """Do the specs have the keys of the contract, and actions that actors can take?"""
     yield from _action_problems(env, (group, "action"))
     reward = (group, "reward")
     if reward not in env.reward_keys:
@@ -47,13 +49,10 @@ def _action_problems(env: EnvBase, action: tuple[str, str]) -> Iterator[str]:
             f"all agents in one group called {action[0]!r}"
         )
         return
-    spec = env.full_action_spec[action]
-    if not isinstance(spec, Categorical):
-        kind = type(spec).__name__
-        yield f"{action} is {kind}, need Categorical: indices of discrete actions, int64"
-    elif len(spec.shape) != 2:
-        shape = tuple(spec.shape)
-        yield f"{action} has shape {shape}, need (num_envs, N): one index per agent"
+    try:
+        actions_of_spec(env.full_action_spec[action], action[0])
+    except UsageError as error:
+        yield str(error)
 
 
 def missing_problems(td: TensorDictBase, group: str) -> Iterator[str]:
@@ -73,12 +72,13 @@ def missing_problems(td: TensorDictBase, group: str) -> Iterator[str]:
 def shape_problems(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str]:
     """Do the entries of a rollout `[B, T]` have the shapes of the contract?"""
     batch = tuple(td.batch_size)
-    n = td[group, "action"].shape[-1]
-    n_actions = int(env.full_action_spec[group, "action"].space.n)
+    actions = actions_of(env, group)
+    n = env.full_action_spec[group, "action"].shape[1]
     need: dict[NestedKey, tuple[object, ...]] = {  # words stand for any size
         (group, "observation"): (*batch, n, "Do"),
         (group, "state"): (*batch, n, "D"),
-        (group, "action_mask"): (*batch, n, n_actions),
+        (group, "action"): (*batch, n, *actions.event),
+        (group, "action_mask"): (*batch, n, actions.width),
         ("next", group, "reward"): (*batch, n, 1),
         ("next", "done"): (*batch, 1),
         ("next", "terminated"): (*batch, 1),

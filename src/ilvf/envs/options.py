@@ -88,6 +88,7 @@ class EncircleOptions(Options):
         "signed", "angle to the neighbour's own side, or unsigned, the literal reading of eq. 18"
     )
     horizon: int = option(50, "steps of an episode", least=1)
+    continuous: bool = option(False, "an action is a force within ±5 N on each axis")
 
 
 @environment("capture_prey", "ilvf.envs.capture_prey.env:CapturePrey", contract={})

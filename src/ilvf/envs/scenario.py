@@ -1,5 +1,6 @@
 """What a batched environment defines: its sizes, its graphs and functions of its world."""
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 
 from ilvf.envs.graphs import influence_graph, value_graph
+from ilvf.modules.actions import Actions, Choices
 
 World = dict[str, Tensor]  # the full state of B environments; every tensor is [B, ...]
 
@@ -18,7 +20,7 @@ class Scenario(EnvBase):
 
     Attributes:
         n_agents: N.
-        n_actions: A, actions of every agent.
+        n_actions: A, actions of every agent, or numbers of a continuous action.
         observation_dim: Do, numbers that an agent observes, with padding.
         state_dim: D, numbers of an agent's own state.
         masked: some actions are not always possible, see `action_mask`.
@@ -35,6 +37,11 @@ class Scenario(EnvBase):
     statistic_names: tuple[str, ...] = ()
     rng: torch.Generator
     world: World
+
+    @functools.cached_property
+    def actions(self) -> Actions:
+        """What the agents can do; an environment with continuous actions returns its `Box`."""
+        return Choices(self.n_actions)
 
     # ------------------------------------------------------------------ graphs
     @property
@@ -74,7 +81,7 @@ class Scenario(EnvBase):
 
     @abstractmethod
     def advance(self, world: World, action: Tensor) -> World:
-        """The worlds after one step with the actions `[B, N]`."""
+        """The worlds after one step with the actions `[B, N]`, or `[B, N, A]` of a `Box`."""
 
     @abstractmethod
     def observe(self, world: World) -> tuple[Tensor, Tensor]:

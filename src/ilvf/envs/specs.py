@@ -1,10 +1,13 @@
-"""TorchRL specs of a team of agents with discrete actions."""
+"""TorchRL specs of a team of agents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torchrl.data import Binary, Categorical, Composite, Unbounded
+from torchrl.data import Binary, Composite, Unbounded
+from torchrl.data.tensor_specs import TensorSpec
+
+from ilvf.modules.actions import Actions
 
 FLAGS = ("done", "terminated", "truncated")
 
@@ -16,7 +19,7 @@ class TeamSpecs:
     Attributes:
         num_envs: B.
         n_agents: N.
-        n_actions: A.
+        actions: what the agents can do; A is its width.
         observation_dim: Do, numbers that an agent observes.
         state_dim: D, numbers of an agent's own state.
         device: device of all tensors.
@@ -24,7 +27,7 @@ class TeamSpecs:
 
     num_envs: int
     n_agents: int
-    n_actions: int
+    actions: Actions
     observation_dim: int
     state_dim: int
     device: torch.device
@@ -42,7 +45,7 @@ class TeamSpecs:
             "state": self._numbers(*self.team_shape, self.state_dim),
         }
         if masked:
-            entries["action_mask"] = self._flags(*self.team_shape, self.n_actions)
+            entries["action_mask"] = self._flags(*self.team_shape, self.actions.width)
         return Composite(entries, shape=self.team_shape, device=self.device)
 
     def episode(self, names: Sequence[str]) -> Composite:
@@ -51,9 +54,8 @@ class TeamSpecs:
         return Composite(entries, shape=(self.num_envs,), device=self.device)
 
     def action(self) -> Composite:
-        """`("agents", "action")`, indices `[B, N]`."""
-        index = Categorical(self.n_actions, self.team_shape, device=self.device, dtype=torch.int64)
-        return self._of_agents(action=index)
+        """`("agents", "action")`, indices `[B, N]`, or `[B, N, A]` between bounds."""
+        return self._of_agents(action=self.actions.spec(self.team_shape, self.device))
 
     def reward(self) -> Composite:
         """`("agents", "reward")`, `[B, N, 1]`."""
@@ -70,6 +72,6 @@ class TeamSpecs:
     def _flags(self, *shape: int) -> Binary:
         return Binary(shape[-1], shape, device=self.device, dtype=torch.bool)
 
-    def _of_agents(self, **entries: Unbounded | Categorical) -> Composite:
+    def _of_agents(self, **entries: TensorSpec) -> Composite:
         agents = Composite(entries, shape=self.team_shape, device=self.device)
         return Composite(agents=agents, shape=(self.num_envs,), device=self.device)

@@ -1,7 +1,7 @@
 """A run's trained policy as a model of MLflow, with a signature and without code.
 
     model = mlflow.pyfunc.load_model(f"runs:/{run_id}/policy")
-    actions = model.predict(observation)               # [B, N, Do] → [B, N]
+    actions = model.predict(observation)               # [B, N, Do] → [B, N] or [B, N, A]
 
 `ilvf.experiment.pyfunc` is what MLflow calls.
 """
@@ -66,7 +66,9 @@ def write_model(
 
 
 def signature_of(actor: Mapping[str, Any]) -> ModelSignature:
-    """What a policy takes and returns: `observation` [B, N, Do] (and `action_mask`) → [B, N].
+    """What a policy takes and returns: `observation` [B, N, Do] (and `action_mask`) → actions.
+
+    Discrete actions are whole numbers [B, N], continuous ones numbers [B, N, A].
 
     Args:
         actor: the arguments of an actor, as a checkpoint keeps them.
@@ -77,8 +79,11 @@ def signature_of(actor: Mapping[str, Any]) -> ModelSignature:
     ]
     if actor.get("masked"):
         inputs.append(TensorSpec(np.dtype("bool"), (-1, n, actor["n_actions"]), MASK))
+    output = TensorSpec(np.dtype("int64"), (-1, n))
+    if "low" in actor:  # bounds of continuous actions
+        output = TensorSpec(np.dtype("float32"), (-1, n, len(actor["low"][0])))
     return ModelSignature(
         inputs=Schema(inputs),
-        outputs=Schema([TensorSpec(np.dtype("int64"), (-1, n))]),
+        outputs=Schema([output]),
         params=ParamSchema([ParamSpec(DETERMINISTIC, "boolean", True)]),
     )

@@ -31,7 +31,7 @@ class PolicyModel:
     def predict(
         self, data: Mapping[str, np.ndarray], params: Mapping[str, Any] | None = None
     ) -> np.ndarray:
-        """Actions `[B, N]`.
+        """Actions `[B, N]`, or `[B, N, A]` if they are continuous.
 
         Args:
             data: `observation`, `[B, N, Do]`, and `action_mask`, bool `[B, N, A]`, if some actions

@@ -1,4 +1,4 @@
-"""`MADDPGLoss`: policy gradients through every agent's own critic, for discrete actions."""
+"""`MADDPGLoss`: policy gradients through every agent's own critic."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,26 +7,28 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ilvf.credit.signals import alive
 from ilvf.losses.options import MADDPGOptions
 from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
-from ilvf.modules.actors.categorical import CategoricalActor, sample_action
-from ilvf.modules.attention import gumbel_like
+from ilvf.modules.actors.categorical import CategoricalActor
+from ilvf.modules.actors.deterministic import DeterministicActor
 from ilvf.modules.critics.joint import JointCritic
 from ilvf.modules.targets import frozen_copy
 from ilvf.options import configure
 
 
 class MADDPGLoss(TDLoss):
-    """MADDPG (Lowe et al., 2017) with Gumbel-softmax actors, each trained on its own reward.
+    """MADDPG (Lowe et al., 2017): every actor is trained on its own reward.
 
         critic    Σ_i mean_B ℓ(Q_i(s, a) − y_i)
                   y_i = r_i + γ (1 − terminated) Q̄_i(s', ā'),    ā'_j ~ π̄_j(o'_j)
         actor     −Σ_i mean_B[ Q_i(s, a_1 .. ã_i .. a_N) + β H(π_i) ]
-                  ã_i: straight-through sample of π_i(o_i)
+
+    ã_i is the straight-through Gumbel-softmax sample of a `CategoricalActor`, or the action of a
+    `DeterministicActor`, which has no entropy H. The critics read one-hot vectors, or actions that
+    are scaled to their bounds.
 
     The bar marks target networks. In agent i's actor loss only its own action is a sample; the
     actions of the others are recorded. The actor loss does not train the critic, whose parameters
@@ -38,12 +40,13 @@ class MADDPGLoss(TDLoss):
     has `bootstrap` `[*B, N]`, that decides instead whose next value counts.
 
     Args:
-        actor, critic: the loss owns their parameters; their targets are frozen copies.
+        actor, critic: the loss owns their parameters; their targets are frozen copies. The critic
+            is built for `actor.actions`.
         **options: see `MADDPGOptions`; β is `entropy`.
 
     Output:
         `loss_actor`, `loss_critic`, and as detached diagnostics `target` (mean y, in reward
-        units), `error` (mean |Q − y|, normalized) and `entropy`.
+        units), `error` (mean |Q − y|, normalized) and, of discrete actions, `entropy`.
     """
 
     @dataclass
@@ -55,12 +58,14 @@ class MADDPGLoss(TDLoss):
         bootstrap: NestedKey = ("agents", "bootstrap")
 
     default_keys = _AcceptedKeys
-    actor: CategoricalActor
+    actor: CategoricalActor | DeterministicActor
     critic: JointCritic
-    target_actor: CategoricalActor
+    target_actor: CategoricalActor | DeterministicActor
     target_critic: JointCritic
 
-    def __init__(self, actor: CategoricalActor, critic: JointCritic, **options: Any):
+    def __init__(
+        self, actor: CategoricalActor | DeterministicActor, critic: JointCritic, **options: Any
+    ):
         super().__init__()
         settings = configure(MADDPGOptions, options, "MADDPGLoss")
         self.actor = actor
@@ -91,37 +96,34 @@ class MADDPGLoss(TDLoss):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         keys = self.tensor_keys
-        log_probs = self.actor.log_probs(*(tensordict.get(key) for key in self.actor.in_keys))
-        n_actions = log_probs.shape[-1]
         state = tensordict.get(keys.state)
-        recorded = tensordict.get(self.actor.out_keys[0])
-        action = F.one_hot(recorded, n_actions).to(log_probs.dtype)
-        living = alive(tensordict, keys.mask, log_probs.shape[-2])
+        action = self.actor.actions.encode(tensordict.get(self.actor.out_keys[0]), state)
+        living = alive(tensordict, keys.mask, state.shape[-2])
         if self.norm is not None:
             self.norm.update(tensordict.get(next_key(keys.reward)), living)
         target = self.target(tensordict)
         error, loss = self.error_and_loss(self.critic(state, action.flatten(1)), target)
-        entropy = -(log_probs.exp() * log_probs).sum(-1)
-        gain = self.gain(state, action, straight_through(log_probs, self.temperature))
+        sample, entropy = self.actor.relaxed(tensordict, self.temperature)
+        gain = self.gain(state, action, sample)
         if living is not None:
             gain = gain.masked_fill(~living.squeeze(-1), 0)
-            entropy = entropy.masked_fill(~living.squeeze(-1), 0)
             loss = loss.masked_fill(~living, 0)
-        terms = {
-            "loss_actor": -team_mean(gain) - self.entropy * team_mean(entropy),
-            "loss_critic": team_mean(loss.squeeze(-1)),
-        }
-        diagnostics = mean_diagnostics(
-            living, target=target.squeeze(-1), error=error.squeeze(-1).abs(), entropy=entropy
-        )
-        return TensorDict({**terms, **diagnostics})
+        values = {"target": target.squeeze(-1), "error": error.squeeze(-1).abs()}
+        objective = team_mean(gain)
+        if entropy is not None:
+            if living is not None:
+                entropy = entropy.masked_fill(~living.squeeze(-1), 0)
+            objective = objective + self.entropy * team_mean(entropy)
+            values["entropy"] = entropy
+        terms = {"loss_actor": -objective, "loss_critic": team_mean(loss.squeeze(-1))}
+        return TensorDict({**terms, **mean_diagnostics(living, **values)})
 
     def gain(self, state: Tensor, action: Tensor, sample: Tensor) -> Tensor:
         """Q_i(s, a_1 .. ã_i .. a_N) `[B, N]`, whose gradient reaches the samples alone.
 
         Args:
             state: `[B, N, D]`.
-            action, sample: recorded and sampled actions, one-hot `[B, N, A]`.
+            action, sample: vectors of recorded and sampled actions `[B, N, A]`.
         """
         detached = {name: p.detach() for name, p in self.critic.named_parameters()}
         inputs = (state, own_replaced(action, sample))
@@ -132,41 +134,21 @@ class MADDPGLoss(TDLoss):
         """y `[B, N, 1]`, in reward units."""
         keys = self.tensor_keys
         later = tensordict.get("next")
-        log_probs = self.target_actor.log_probs(*(later.get(key) for key in self.actor.in_keys))
-        action = F.one_hot(sample_action(log_probs), log_probs.shape[-1])
+        action = self.target_actor.vectors(later)
         future = self.to_return(self.target_critic(later.get(keys.state), action.flatten(1)))
         counts = keys.bootstrap if later.get(keys.bootstrap, None) is not None else keys.mask
-        living = alive(later, counts, log_probs.shape[-2])
+        living = alive(later, counts, action.shape[-2])
         if living is not None:
             future = future.masked_fill(~living, 0)
         terminated = later.get(keys.terminated).unsqueeze(-1)
         return self.bootstrapped(later.get(keys.reward), terminated, future)
 
 
-def straight_through(log_probs: Tensor, temperature: float) -> Tensor:
-    """One-hot samples of softmax(log_probs) with the gradient of their Gumbel-softmax relaxation.
-
-        z = log_probs + g,    g ~ Gumbel,    p = softmax(z / temperature)
-        sample = one_hot(argmax z) + p − [p],    [·] detached
-
-    Args:
-        log_probs: `[*B, A]`.
-        temperature: of the relaxation; a lower one makes the gradient less biased and noisier.
-
-    Returns:
-        `[*B, A]` (Jang et al., 2017).
-    """
-    z = log_probs + gumbel_like(log_probs)
-    soft = (z / temperature).softmax(-1)
-    hard = F.one_hot(z.argmax(-1), z.shape[-1]).to(soft.dtype)
-    return hard + (soft - soft.detach())
-
-
 def own_replaced(action: Tensor, sample: Tensor) -> Tensor:
     """One joint action per critic i, in which agent i's action is the sample.
 
     Args:
-        action, sample: one-hot `[B, N, A]`.
+        action, sample: vectors of actions `[B, N, A]`.
 
     Returns:
         `[N, B, N·A]`, the first axis over critics.

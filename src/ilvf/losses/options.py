@@ -52,10 +52,11 @@ class MADDPGOptions(TDOptions):
     """The loss of MADDPG."""
 
     temperature: float = option(
-        1.0, "temperature of the Gumbel-softmax that carries an action's gradient", above=0
+        1.0, "discrete actions: temperature of the Gumbel-softmax that carries a gradient", above=0
     )
     entropy: float = option(
         0.05,
-        "coefficient of the entropy bonus; with less, actors follow their critics' errors",
+        "discrete actions: coefficient of the entropy bonus; with less, actors follow their "
+        "critics' errors",
         least=0,
     )

@@ -13,7 +13,13 @@ from torchrl.objectives.common import LossModule
 from ilvf.credit.signals import alive, need
 from ilvf.errors import require
 from ilvf.losses.options import SparsePPOOptions
-from ilvf.modules import ActionInfluenceCritic, CategoricalActor, InfluenceCritic, ValueNorm
+from ilvf.modules import (
+    ActionInfluenceCritic,
+    CategoricalActor,
+    GaussianActor,
+    InfluenceCritic,
+    ValueNorm,
+)
 from ilvf.options import configure
 
 Terms = dict[str, Tensor]
@@ -63,13 +69,13 @@ class PPOLoss(LossModule):
         mask: NestedKey = ("agents", "mask")
 
     default_keys = _AcceptedKeys
-    actor: CategoricalActor
+    actor: CategoricalActor | GaussianActor
     critic: Any
     value_norm: ValueNorm | None
 
     def __init__(
         self,
-        actor: CategoricalActor,
+        actor: CategoricalActor | GaussianActor,
         critic: nn.Module,
         value_norm: ValueNorm | None = None,
         **options: Any,
@@ -77,9 +83,9 @@ class PPOLoss(LossModule):
         super().__init__()
         settings = configure(SparsePPOOptions, options, "PPOLoss")
         require(
-            isinstance(actor, CategoricalActor),
-            f"PPOLoss needs a CategoricalActor, found {type(actor).__name__}; for continuous or "
-            "recurrent actors use TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
+            isinstance(actor, CategoricalActor | GaussianActor),
+            f"PPOLoss needs a CategoricalActor or a GaussianActor, found {type(actor).__name__}; "
+            "for other actors use TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
         )
         require(
             not settings.sparsity or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
@@ -106,7 +112,7 @@ class PPOLoss(LossModule):
     def batch_keys(self) -> list[NestedKey]:
         """The keys that a minibatch must have; the mask is optional."""
         keys = [key for name, key in vars(self.tensor_keys).items() if name != "mask"]
-        return list(dict.fromkeys([*self.actor.in_keys, *keys]))
+        return list(dict.fromkeys([*self.actor.in_keys, *keys, self.actor.sample_key]))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         n_agents = self.actor.arguments["n_agents"]

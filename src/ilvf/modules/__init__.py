@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from ilvf.lazy import lazily, names_of
 
 _PUBLIC = {
+    "actions": ["Actions", "Choices", "Box", "actions_of"],
     "actors.categorical": ["CategoricalActor"],
+    "actors.gaussian": ["GaussianActor"],
+    "actors.deterministic": ["DeterministicActor", "NoisyActor"],
     "actors.greedy": ["GreedyActor"],
     "actors.random": ["RandomActor"],
     "critics.state": ["StateCritic"],
@@ -27,7 +30,10 @@ __all__ = names_of(_PUBLIC)
 __getattr__ = lazily(__name__, _PUBLIC)
 
 if TYPE_CHECKING:
+    from ilvf.modules.actions import Actions, Box, Choices, actions_of
     from ilvf.modules.actors.categorical import CategoricalActor
+    from ilvf.modules.actors.deterministic import DeterministicActor, NoisyActor
+    from ilvf.modules.actors.gaussian import GaussianActor
     from ilvf.modules.actors.greedy import GreedyActor
     from ilvf.modules.actors.random import RandomActor
     from ilvf.modules.agent_nets import AgentLinear, AgentMLP

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ilvf.errors import require, require_choice
+from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.options import MLPOptions
 from ilvf.options import configure
 
@@ -186,25 +187,16 @@ def agents_last(y: Tensor, state: Tensor) -> Tensor:
     return y.transpose(0, 1).reshape(*state.shape[:-1], y.shape[-1])
 
 
-def joint_action(action: Tensor, state: Tensor, n_actions: int) -> Tensor:
+def joint_action(action: Tensor, state: Tensor, actions: int | Actions) -> Tensor:
     """The joint action as one vector per row, `[B, N·A]` float.
 
     Args:
-        action: indices `[*B, N]`, which become one-hot, or A numbers per agent `[*B, N, A]`
-            (one-hot or continuous).
+        action: indices `[*B, N]`, which become one-hot, or A numbers per agent `[*B, N, A]`. Those
+            of a `Box` are scaled to its bounds, others are read as they are.
         state: `[*B, N, D]`.
-        n_actions: A.
+        actions: A, `Choices`, or a `Box`.
 
     Raises:
-        UsageError: another shape, or indices that are not integers.
+        UsageError: another shape, or another kind of numbers.
     """
-    agents = tuple(state.shape[:-1])
-    found = tuple(action.shape)
-    if found == (*agents, n_actions):
-        return action.flatten(0, -3).flatten(1).to(state.dtype)
-    require(
-        found == agents and not action.is_floating_point(),
-        f"the action has shape {found} and dtype {action.dtype}; the critic needs indices "
-        f"{agents}, or {(*agents, n_actions)} where an agent's action has {n_actions} numbers",
-    )
-    return F.one_hot(action.flatten(0, -2), n_actions).flatten(1).to(state.dtype)
+    return as_actions(actions).encode(action, state).flatten(0, -3).flatten(1)

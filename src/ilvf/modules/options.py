@@ -34,6 +34,26 @@ class ActorOptions(NetworkOptions):
 
 
 @dataclass
+class GaussianOptions(Options):
+    """Policies over continuous actions."""
+
+    distribution: Literal["normal", "tanh_normal"] = option(
+        "normal", "continuous actions: normal, clipped to the bounds, or tanh_normal, within them"
+    )
+    scale: Literal["shared", "state"] = option(
+        "shared", "continuous actions: σ shared by all states, or state: an output of the network"
+    )
+    initial_scale: float = option(
+        0.5, "continuous actions: σ before training, in units of half their range", above=0
+    )
+
+
+@dataclass
+class GaussianActorOptions(GaussianOptions, ActorOptions):
+    """A `GaussianActor`."""
+
+
+@dataclass
 class AttentionOptions(NetworkOptions):
     """Networks of a critic with a Gumbel attention."""
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ilvf.credit.signals import need
 from ilvf.errors import UsageError, require
+from ilvf.modules import GaussianActor
 from ilvf.modules.agent_nets import AgentLinear, layer_norm
 
 CPU = torch.device("cpu")
@@ -49,9 +50,10 @@ def policy_scores(actor: Any, rollout: TensorDictBase) -> PolicyScores:
     """Scores of the recorded actions, under the policy that took them.
 
     Args:
-        actor: has `log_probs` like a `CategoricalActor`, or is a TorchRL `ProbabilisticActor` whose
-            distribution has parameters `[*B, N, P]`: Categorical, OneHotCategorical, Normal,
-            TanhNormal, masked or not. Its parameters must not have changed since it acted.
+        actor: has `log_probs` like a `CategoricalActor`, is a `GaussianActor`, or a TorchRL
+            `ProbabilisticActor` whose distribution has parameters `[*B, N, P]`: Categorical,
+            OneHotCategorical, Normal, TanhNormal, masked or not. Its parameters must not have
+            changed since it acted.
         rollout: `[*B]` with the actor's inputs and the actions, sampled.
 
     Raises:
@@ -60,6 +62,8 @@ def policy_scores(actor: Any, rollout: TensorDictBase) -> PolicyScores:
     with last_layer_input(actor, tuple(rollout.shape)) as captured:
         if hasattr(actor, "log_probs"):
             score = categorical_score(actor, rollout)
+        elif isinstance(actor, GaussianActor):
+            score = gaussian_score(actor, rollout)
         else:
             score = distribution_score(actor, rollout)
     observation = normalized_observation(actor, rollout, score)
@@ -85,11 +89,11 @@ def require_actors(actors: Sequence[Any]) -> None:
     """Raise unless there are actors, and each has a distribution."""
     require(bool(actors), "ScoreInfluence needs an actor, or one for each group; found none")
     for actor in actors:
-        known = hasattr(actor, "log_probs") or isinstance(actor, ProbabilisticTensorDictSequential)
+        stochastic = isinstance(actor, GaussianActor | ProbabilisticTensorDictSequential)
         require(
-            known,
-            "ScoreInfluence needs a CategoricalActor or a TorchRL ProbabilisticActor, "
-            f"found {type(actor).__name__}",
+            stochastic or hasattr(actor, "log_probs"),
+            "ScoreInfluence needs a CategoricalActor, a GaussianActor or a TorchRL "
+            f"ProbabilisticActor, found {type(actor).__name__}",
         )
 
 
@@ -116,6 +120,20 @@ def zero_sum_basis(n: int, device: torch.device = CPU) -> Tensor:
     k = torch.arange(1, max(n, 2), dtype=torch.float64, device=device)
     above = (row < k) / (k * (k + 1)).sqrt()
     return above - (row == k) * (k / (k + 1)).sqrt()
+
+
+def gaussian_score(actor: GaussianActor, rollout: TensorDictBase) -> Tensor:
+    """∂ log π / ∂ (μ, σ) of a `GaussianActor` in units of its size, `[*B, N, 2A]`.
+
+    σ counts as a parameter of every state, also where the actor has one σ for all states. The score
+    of a fixed component is 0.
+    """
+    need(rollout, actor.in_keys[0])
+    sample = need(rollout, actor.sample_key)
+    loc, scale = (x.detach().clone().requires_grad_() for x in actor.parameters_of(rollout))
+    with torch.enable_grad():
+        total = actor.log_density(loc, scale, sample).sum()
+    return unit_variance(torch.cat(torch.autograd.grad(total, (loc, scale)), -1))
 
 
 def distribution_score(actor: Any, rollout: TensorDictBase) -> Tensor:

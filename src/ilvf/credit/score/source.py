@@ -56,8 +56,9 @@ class ScoreInfluence(InfluenceSource):
     each process tests a part of the agents.
 
     Args:
-        actor: the policy that collected: a `CategoricalActor` or a TorchRL `ProbabilisticActor`;
-            for several groups a list, in the order of `ILVFAdvantage(group=[...])`.
+        actor: the policy that collected: a `CategoricalActor`, a `GaussianActor` or a TorchRL
+            `ProbabilisticActor`; for several groups a list, in the order of
+            `ILVFAdvantage(group=[...])`.
         n_agents: N, over all groups. None takes it from the actor or the first rollout.
         **options: see `ScoreOptions`.
 

@@ -5,7 +5,8 @@ target. EVEN-numbered agents also want an angle of 2π/N to both neighbours on t
 observe them. ODD-numbered agents observe both neighbours, and have no reward for the angles: their
 actions change the rewards of others. Agents are numbered 1..N, so "odd" is array index 0, 2, ...
 
-**Actions** (5): 0 none, 1 −x, 2 +x, 3 −y, 4 +y, a force of 5 N on 1 kg.
+**Actions** (5): 0 none, 1 −x, 2 +x, 3 −y, 4 +y, a force of 5 N on 1 kg. With `continuous=True` an
+action is the force itself, two numbers in [−5, 5] N. (Not in the paper.)
 
 **State** s_i (6 + 2K numbers): velocity (2) [m/s], position (2) [m], target − position (2) [m],
 obstacle − position (2 for each of the K obstacles) [m].

@@ -1,5 +1,6 @@
 """The environment MPE Encircle; `ilvf.envs.encircle` describes the task."""
 
+import functools
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ilvf.envs.encircle.physics import (
 )
 from ilvf.envs.options import EncircleOptions
 from ilvf.errors import UsageError, require
+from ilvf.modules.actions import Actions, Box, Choices
 from ilvf.options import configure
 
 OBSTACLE_RADII = (0.08, 0.15)  # [m]
@@ -35,6 +37,7 @@ class Encircle(BatchedEnv):
         n_obstacles: K, discs in the way; 0 for none, 3 for the paper's setting.
         angle: `signed` or `unsigned`, how eq. 18 measures the angle between neighbours.
         horizon: steps until truncation.
+        continuous: an action is a force within ±5 N on each axis, instead of one of five.
         num_envs: B, environments stepped together.
         seed: of the environment's generator; None draws one from torch's generator.
         device: device of all tensors.
@@ -43,7 +46,6 @@ class Encircle(BatchedEnv):
         UsageError: an argument is out of bounds, or there is no space for the obstacles.
     """
 
-    n_actions = 5
     statistic_names = ("radius_error", "angle_error", "success")
 
     def __init__(
@@ -52,12 +54,19 @@ class Encircle(BatchedEnv):
         n_obstacles: int = EncircleOptions.n_obstacles,
         angle: str = EncircleOptions.angle,
         horizon: int = EncircleOptions.horizon,
+        continuous: bool = EncircleOptions.continuous,
         *,
         num_envs: int = 1,
         seed: int | None = None,
         device: torch.device | str = "cpu",
     ):
-        values = dict(n_agents=n_agents, n_obstacles=n_obstacles, angle=angle, horizon=horizon)
+        values = dict(
+            n_agents=n_agents,
+            n_obstacles=n_obstacles,
+            angle=angle,
+            continuous=continuous,
+            horizon=horizon,
+        )
         options = configure(EncircleOptions, values, "Encircle")
         require(
             n_agents >= 4 and n_agents % 2 == 0,
@@ -67,6 +76,8 @@ class Encircle(BatchedEnv):
         self.n_agents = options.n_agents
         self.n_obstacles = options.n_obstacles
         self.angle = options.angle
+        self.continuous = options.continuous
+        self.n_actions = 2 if options.continuous else len(DIRECTIONS)
         self.state_dim = 6 + 2 * n_obstacles
         self.observation_dim = self.state_dim + 12
         self._make_constants(torch.device(device))
@@ -80,6 +91,13 @@ class Encircle(BatchedEnv):
         self._observation_mask = torch.ones(shape, dtype=torch.bool, device=device)
         self._observation_mask[self.rewarded_for_angles, self.state_dim :] = False
         self._forces = FORCE * DIRECTIONS.to(device)
+
+    @functools.cached_property
+    def actions(self) -> Actions:
+        if not self.continuous:
+            return Choices(self.n_actions)
+        bound = torch.full((self.n_agents, self.n_actions), FORCE)
+        return Box(-bound, bound)
 
     # ------------------------------------------------------------------ graphs
     @property
@@ -155,7 +173,7 @@ class Encircle(BatchedEnv):
         return covers_ring | covers_target | covers_start
 
     def advance(self, world: World, action: Tensor) -> World:
-        force = self._forces[action]
+        force = action if self.continuous else self._forces[action]
         if self.n_obstacles:
             force = force + contact_force(
                 world["position"], world["obstacle_center"], world["obstacle_radius"]

@@ -6,7 +6,9 @@
 
 **Agents** are `possible_agents`, in that order, in one group `agents`.
 
-**Actions** must be `Discrete`. They are counted from 0, whatever the space's `start` is.
+**Actions** must be `Discrete` or a `Box` of floats with finite bounds, one kind for all agents.
+Discrete ones are counted from 0, whatever the space's `start` is. Those of a Box are flat, and
+padded with zeros to the widest.
 
 **Observations** can have any space that flattens into numbers. They must have its shape; any dtype
 of numbers is accepted. They are padded with zeros to the widest one; `observation_mask` is False

@@ -18,7 +18,10 @@ def main(task: str = "mpe2.simple_spread_v3") -> None:
     env = PettingZoo(task, num_envs=COPIES, seed=0)
     print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
     for agent in env.layout.agents:
-        sizes = f"observes {agent.size:3d} numbers, {agent.actions:2d} actions"
+        acts = f"{agent.actions:2d} actions"
+        if agent.box is not None:
+            acts = f"acts by {agent.actions} numbers"
+        sizes = f"observes {agent.size:3d} numbers, {acts}"
         print(f"  {agent.name!s:<16} {sizes}{', masked' if agent.mask_in else ''}")
     started = time.perf_counter()
     rollout = env.rollout(STEPS, break_when_any_done=False)

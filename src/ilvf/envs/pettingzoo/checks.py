@@ -41,6 +41,33 @@ def require_possible_actions(arrays: Arrays, layout: Layout, length: np.ndarray)
     )
 
 
+def require_actions(action: np.ndarray, counts: np.ndarray, layout: Layout) -> None:
+    """Raise unless the environment has these actions; see `require_existing_actions`."""
+    if layout.continuous:
+        require_actions_within_bounds(action, layout)
+    else:
+        require_existing_actions(action, counts, layout)
+
+
+def require_actions_within_bounds(action: np.ndarray, layout: Layout) -> None:
+    """Raise if continuous actions are not `[B, N, A]`, NaN, or beyond their bounds in float32."""
+    low, high = (bound.astype(np.float32) for bound in layout.bounds())
+    if action.shape[1:] != low.shape or action.dtype.kind != "f":
+        raise UsageError(
+            f"('agents', 'action') has the shape {action.shape} and dtype {action.dtype}, need "
+            f"numbers (B, {low.shape[0]}, {low.shape[1]})"
+        )
+    wrong = ~((low <= action) & (action <= high))
+    if not wrong.any():
+        return
+    copy, agent, component = np.argwhere(wrong)[0]
+    raise UsageError(
+        f"number {component} of the action of {layout.names[agent]} in copy {copy} is "
+        f"{action[copy, agent, component]:g}, need {low[agent, component]:g} to "
+        f"{high[agent, component]:g}"
+    )
+
+
 def require_existing_actions(action: np.ndarray, counts: np.ndarray, layout: Layout) -> None:
     """Raise if the actions are no indices `[B, N]`, or an agent does not have its action.
 

@@ -17,7 +17,7 @@ from torchrl.envs import EnvBase
 from ilvf.envs.options import PettingZooOptions
 from ilvf.envs.pettingzoo.arrays import Arrays
 from ilvf.envs.pettingzoo.checks import (
-    require_existing_actions,
+    require_actions,
     require_finite,
     require_possible_actions,
 )
@@ -149,7 +149,7 @@ class PettingZoo(EnvBase):
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         action = tensordict.get(("agents", "action")).cpu().numpy()
-        require_existing_actions(action, self._action_counts, self.layout)
+        require_actions(action, self._action_counts, self.layout)
         arrays = self.copies.step(action)
         self._length += 1
         self._return += arrays["reward"].sum(-1)

@@ -96,16 +96,16 @@ class EnvCopy:
         self._write(self.team, observations, infos)
         self._write_extras()
 
-    def actions(self, chosen: Sequence[int]) -> dict[str, int]:
-        """The environment's actions of the living agents, from indices counted from 0 `[N]`."""
-        return {agent.name: agent.start + chosen[i] for i, agent in self.living}
+    def actions(self, chosen: Sequence[Any]) -> dict[str, Any]:
+        """The environment's actions of the living agents, see `Agent.own_action`, from `[N]`."""
+        return {agent.name: agent.own_action(chosen[i]) for i, agent in self.living}
 
-    def begin_step(self, actions: Mapping[str, int]) -> None:
+    def begin_step(self, actions: Mapping[str, Any]) -> None:
         """Let an environment that works elsewhere begin its step."""
         where = f"{self.name} in step {self.steps + 1}"
         call(where, self.env.begin_step, actions)  # type: ignore[attr-defined]
 
-    def step(self, actions: Mapping[str, int]) -> None:
+    def step(self, actions: Mapping[str, Any]) -> None:
         """One step. Nothing happens after the end of an episode."""
         self.steps += 1
         self.arrays["reward"][self.row] = 0
@@ -116,7 +116,7 @@ class EnvCopy:
         except BaseException as error:  # environments raise anything
             raise_in_words(f"{self.name} in step {self.steps}", error)
 
-    def _step(self, actions: Mapping[str, int]) -> None:
+    def _step(self, actions: Mapping[str, Any]) -> None:
         result = self.env.step(actions)
         observations, rewards, terminations, truncations, infos = unpack_step(result)
         per_agent = {

@@ -7,6 +7,8 @@
 
 **Agents** are `agent_0`, `agent_1`, ...
 
+**Actions**: Discrete, or a Box where the environment has one.
+
 **Observation**: a Box without padding. If some actions can be impossible, it is a Dict of
 `observation` and `action_mask`.
 
@@ -31,6 +33,7 @@ from torch import Tensor
 
 from ilvf.envs.base import BatchedEnv
 from ilvf.errors import require, run_recipe
+from ilvf.modules.actions import Actions, Box
 
 # What `step` returns: observations, rewards, terminations, truncations, infos.
 StepResult = tuple[
@@ -99,7 +102,9 @@ class AsPettingZoo(ParallelEnv):
         self.observation_spaces = {}
         for i, agent in enumerate(self.possible_agents):
             self.observation_spaces[agent] = self._space(int(self._observed[i].sum()))
-        self.action_spaces = {a: spaces.Discrete(env.n_actions) for a in self.possible_agents}
+        self.action_spaces = {
+            agent: _action_space(env.actions, i) for i, agent in enumerate(self.possible_agents)
+        }
         self.state_space = _box(env.n_agents * env.state_dim)
 
     def _space(self, size: int) -> spaces.Space:
@@ -127,7 +132,7 @@ class AsPettingZoo(ParallelEnv):
         self.agents = list(self.possible_agents)
         return self._by_agent(self.env._reset())
 
-    def step(self, actions: Mapping[str, int]) -> StepResult:
+    def step(self, actions: Mapping[str, Any]) -> StepResult:
         """One step with an action of every agent; all agents end together."""
         require(bool(self.agents), "the episode is over; reset() begins the next one")
         action = {"agents": {"action": self._action_tensor(actions)}}
@@ -144,15 +149,30 @@ class AsPettingZoo(ParallelEnv):
             self.agents = []
         return observations, rewards, terminations, truncations, infos
 
-    def _action_tensor(self, actions: Mapping[str, int]) -> Tensor:
-        """The actions of all agents, `[1, N]`."""
+    def _action_tensor(self, actions: Mapping[str, Any]) -> Tensor:
+        """The actions of all agents, `[1, N]`, or `[1, N, A]` of a Box."""
         missing = [agent for agent in self.agents if agent not in actions]
         require(not missing, f"step needs an action of every agent; {', '.join(missing)} has none")
+        if isinstance(self.env.actions, Box):
+            return self._box_tensor(self.env.actions, actions)
         chosen = {agent: int(actions[agent]) for agent in self.agents}
         n = self.env.n_actions
         wrong = [(agent, a) for agent, a in chosen.items() if not 0 <= a < n]
         require(not wrong, f"(agent, action) {wrong}: actions are 0 to {n - 1}")
         return torch.tensor([list(chosen.values())], device=self.env.device)
+
+    def _box_tensor(self, box: Box, actions: Mapping[str, Any]) -> Tensor:
+        """Continuous actions of all agents, `[1, N, A]`; fixed components are added."""
+        rows = box.middle.clone()
+        for i, agent in enumerate(self.agents):
+            action = np.asarray(actions[agent], np.float32)
+            shape = self.action_spaces[agent].shape
+            require(
+                action.shape == shape,
+                f"the action of {agent} has the shape {action.shape}, need {shape}",
+            )
+            rows[i, box.free[i]] = torch.from_numpy(action).to(rows)
+        return rows.unsqueeze(0).to(self.env.device)
 
     def _by_agent(self, td: TensorDictBase) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Observations and infos by agent, from the tensordict of a batch of one."""
@@ -189,6 +209,15 @@ class AsPettingZoo(ParallelEnv):
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
+
+
+def _action_space(actions: Actions, agent: int) -> spaces.Space:
+    """The actions of one agent, without fixed components."""
+    if not isinstance(actions, Box):
+        return spaces.Discrete(actions.width)
+    free = actions.free[agent]
+    low, high = (bound[agent, free].float().numpy() for bound in (actions.low, actions.high))
+    return spaces.Box(low, high, dtype=np.float32)
 
 
 def _box(size: int) -> spaces.Box:

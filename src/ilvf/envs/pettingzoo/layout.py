@@ -32,8 +32,9 @@ class Agent:
         vector: the shape of its observation, if that is a Box with one axis; otherwise None.
         state: numbers in `infos["state"]`; 0 if there is none.
         state_shape: their shape in the first reset.
-        actions: number of its actions.
-        start: number of its first action.
+        actions: number of its actions, or of the numbers in a continuous action.
+        start: number of its first action; 0 of a continuous one.
+        box: the space of its continuous actions; None if they are discrete.
         mask_in: where its action mask is: "observation", "info", or "" if it has none.
         nested: its observation is under the key "observation", beside "action_mask".
     """
@@ -46,6 +47,7 @@ class Agent:
     state_shape: tuple[int, ...]
     actions: int
     start: int
+    box: spaces.Box | None
     mask_in: str
     nested: bool
 
@@ -53,6 +55,17 @@ class Agent:
     def needs_info(self) -> bool:
         """Whether its info holds a state or an action mask."""
         return self.state > 0 or self.mask_in == "info"
+
+    def own_action(self, chosen: Any) -> Any:
+        """The environment's action: an index counted from `start`, or an array of the Box.
+
+        Args:
+            chosen: an index counted from 0, or the numbers of a continuous action with padding.
+        """
+        if self.box is None:
+            return self.start + chosen
+        own = np.asarray(chosen[: self.actions], self.box.dtype).reshape(self.box.shape)
+        return own.clip(self.box.low, self.box.high)  # bounds of another precision
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,23 @@ class Layout:
     def masked(self) -> bool:
         """Whether some agent cannot take some action at some time."""
         sizes = {agent.actions for agent in self.agents}
-        return len(sizes) > 1 or any(agent.mask_in for agent in self.agents)
+        padded = len(sizes) > 1 and not self.continuous
+        return padded or any(agent.mask_in for agent in self.agents)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the actions are those of a Box."""
+        return self.agents[0].box is not None
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest continuous actions, `[N, A]` each, padded with 0."""
+        n, _, _, width = self.sizes()
+        low, high = np.zeros((n, width)), np.zeros((n, width))
+        for i, agent in enumerate(self.agents):
+            assert agent.box is not None
+            low[i, : agent.actions] = agent.box.low.ravel()
+            high[i, : agent.actions] = agent.box.high.ravel()
+        return low, high
 
     @property
     def has_state(self) -> bool:
@@ -109,11 +138,16 @@ def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
         global_state: whether `state()` is wanted.
 
     Raises:
-        ProtocolError: an action space that is not Discrete, an observation that does not flatten,
-            states of some agents only, or no `state_space`.
+        ProtocolError: an action space that is neither Discrete nor a bounded Box, some of each, an
+            observation that does not flatten, states of some agents only, or no `state_space`.
     """
     _, infos = unpack_reset(start)
     agents = tuple(_agent(env, name, info_of(infos, name)) for name in agent_names(env))
+    if len({agent.box is None for agent in agents}) > 1:
+        discrete = name_list(agent.name for agent in agents if agent.box is None)
+        raise ProtocolError(
+            f"the actions of {discrete} are discrete, those of the others a Box; need one kind"
+        )
     if not any(agent.size for agent in agents):
         raise ProtocolError("all observations are empty; give every agent at least one number")
     without = [agent.name for agent in agents if not agent.state]
@@ -158,16 +192,22 @@ def _statistics(env: ParallelEnv) -> tuple[str, ...]:
 def _agent(env: ParallelEnv, name: str, info: Values) -> Agent:
     action = space_of(env, "action", name)
     space = space_of(env, "observation", name)
-    if not isinstance(action, spaces.Discrete):
-        raise ProtocolError(
-            f"{name} has actions {action!s:.100}, need Discrete: this library's actors choose one "
-            "of several"
-        )
+    box = None
+    start = 0
+    if isinstance(action, spaces.Discrete):
+        actions, start = int(action.n), int(action.start)
+    elif isinstance(action, spaces.Box):
+        _require_bounded(action, name)
+        box, actions = action, flatdim(action)
+    else:
+        raise ProtocolError(f"{name} has actions {action!s:.100}, need Discrete, or a bounded Box")
     mask_in = "info" if "action_mask" in info else ""
     nested = False
     if isinstance(space, spaces.Dict) and "action_mask" in space.spaces:
         mask_in = "observation"
         space, nested = _without_mask(space, name)
+    if mask_in and box is not None:
+        raise ProtocolError(f"{name} has an action_mask, and actions {action!s:.100}: leave it out")
     if not space.is_np_flattenable:
         raise ProtocolError(f"{name} observes {space!s:.100}, which does not flatten into numbers")
     state = numbers(info["state"], "state", name) if "state" in info else np.zeros(0)
@@ -178,11 +218,26 @@ def _agent(env: ParallelEnv, name: str, info: Values) -> Agent:
         vector=space.shape if isinstance(space, spaces.Box) and len(space.shape) == 1 else None,
         state=state.size,
         state_shape=state.shape,
-        actions=int(action.n),
-        start=int(action.start),
+        actions=actions,
+        start=start,
+        box=box,
         mask_in=mask_in,
         nested=nested,
     )
+
+
+def _require_bounded(box: spaces.Box, name: str) -> None:
+    """Raise unless actions are floats between finite bounds, and some are free."""
+    found = f"{name} has actions {box!s:.100}"
+    if box.dtype.kind != "f":
+        raise ProtocolError(f"{found} of {box.dtype}, need a Box of floats, or Discrete")
+    with np.errstate(over="ignore"):
+        bounds = np.stack([box.low, box.high]).astype(np.float32)
+        width = bounds[1] - bounds[0]
+    if not np.isfinite(bounds).all() or not np.isfinite(width).all():
+        raise ProtocolError(f"{found}, need finite bounds in float32 for every number")
+    if not (width > 0).any():
+        raise ProtocolError(f"{found}, need a number that is free to vary")
 
 
 def _without_mask(space: spaces.Dict, name: str) -> tuple[spaces.Space, bool]:

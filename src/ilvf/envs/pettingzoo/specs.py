@@ -6,19 +6,28 @@ from torchrl.data import Binary, Categorical, Composite, Unbounded
 
 from ilvf.envs.pettingzoo.layout import Layout
 from ilvf.envs.specs import TeamSpecs
+from ilvf.modules.actions import Actions, Box, Choices
 
 
 def team_specs(layout: Layout, copies: int, device: torch.device) -> TeamSpecs:
     """Specs that follow from the sizes of an environment alone."""
-    n_agents, observation_dim, state_dim, n_actions = layout.sizes()
+    n_agents, observation_dim, state_dim, _ = layout.sizes()
     return TeamSpecs(
         num_envs=copies,
         n_agents=n_agents,
-        n_actions=n_actions,
+        actions=actions_of(layout),
         observation_dim=observation_dim,
         state_dim=state_dim,
         device=device,
     )
+
+
+def actions_of(layout: Layout) -> Actions:
+    """What the agents can do."""
+    if layout.continuous:
+        return Box(*layout.bounds())
+    *_, most = layout.sizes()
+    return Choices(most)
 
 
 def observation_spec(layout: Layout, team: TeamSpecs, *, dying: bool) -> Composite:
@@ -37,17 +46,17 @@ def observation_spec(layout: Layout, team: TeamSpecs, *, dying: bool) -> Composi
 
 
 def action_spec(layout: Layout, team: TeamSpecs) -> Composite:
-    """Actions `[B, N]`; random ones do not exceed each agent's number of actions."""
+    """Actions `[B, N]` or `[B, N, A]`; random ones exist for their agent."""
     spec = team.action()
     if layout.masked:
         counts = [agent.actions for agent in layout.agents]
-        existing = first_true(counts, team.n_actions).to(team.device)
+        existing = first_true(counts, team.actions.width).to(team.device)
         spec["agents", "action"] = Categorical(
-            team.n_actions,
+            team.actions.width,
             team.team_shape,
             device=team.device,
             dtype=torch.int64,
-            mask=existing.expand(*team.team_shape, team.n_actions),
+            mask=existing.expand(*team.team_shape, team.actions.width),
         )
     return spec
 

@@ -1,90 +1,17 @@
-"""`CategoricalActor`: N categorical policies as one module, and the base of other actors."""
+"""`CategoricalActor`: N categorical policies as one module."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from tensordict import TensorDictBase
-from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
 from torch import Tensor
-from torchrl.envs.utils import ExplorationType, exploration_type
+from torch.nn import functional as F
 
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.actions import Choices
+from ilvf.modules.actors.network import NetworkActor, deterministic_mode
 from ilvf.modules.attention import gumbel_like
-from ilvf.modules.options import ActorOptions, MLPOptions
-from ilvf.options import configure, select
-
-
-class NetworkActor(TensorDictModuleBase):
-    """Base of actors that have one network per agent,  f_i(LN(o_i)), with one output per action.
-
-    Args:
-        n_agents, observation_dim, n_actions: N, Do, A.
-        masked: read the possible actions from `(group, "action_mask")`, bool `[*B, N, A]`.
-        group: name of the group of agents.
-        **options: see `ActorOptions`.
-
-    Attributes:
-        arguments: the constructor's arguments, which checkpoints save.
-    """
-
-    written: tuple[str, ...]  # names of the entries that the actor writes
-
-    def __init__(
-        self,
-        n_agents: int,
-        observation_dim: int,
-        n_actions: int,
-        *,
-        masked: bool = False,
-        group: str = "agents",
-        **options: Any,
-    ):
-        super().__init__()
-        network = configure(ActorOptions, options, type(self).__name__)
-        self.arguments: dict[str, Any] = {
-            "n_agents": n_agents,
-            "observation_dim": observation_dim,
-            "n_actions": n_actions,
-            **asdict(network),
-            "masked": masked,
-            "group": group,
-        }
-        self.group = group
-        self.masked = masked
-        self.in_keys = input_keys(group, masked)
-        self.out_keys = [(group, name) for name in self.written]
-        self.normalize = input_normalizer(network.input_norm)
-        self.net = AgentMLP(
-            n_agents,
-            observation_dim,
-            n_actions,
-            head_gain=network.gain,
-            **select(network, MLPOptions),
-        )
-
-    @classmethod
-    def rebuild(cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Self:
-        """The actor, in evaluation mode, that had these `arguments` and this `state_dict()`."""
-        actor = cls(**arguments)
-        actor.load_state_dict(state)
-        return actor.eval()
-
-    def outputs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The networks' outputs for every action.
-
-        Args:
-            observation: `[*B, N, Do]`.
-            mask: bool `[*B, N, A]`; impossible actions (False) get the lowest finite number.
-
-        Returns:
-            `[*B, N, A]`.
-        """
-        rows = self.normalize(observation.flatten(0, -3)).transpose(0, 1)
-        outputs = self.net(rows).transpose(0, 1).unflatten(0, observation.shape[:-2])
-        return mask_outputs(outputs, mask)
 
 
 class CategoricalActor(NetworkActor):
@@ -92,11 +19,22 @@ class CategoricalActor(NetworkActor):
 
     Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")`
     `[*B, N, A]`. Writes `(group, "action")` `[*B, N]` and `(group, "action_log_prob")` `[*B, N]`.
-    Samples, or takes the most likely actions in a `deterministic_mode`. Arguments: see
-    `NetworkActor`.
+    Samples, or takes the most likely actions in a `deterministic_mode`.
+
+    Args:
+        n_agents, observation_dim, n_actions: N, Do, A.
+        **options: see `NetworkActor`.
     """
 
     written = ("action", "action_log_prob")
+
+    def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
+        super().__init__(n_agents, observation_dim, Choices(n_actions), **options)
+
+    @property
+    def sample_key(self) -> NestedKey:
+        """The key whose values have the log-probability that `evaluate` returns."""
+        return self.out_keys[0]
 
     def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         """log π_i(a | o_i) of every action, `[*B, N, A]`, with the arguments of `outputs`."""
@@ -110,32 +48,29 @@ class CategoricalActor(NetworkActor):
         """Log-probability of the recorded actions, and entropy, `[*B, N]` each."""
         log_probs = self._log_probs_of(tensordict)
         chosen = select_action(log_probs, tensordict.get(self.out_keys[0]))
-        entropy = -(log_probs.exp() * log_probs).sum(-1)
-        return chosen, entropy
+        return chosen, entropy_of(log_probs)
+
+    def vectors(self, tensordict: TensorDictBase) -> Tensor:
+        """Samples, one-hot `[*B, N, A]`."""
+        log_probs = self._log_probs_of(tensordict)
+        return F.one_hot(sample_action(log_probs), log_probs.shape[-1])
+
+    def relaxed(
+        self, tensordict: TensorDictBase, temperature: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """Samples with a gradient `[*B, N, A]`, see `straight_through`, and entropy `[*B, N]`."""
+        log_probs = self._log_probs_of(tensordict)
+        entropy = entropy_of(log_probs)
+        return straight_through(log_probs, temperature), entropy
 
     def _log_probs_of(self, tensordict: TensorDictBase) -> Tensor:
         return self.log_probs(*(tensordict.get(key) for key in self.in_keys))
 
 
-# ---------------------------------------------------------------------- shared by all actors
-def deterministic_mode() -> bool:
-    """Whether TorchRL's exploration type asks for the most likely actions."""
-    return exploration_type() in (ExplorationType.DETERMINISTIC, ExplorationType.MODE)
-
-
-def input_keys(group: str, masked: bool) -> list[NestedKey]:
-    """The keys that an actor reads."""
-    keys: list[NestedKey] = [(group, "observation")]
-    if masked:
-        keys.append((group, "action_mask"))
-    return keys
-
-
-def mask_outputs(outputs: Tensor, mask: Tensor | None) -> Tensor:
-    """`outputs` `[*B, N, A]` with the lowest finite number for impossible actions (mask False)."""
-    if mask is None:
-        return outputs
-    return outputs.masked_fill(~mask, torch.finfo(outputs.dtype).min)
+# ---------------------------------------------------------------------- formulas
+def entropy_of(log_probs: Tensor) -> Tensor:
+    """Entropy `[*B]` of categorical distributions `[*B, A]`."""
+    return -(log_probs.exp() * log_probs).sum(-1)
 
 
 def select_action(outputs: Tensor, action: Tensor) -> Tensor:
@@ -143,9 +78,31 @@ def select_action(outputs: Tensor, action: Tensor) -> Tensor:
     return outputs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
-def sample_action(log_probs: Tensor) -> Tensor:
-    """Samples `[*B, N]` of categorical distributions `[*B, N, A]`, by the Gumbel-max trick."""
-    return (log_probs + gumbel_like(log_probs)).argmax(-1)
+def sample_action(log_probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Samples `[*B, N]` of categorical distributions `[*B, N, A]`, by the Gumbel-max trick.
+
+    The same noise gives the same action wherever the probabilities are the same.
+    """
+    return (log_probs + gumbel_like(log_probs, generator)).argmax(-1)
+
+
+def straight_through(log_probs: Tensor, temperature: float) -> Tensor:
+    """One-hot samples of softmax(log_probs) with the gradient of their Gumbel-softmax relaxation.
+
+        z = log_probs + g,    g ~ Gumbel,    p = softmax(z / temperature)
+        sample = one_hot(argmax z) + p − [p],    [·] detached
+
+    Args:
+        log_probs: `[*B, A]`.
+        temperature: of the relaxation; a lower one makes the gradient less biased and noisier.
+
+    Returns:
+        `[*B, A]` (Jang et al., 2017).
+    """
+    z = log_probs + gumbel_like(log_probs)
+    soft = (z / temperature).softmax(-1)
+    hard = F.one_hot(z.argmax(-1), z.shape[-1]).to(soft.dtype)
+    return hard + (soft - soft.detach())
 
 
 def choose(

@@ -7,7 +7,8 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
+from ilvf.modules.actions import Choices
+from ilvf.modules.actors.network import NetworkActor, deterministic_mode
 
 
 class GreedyActor(NetworkActor):
@@ -28,7 +29,7 @@ class GreedyActor(NetworkActor):
     epsilon: Tensor
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
-        super().__init__(n_agents, observation_dim, n_actions, **options)
+        super().__init__(n_agents, observation_dim, Choices(n_actions), **options)
         self.register_buffer("epsilon", torch.zeros(()))
 
     def values(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -40,7 +41,7 @@ class GreedyActor(NetworkActor):
         values = self.values(observation, *mask)
         action = values.argmax(-1)
         if not deterministic_mode():
-            random = random_action(values, *mask)
+            random = self.actions.random(values, *mask)
             explore = torch.rand(action.shape, device=action.device) < self.epsilon
             action = torch.where(explore, random, action)
         return tensordict.set(self.out_keys[0], action)
@@ -50,7 +51,7 @@ class RandomFirst(TensorDictModuleBase):
     """The actor, or uniformly random possible actions, which fill a replay buffer before learning.
 
     Args:
-        actor: a `NetworkActor`.
+        actor: has `actions` and reads observations first, such as a `NetworkActor`.
 
     Attributes:
         random: whether to take random actions; False at first.
@@ -67,20 +68,7 @@ class RandomFirst(TensorDictModuleBase):
         if not self.random:
             return self.actor(tensordict)
         observation, *mask = (tensordict.get(key) for key in self.in_keys)
-        values = observation.new_empty(*observation.shape[:-1], self.actor.arguments["n_actions"])
-        return tensordict.set(self.out_keys[0], random_action(values, *mask))
-
-
-def random_action(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Uniformly random possible actions, `[*B, N]`.
-
-    Args:
-        values: `[*B, N, A]`; only the shape and the device are used.
-        mask: bool `[*B, N, A]`, False for impossible actions.
-    """
-    if mask is None:
-        return torch.randint(values.shape[-1], values.shape[:-1], device=values.device)
-    return torch.rand(values.shape, device=values.device).masked_fill(~mask, -1).argmax(-1)
+        return tensordict.set(self.out_keys[0], self.actor.actions.random(observation, *mask))
 
 
 def linear_schedule(frames: int, start: float, end: float, over: int) -> float:

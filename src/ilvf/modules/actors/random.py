@@ -4,30 +4,37 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.modules.actors.categorical import choose, input_keys, mask_outputs
+from ilvf.modules.actions import Actions, Box, as_actions
+from ilvf.modules.actors.categorical import choose
+from ilvf.modules.actors.network import input_keys, mask_outputs
 
 
 class RandomActor(TensorDictModuleBase):
-    """Chooses every possible action with the same probability.
+    """Chooses every possible action with the same probability, or uniformly from a `Box`.
 
-    Reads and writes the keys of `CategoricalActor`. Samples in every exploration mode.
+    Reads what a `CategoricalActor` reads. Writes `(group, "action")`, and for discrete actions
+    `(group, "action_log_prob")`. Samples in every exploration mode.
 
     Args:
-        n_actions: A.
+        actions: A, the number of choices, or a `Box`.
         masked, group: see `NetworkActor`.
     """
 
-    def __init__(self, n_actions: int, *, masked: bool = False, group: str = "agents"):
+    def __init__(self, actions: int | Actions, *, masked: bool = False, group: str = "agents"):
         super().__init__()
-        self.n_actions = n_actions
+        self.actions = as_actions(actions)
         self.in_keys = input_keys(group, masked)
-        self.out_keys = [(group, "action"), (group, "action_log_prob")]
+        self.out_keys = [(group, "action")]
+        if not isinstance(self.actions, Box):
+            self.out_keys.append((group, "action_log_prob"))
 
     def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """log π_i(a | o_i) of every action, `[*B, N, A]`."""
-        logits = observation.new_zeros(*observation.shape[:-1], self.n_actions)
+        """log π_i(a | o_i) of every one of A discrete actions, `[*B, N, A]`."""
+        logits = observation.new_zeros(*observation.shape[:-1], self.actions.width)
         return mask_outputs(logits, mask).log_softmax(-1)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        log_probs = self.log_probs(*(tensordict.get(key) for key in self.in_keys))
-        return choose(tensordict, log_probs, self.out_keys)
+        observation, *mask = (tensordict.get(key) for key in self.in_keys)
+        if isinstance(self.actions, Box):
+            return tensordict.set(self.out_keys[0], self.actions.random(observation))
+        return choose(tensordict, self.log_probs(observation, *mask), self.out_keys)

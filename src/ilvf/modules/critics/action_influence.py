@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import (
     AgentLinear,
     AgentMLP,
@@ -26,8 +27,12 @@ class ActionInfluenceCritic(Critic):
         V_i(s)    = f_V_i(LN(s))
         Q_i(s, a) = f_Q_i(LN(s), Σ_j w^g_ij a_j)         a_j one-hot, padded to the widest agent
 
+    Continuous actions a_j are scaled to their bounds. Of their weighted sum Q_i sees the total
+    alone: two actions that cancel are to it as no action.
+
     Args:
-        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A.
+        n_agents, state_dim: N and D of `("agents", "state")`.
+        actions: A, the number of choices, or a `Box` of continuous actions.
         q_depth: hidden layers of Q.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
@@ -35,14 +40,20 @@ class ActionInfluenceCritic(Critic):
     attention_keys = ("influence_weight", "attention_logits")
 
     def __init__(
-        self, n_agents: int, state_dim: int, n_actions: int, *, q_depth: int = 1, **options: Any
+        self,
+        n_agents: int,
+        state_dim: int,
+        actions: int | Actions,
+        *,
+        q_depth: int = 1,
+        **options: Any,
     ):
         super().__init__(n_agents, state_dim)
         network = configure(AttentionOptions, options, "ActionInfluenceCritic")
         hidden = network.hidden
         share = network.share
         layers = select(network, MLPOptions)
-        self.n_actions = n_actions
+        self.actions = as_actions(actions)
         self.normalize = input_normalizer(network.input_norm)
         self.attention = GumbelAttention(
             n_agents,
@@ -56,7 +67,7 @@ class ActionInfluenceCritic(Critic):
         )
         self.state_critic = StateCritic(n_agents, state_dim, **select(network, NetworkOptions))
         self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
-        self.of_sum = AgentLinear(n_agents, n_actions, hidden, share=share, bias=False)
+        self.of_sum = AgentLinear(n_agents, self.actions.width, hidden, share=share, bias=False)
         self.action_value = AgentMLP(
             n_agents, hidden, 1, first=False, **{**layers, "depth": q_depth}
         )
@@ -83,9 +94,9 @@ class ActionInfluenceCritic(Critic):
             action: see `joint_action`.
         """
         rows = state_rows(state, *self.sizes)
-        joint = joint_action(action, state, self.n_actions)
+        joint = joint_action(action, state, self.actions)
         weight = self.attention.sample(self.attention(rows))
-        mixed = weight @ joint.unflatten(-1, (-1, self.n_actions))  # Σ_j w^g_ij a_j  [B, N, A]
+        mixed = weight @ joint.unflatten(-1, (-1, self.actions.width))  # Σ_j w^g_ij a_j  [B, N, A]
         y = self.of_state(self.normalize(rows.flatten(1)))
         y = self.of_sum.add_to(y, mixed.transpose(0, 1))
         return self.state_critic(state), agents_last(self.action_value.after_first(y), state)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ilvf.modules.actions import Choices
 from ilvf.modules.agent_nets import (
     AgentLinear,
     AgentMLP,
@@ -25,7 +26,7 @@ class CounterfactualCritic(nn.Module):
     The critic of COMA (Foerster et al., 2018).
 
     Args:
-        n_agents, state_dim, n_actions: N, D, A.
+        n_agents, state_dim, n_actions: N, D, A; actions must be discrete.
         **options: see `NetworkOptions`.
     """
 
@@ -37,7 +38,7 @@ class CounterfactualCritic(nn.Module):
         hidden = network.hidden
         share = network.share
         self.sizes = (n_agents, state_dim)
-        self.n_actions = n_actions
+        self.actions = Choices(n_actions)
         self.normalize = input_normalizer(network.input_norm)
         self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
         self.of_others = AgentLinear(
@@ -56,7 +57,7 @@ class CounterfactualCritic(nn.Module):
             action: indices `[*B, N]`.
         """
         rows = state_rows(state, *self.sizes)
-        others_actions = joint_action(action, state, self.n_actions) * self.others
+        others_actions = joint_action(action, state, self.actions) * self.others
         y = self.of_state(self.normalize(rows.flatten(1)))
         y = self.of_others.add_to(y, others_actions)
         return agents_last(self.rest.after_first(y), state)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import (
     EPS,
     LEAST_NORMALIZED,
@@ -41,7 +42,7 @@ class InfluenceCritic(Critic):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        n_actions: A, the number of choices, or of the components of a continuous action.
+        actions: A, the number of choices, or a `Box` of continuous actions.
         q_depth: hidden layers of Q.
         shared_first: use `SharedFirst` instead of `OwnFirst`, for large teams.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
@@ -53,7 +54,7 @@ class InfluenceCritic(Critic):
         self,
         n_agents: int,
         state_dim: int,
-        n_actions: int,
+        actions: int | Actions,
         *,
         q_depth: int = 1,
         shared_first: bool = False,
@@ -63,9 +64,9 @@ class InfluenceCritic(Critic):
         network = configure(AttentionOptions, options, "InfluenceCritic")
         hidden = network.hidden
         layers = select(network, MLPOptions)
-        self.n_actions = n_actions
+        self.actions = as_actions(actions)
         first = SharedFirst if shared_first else OwnFirst
-        self.first = first(n_agents, state_dim, n_actions, network)
+        self.first = first(n_agents, state_dim, self.actions.width, network)
         self.attention = GumbelAttention(
             n_agents,
             state_dim,
@@ -109,7 +110,7 @@ class InfluenceCritic(Critic):
             action: see `joint_action`.
         """
         prepared = self.first.prepare(state_rows(state, *self.sizes))
-        joint = joint_action(action, state, self.n_actions)
+        joint = joint_action(action, state, self.actions)
         h = self.logits(prepared)
         y = self.first.value(prepared, self.attention.weight(h))
         value = self.value.after_first(y)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.options import ActorOptions, MLPOptions
 from ilvf.options import configure, select
@@ -14,15 +15,16 @@ class JointCritic(nn.Module):
     """Every agent's value of the joint action in the joint state:  Q_i(s, a) = f_i(LN(s), a).
 
     Args:
-        n_agents, state_dim, n_actions: N and D of `("agents", "state")`, A.
+        n_agents, state_dim: N and D of `("agents", "state")`.
+        actions: A, the number of choices, or a `Box` of continuous actions.
         **options: see `ActorOptions`. A small `gain` lets the values start near 0, so that the
             actors do not follow the random initial critics.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
+    def __init__(self, n_agents: int, state_dim: int, actions: int | Actions, **options: Any):
         super().__init__()
         network = configure(ActorOptions, options, "JointCritic")
-        width = n_agents * (state_dim + n_actions)
+        width = n_agents * (state_dim + as_actions(actions).width)
         layers = select(network, MLPOptions)
         self.normalize = input_normalizer(network.input_norm)
         self.net = AgentMLP(n_agents, width, 1, head_gain=network.gain, **layers)
@@ -32,7 +34,8 @@ class JointCritic(nn.Module):
 
         Args:
             state: `[B, N, D]`.
-            action: joint action `[B, N·A]`, or one for each critic `[N, B, N·A]`.
+            action: vectors of the joint action (see `Actions.encode`) `[B, N·A]`, or those of one
+                joint action for each critic `[N, B, N·A]`.
         """
         joint = self.normalize(state.flatten(1))
         joint = joint.expand(*action.shape[:-1], -1)

@@ -7,6 +7,7 @@ import torch
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
+from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import (
     AgentMLP,
     agents_last,
@@ -33,17 +34,18 @@ class RelevanceCritic(Critic):
     attention too. Here V is the `StateCritic` of MAPPO and IPPO-C, so that only the credit differs.
 
     Args:
-        n_agents, state_dim, n_actions: N, D, A.
+        n_agents, state_dim: N, D.
+        actions: A, the number of choices, or a `Box` of continuous actions.
         **options: see `NetworkOptions`. `depth` is that of V, the other networks have one hidden
             layer. `hidden_norm` and `share` are for V and for the head of Q.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
+    def __init__(self, n_agents: int, state_dim: int, actions: int | Actions, **options: Any):
         super().__init__(n_agents, state_dim)
         network = configure(NetworkOptions, options, "RelevanceCritic")
         hidden = network.hidden
         self.hidden = hidden
-        self.n_actions = n_actions
+        self.actions = as_actions(actions)
         self.normalize = input_normalizer(network.input_norm)
         self.state_critic = StateCritic(n_agents, state_dim, **select(network, NetworkOptions))
         shared: dict[str, Any] = {
@@ -53,8 +55,8 @@ class RelevanceCritic(Critic):
             "share": True,
         }
         self.query = AgentMLP(n_agents, state_dim, hidden, **shared)
-        self.key_value = AgentMLP(n_agents, state_dim + n_actions, 2 * hidden, **shared)
-        width = state_dim + hidden + n_actions
+        self.key_value = AgentMLP(n_agents, state_dim + self.actions.width, 2 * hidden, **shared)
+        width = state_dim + hidden + self.actions.width
         head = {**select(network, MLPOptions), "depth": 1}
         self.action_value = AgentMLP(n_agents, width, 1, **head)
 
@@ -68,8 +70,8 @@ class RelevanceCritic(Critic):
         Returns:
             α `[B, N, N]`, row = agent whose return it is; inputs of f_Q `[N, B, D + H + A]`.
         """
-        joint = joint_action(action, state, self.n_actions)
-        acted = joint.unflatten(-1, (-1, self.n_actions)).transpose(0, 1)  # [N, B, A]
+        joint = joint_action(action, state, self.actions)
+        acted = joint.unflatten(-1, (-1, self.actions.width)).transpose(0, 1)  # [N, B, A]
         rows = state_rows(state, *self.sizes)
         states = self.normalize(rows).transpose(0, 1)  # [N, B, D]
         key_value = self.key_value(torch.cat([states, acted], -1)).transpose(0, 1)

@@ -1,0 +1,151 @@
+"""`GaussianActor`: N normal policies over the actions of a `Box`, as one module."""
+
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn.utils import biased_softplus
+from tensordict.utils import NestedKey
+from torch import Tensor, nn
+from torchrl.modules import IndependentNormal, TanhNormal
+
+from ilvf.errors import require
+from ilvf.modules.actions import Box
+from ilvf.modules.actors.network import NetworkActor, deterministic_mode
+from ilvf.modules.options import ActorOptions, GaussianActorOptions, GaussianOptions
+from ilvf.options import configure, select
+
+LEAST_SCALE = 1e-4
+
+
+class GaussianActor(NetworkActor):
+    """Normal policies of all agents over the actions of a `Box`.
+
+        normal         u_i ~ Normal(μ_i, σ_i)               a_i = clip u_i to [−1, 1], in units
+        tanh_normal    u_i = tanh x_i,  x_i ~ Normal(μ_i, σ_i)
+        μ_i = f_i(LN(o_i))
+        σ_i = softplus(b_i + c) + 10⁻⁴                      scale="shared": b_i is a parameter
+        σ_i = softplus(g_i(LN(o_i)) + c) + 10⁻⁴             scale="state": f_i, g_i are one network
+
+    u is in units of half the range of an action (see `Box`), and c makes the first σ
+    `initial_scale`. The components of an action are independent. The distributions are TorchRL's
+    `IndependentNormal` and `TanhNormal`.
+
+    Reads `(group, "observation")` `[*B, N, Do]`. Writes `(group, "action")` `[*B, N, A]`, always
+    within the bounds; `(group, "action_sample")`, u before it is clipped, `[*B, N, A]`; and
+    `(group, "action_log_prob")` `[*B, N]`, the log-density of u. Samples, or takes μ_i (or tanh
+    μ_i) in a `deterministic_mode`. Fixed components of the box have no part in densities.
+
+    Args:
+        n_agents, observation_dim: N, Do.
+        actions: the `Box`.
+        **options: see `GaussianActorOptions` and `NetworkActor`.
+
+    Raises:
+        UsageError: actions that are no Box, or a Box of another number of agents.
+    """
+
+    written = ("action", "action_log_prob", "action_sample")
+    actions: Box
+
+    def __init__(
+        self,
+        n_agents: int,
+        observation_dim: int,
+        actions: Box,
+        *,
+        masked: bool = False,
+        group: str = "agents",
+        **options: Any,
+    ):
+        require_box(actions, "GaussianActor")
+        given = configure(GaussianActorOptions, options, "GaussianActor")
+        of_state = given.scale == "state"
+        super().__init__(
+            n_agents,
+            observation_dim,
+            actions,
+            outputs=actions.width * (2 if of_state else 1),
+            masked=masked,
+            group=group,
+            **select(given, ActorOptions),
+        )
+        self.arguments |= select(given, GaussianOptions)
+        self.squashed = given.distribution == "tanh_normal"
+        self.to_scale = biased_softplus(given.initial_scale + LEAST_SCALE, LEAST_SCALE)
+        shape = (n_agents, actions.width)
+        self.raw_scale = None if of_state else nn.Parameter(torch.zeros(shape))
+
+    @property
+    def sample_key(self) -> NestedKey:
+        """The key whose values have the log-probability that `evaluate` returns."""
+        return self.out_keys[2]
+
+    def parameters_of(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
+        """μ and σ `[*B, N, A]` of a tensordict's observations, in full precision."""
+        outputs = self.outputs(tensordict.get(self.in_keys[0])).to(self.actions.low.dtype)
+        if self.raw_scale is None:
+            loc, raw = outputs.chunk(2, -1)
+            return loc, self.to_scale(raw)
+        return outputs, self.to_scale(self.raw_scale).expand_as(outputs)
+
+    def distribution(self, loc: Tensor, scale: Tensor) -> IndependentNormal | TanhNormal:
+        """The distribution of u with these parameters; every component has its own density."""
+        if self.squashed:
+            return TanhNormal(loc, scale, event_dims=0)
+        return IndependentNormal(loc, scale, event_dim=0)
+
+    def log_density(self, loc: Tensor, scale: Tensor, sample: Tensor) -> Tensor:
+        """Log-density of u `[*B, N, A]`: `[*B, N]`."""
+        return self._total(self.distribution(loc, scale).log_prob(sample))
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        loc, scale = self.parameters_of(tensordict)
+        distribution = self.distribution(loc, scale)
+        if deterministic_mode():
+            sample = distribution.deterministic_sample
+        else:
+            sample = distribution.sample()
+        values = (
+            self.actions.denormalize(sample),
+            self._total(distribution.log_prob(sample)),
+            sample,
+        )
+        for key, value in zip(self.out_keys, values, strict=True):
+            tensordict.set(key, value)
+        return tensordict
+
+    def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
+        """Log-density of the recorded samples, and entropy, `[*B, N]` each.
+
+        The entropy of a `TanhNormal` has no formula; it is estimated from one new sample, with the
+        gradient of that sample.
+        """
+        distribution = self.distribution(*self.parameters_of(tensordict))
+        log_prob = self._total(distribution.log_prob(tensordict.get(self.sample_key)))
+        if isinstance(distribution, TanhNormal):
+            _, log_density = distribution.rsample_and_log_prob()
+            return log_prob, -self._total(log_density)
+        return log_prob, self._total(distribution.entropy())
+
+    def draw(self, tensordict: TensorDictBase, noise: torch.Generator) -> Tensor:
+        """Actions `[*B, N, A]` with noise from a generator.
+
+        The same noise gives the same action wherever the observation is the same.
+        """
+        loc, scale = self.parameters_of(tensordict)
+        normal = torch.randn(loc.shape, generator=noise, dtype=loc.dtype, device=loc.device)
+        x = loc + scale * normal
+        return self.actions.denormalize(x.tanh() if self.squashed else x)
+
+    def _total(self, density: Tensor) -> Tensor:
+        """Sum over the free components."""
+        return density.masked_fill(~self.actions.free, 0).sum(-1)
+
+
+def require_box(actions: object, name: str) -> None:
+    """Raise unless an actor's actions are a `Box`."""
+    require(
+        isinstance(actions, Box),
+        f"{name} is for continuous actions, a Box; found {type(actions).__name__} {actions!s:.80}",
+    )
