@@ -8,7 +8,7 @@ python recipes/ilvf_p.py preset=paper                          Table 1
 python recipes/ilvf_p.py resume=last trainer.max_epochs=60     continue the newest run
 
 Composed of (`ilvf.algorithms.ilvf_p.build`):
-    actor      CategoricalActor
+    actor      CategoricalActor, or GaussianActor where actions are continuous
     critic     InfluenceCritic: V, Q and the Gumbel attention between them
     credit     ILVFAdvantage(GAE, LearnedInfluence(Threshold, Bernoulli or Soft))
     loss       PPOLoss: clipped surrogate, Huber regression of V and Q

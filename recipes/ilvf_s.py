@@ -5,7 +5,7 @@ python recipes/ilvf_s.py algorithm.prior=team         whole team until the test 
 python recipes/ilvf_s.py algorithm.critic=influence   values of ILVF-P's critic
 
 Composed of (`ilvf.algorithms.ilvf_s.build`):
-    actor      CategoricalActor
+    actor      CategoricalActor, or GaussianActor where actions are continuous
     critic     StateCritic: V of every agent
     credit     ILVFAdvantage(GAE, ScoreInfluence(actor))
     loss       PPOLoss

@@ -4,7 +4,7 @@ python recipes/ippo.py                              values of the own observatio
 python recipes/ippo.py algorithm.critic=state       IPPO-C: values of the global state (Ŵ = I)
 
 Composed of (`ilvf.algorithms.ippo.build`):
-    actor      CategoricalActor
+    actor      CategoricalActor, or GaussianActor where actions are continuous
     critic     LocalCritic, or StateCritic
     credit     ILVFAdvantage(GAE, FixedInfluence(identity))
     loss       PPOLoss

@@ -4,7 +4,7 @@ python recipes/no_inferring.py
 python recipes/no_inferring.py algorithm.discretise=bernoulli seeds=0-4
 
 Composed of (`ilvf.algorithms.no_inferring.build`):
-    actor      CategoricalActor
+    actor      CategoricalActor, or GaussianActor where actions are continuous
     critic     ActionInfluenceCritic: V, and Q with an attention over actions
     credit     ILVFAdvantage(GAE, LearnedInfluence)
     loss       PPOLoss

@@ -4,7 +4,7 @@ python recipes/prd.py                               hard mask: attention above 0
 python recipes/prd.py algorithm.threshold=null      soft mask: advantages weighted by the attention
 
 Composed of (`ilvf.algorithms.prd.build`):
-    actor      CategoricalActor
+    actor      CategoricalActor, or GaussianActor where actions are continuous
     critic     RelevanceCritic: V, and Q with a softmax attention over the other agents
     credit     ILVFAdvantage(GAE, LearnedInfluence(Threshold or Soft, writer=relevance_module()))
     loss       PPOLoss

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 
 from helpers import ROOT
+from ilvf.modules import Box, actions_of
 
 REFERENCE = ROOT / "tests" / "reference"
 
@@ -31,8 +32,13 @@ def play_random(env: EnvBase, steps: int = 12, seed: int = 5) -> TensorDictBase:
     """A rollout `[B, steps]` of random actions that are the same in all B environments."""
     n_envs = env.batch_size[0]
     rng = torch.Generator().manual_seed(seed)
-    actions = torch.randint(env.n_actions, (steps, env.n_agents), generator=rng)
-    return play(env, [action.expand(n_envs, -1) for action in actions])
+    possible = actions_of(env)
+    if isinstance(possible, Box):
+        u = torch.empty(steps, *possible.low.shape).uniform_(-1, 1, generator=rng)
+        actions = possible.denormalize(u)
+    else:
+        actions = torch.randint(env.n_actions, (steps, env.n_agents), generator=rng)
+    return play(env, [action.expand(n_envs, *action.shape) for action in actions])
 
 
 def play(env: EnvBase, actions: list[Tensor]) -> TensorDictBase:

@@ -33,7 +33,9 @@ class Line(ParallelEnv):
         with_state: infos have a state, [place, step], and Cat's has a third number, 9.
         space: of all observations, instead of boxes; a Discrete one counts steps.
         names: agents of the team, some of Ann, Bob and Cat.
-        fault: what goes wrong, see `go_wrong`; "make", "endless start", "two" and "continuous" do
+        boxes: actions are 1, 2 and 3 numbers, each from 0 to 1, 2 and 3 in double precision, and
+            move their agent by their sum. Those of Bob form a column.
+        fault: what goes wrong, see `go_wrong`; "make", "endless start", "two" and "unbounded" do
             from the start, "reset" in the second reset, "close" and "exit in close" at the end.
         fault_step: step at which it goes wrong.
         fault_file: made when something goes wrong; if it exists already, nothing does.
@@ -51,6 +53,7 @@ class Line(ParallelEnv):
         with_state=False,
         space=None,
         names=AGENTS,
+        boxes=False,
         fault=None,
         fault_step=2,
         fault_file=None,
@@ -68,6 +71,7 @@ class Line(ParallelEnv):
         self.mask_in = mask_in
         self.with_state = with_state
         self.space = space
+        self.boxes = boxes
         self.fault = fault
         self.fault_step = fault_step
         self.fault_file = Path(fault_file) if fault_file else None
@@ -85,9 +89,12 @@ class Line(ParallelEnv):
         return spaces.Dict({"observation": space, "action_mask": spaces.MultiBinary(size + 1)})
 
     def action_space(self, agent):
-        if self.fault == "continuous":
-            return spaces.Box(-1, 1, (2,))
+        if self.fault == "unbounded":
+            return spaces.Box(-1, np.inf, (2,))
         size = self.sizes[agent]
+        if self.boxes:
+            shape = (size, 1) if agent == "bob" else (size,)
+            return spaces.Box(0, size, shape, np.float64)
         return spaces.Discrete(size + 1, start=size - 1)
 
     def reset(self, seed=None, options=None):
@@ -109,7 +116,7 @@ class Line(ParallelEnv):
         before = list(self.agents)
         self.steps += 1
         for agent, action in actions.items():
-            self.place[agent] += action
+            self.place[agent] += np.sum(action)
         terminated = {a: self.terminated_at.get(a) == self.steps for a in before}
         late = self.steps >= self.max_cycles
         truncated = {a: late or self.truncated_at.get(a) == self.steps for a in before}

@@ -7,9 +7,10 @@ import torch
 from tensordict.nn import TensorDictModule
 from torch import nn
 
+from continuous_helpers import Aim
 from ilvf.analysis import audit, intervene, visited_states
 from ilvf.envs import Encircle
-from ilvf.modules import CategoricalActor
+from ilvf.modules import CategoricalActor, DeterministicActor, GaussianActor
 
 QUIET = dict(progress=False)
 
@@ -72,6 +73,59 @@ def test_the_drawn_action_has_no_effect_on_itself(actor):
     assert measured.effect.shape[:3] == (8, 2, 2)
     assert not measured.effect.masked_select(drawn).any()
     assert measured.effect[-1].any()
+
+
+@pytest.mark.parametrize("alternatives", ["policy", "box"])
+@pytest.mark.parametrize("distribution", ["normal", "tanh_normal"])
+def test_continuous_actions_are_changed_within_the_box(alternatives, distribution):
+    """Of `Aim`: only agent 0 moves the return of the other."""
+    torch.manual_seed(0)
+    actor = GaussianActor(2, 2, Aim().actions, hidden=8, distribution=distribution)
+    visited = visited_states(Aim(num_envs=16, seed=0), actor)
+    options = dict(actions=3, repeats=2, steps=3, choices=4, alternatives=alternatives, **QUIET)
+    found = audit(Aim(num_envs=50), actor, visited, **options)
+    measured = found.measured
+    assert measured.effect.shape == (16, 3, 2, 2, 4, 2)
+    assert measured.choices.shape == (16, 2, 4, 2)
+    assert not Aim().actions.problem(measured.choices.transpose(1, 2), "Aim")
+    assert measured.policy.unique().tolist() == [0.25]
+    drawn = ~measured.alternatives.unsqueeze(2).unsqueeze(-1)
+    assert not measured.effect.masked_select(drawn).any()
+    assert found.significant.tolist() == [[True, True], [False, True]]
+    assert measured.effect[:, :, :, 1, :, 0].abs().max() == 0
+    assert found.cost(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))["bias"] == 0
+    assert found.cost(torch.eye(2))["bias"] > 0.1
+
+
+def test_the_effect_of_a_continuous_action_is_the_difference_of_the_rewards():
+    """In one step r_0 = −(u − t)²: the effect is that of the choice minus that of the drawn one."""
+    torch.manual_seed(0)
+    actor = GaussianActor(2, 2, Aim().actions, hidden=8)
+    visited = visited_states(Aim(num_envs=6, seed=0), actor)
+    m = intervene(Aim(num_envs=24), actor, visited, actions=2, repeats=2, steps=1, **QUIET)
+    u = (m.choices[:, 0, :, 0] - 1) / 2  # of agent 0, [K, C]
+    reward = -(u - visited["target"][:, 0, :1]).square()
+    drawn = reward.gather(1, m.action[:, :, 0])  # [K, M]
+    expected = reward.unsqueeze(1) - drawn.unsqueeze(-1)
+    assert torch.allclose(m.effect[:, :, 0, 0, :, 0], expected, atol=1e-4)
+    assert torch.allclose(m.effect[:, :, 0, 0, :, 1], expected / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(dict(alternatives="grid"), "policy, box"), (dict(choices=1), "at least 2")],
+)
+def test_wrong_choices_are_refused(options, words, refused):
+    actor = GaussianActor(2, 2, Aim().actions, hidden=8)
+    visited = visited_states(Aim(num_envs=4, seed=0), actor)
+    with refused(words):
+        intervene(Aim(num_envs=8), actor, visited, **options, **QUIET)
+
+
+def test_a_deterministic_policy_is_refused(refused):
+    actor = DeterministicActor(2, 2, Aim().actions, hidden=8)
+    with refused("DeterministicActor", "a GaussianActor"):
+        visited_states(Aim(num_envs=4, seed=0), actor)
 
 
 def test_an_episode_that_the_clock_cuts_is_refused(actor, visited, refused):

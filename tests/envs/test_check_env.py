@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from mpe2 import simple_spread_v3
-from torchrl.data import Composite, OneHot, Unbounded
+from torchrl.data import Bounded, Composite, OneHot, Unbounded
 from torchrl.envs import GymEnv, PettingZooWrapper, SerialEnv
 
 from env_helpers import example, vmas_navigation
@@ -278,8 +278,29 @@ def test_an_environment_without_a_group_of_agents_misses_three_keys():
         assert words in text
 
 
-def test_continuous_actions_are_reported():
-    assert "need Categorical" in problems(vmas_navigation(2, continuous_actions=True))[0]
+def test_continuous_actions_fit():
+    facts = check_env(vmas_navigation(2, continuous_actions=True))
+    assert facts.actions.high.tolist() == [[1.0, 1.0]] * 3
+    assert "3 agents, actions of 2 numbers" in str(facts)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (Unbounded((2, 4, 3)), "is UnboundedContinuous"),
+        (Bounded(-1, torch.inf, (2, 4, 3)), "not finite"),
+        (Bounded(-1, 1, (2, 4)), "(num_envs, N, A)"),
+        (Bounded(0, 3, (2, 4, 3), dtype=torch.int64), "of torch.int64"),
+        (Bounded(-1, 1, (2, 4, 3), dtype=torch.float64), "of torch.float64"),
+        (Bounded(torch.zeros(2, 4, 3), torch.ones(2, 4, 3).cumsum(0)), "other bounds"),
+    ],
+    ids=["unbounded", "infinite", "no numbers", "whole numbers", "double", "other bounds"],
+)
+def test_continuous_actions_that_no_actor_can_take_are_reported(spec, words):
+    env = Rooms(4, num_envs=2)
+    env.action_spec = Composite(agents=Composite(action=spec, shape=(2, 4)), shape=(2,))
+    (line,) = problems(env)
+    assert words in line
 
 
 def test_one_hot_actions_are_reported():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torchrl.envs.utils import check_env_specs
 
+from continuous_helpers import Aim
 from env_helpers import play_random
 from ilvf.envs import CACC, CapturePrey, Encircle, make_env
 from ilvf.envs.options import ENVIRONMENTS
@@ -31,6 +32,8 @@ def held_actions(horizon=600, **options):
 
 VARIANTS = {
     "encircle with obstacles": functools.partial(Encircle, 6, 2, angle="unsigned"),
+    "encircle with continuous actions": functools.partial(Encircle, 4, continuous=True),
+    "two boxes": Aim,
     "capture_prey with moving prey": functools.partial(
         CapturePrey, 3, 2, 6, mode="cooperative", graph="full", n_prey=2, prey_policy="random"
     ),

@@ -236,6 +236,15 @@ def critic(run):
     return type(run.module.loss.critic)
 
 
+def noise(run):
+    return round(run.module.noisy.epsilon.item(), 6)
+
+
+def start_of_noise(run):
+    run.module._set_noise(0)
+    return noise(run)
+
+
 NETWORK = {
     "hidden": Effect("12", lambda run: run.module.loss.actor.net.head.weight.shape[1], 12),
     "depth": Effect("1", lambda run: len(run.module.loss.actor.net.middle), 0),
@@ -287,6 +296,12 @@ WEIGHTS = {
     "orientation": Effect("attention", of_source("orientation"), "attention"),
     "target": Effect("mc", lambda run: type(run.credit.inner).__name__, "GAEWithReturns"),
 }
+BOX = ("env.continuous=true",)
+GAUSSIAN = {
+    "distribution": Effect("tanh_normal", argument("distribution"), "tanh_normal", under=BOX),
+    "scale": Effect("state", argument("scale"), "state", under=BOX),
+    "initial_scale": Effect("0.2", argument("initial_scale"), 0.2, under=BOX),
+}
 LEARNED = {
     **WEIGHTS,
     "discretise": Effect("soft", part, "Soft"),
@@ -301,15 +316,17 @@ LEARNED = {
 EFFECTS = {
     "ilvf_p": {
         **PPO,
+        **GAUSSIAN,
         **LEARNED,
         "influence": Effect("ones", lambda run: bool((run["influence"] == 1).all()), True),
         "shared_first": Effect(
             "true", lambda run: type(run.module.loss.critic.first).__name__, "SharedFirst"
         ),
     },
-    "no_inferring": {**PPO, **LEARNED},
+    "no_inferring": {**PPO, **GAUSSIAN, **LEARNED},
     "ilvf_s": {
         **PPO,
+        **GAUSSIAN,
         "prior": Effect("team", of_test("prior"), "team"),
         "units": Effect("7", of_test("units"), 7),
         "block": Effect("5", of_test("block"), 5),
@@ -321,13 +338,14 @@ EFFECTS = {
         "critic": Effect("influence", critic, InfluenceCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
     },
-    "prd": {**PPO, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
+    "prd": {**PPO, **GAUSSIAN, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
     "mappo": {
         **PPO,
+        **GAUSSIAN,
         "critic": Effect("central", critic, CentralCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
     },
-    "ippo": {**PPO, "critic": Effect("state", critic, StateCritic)},
+    "ippo": {**PPO, **GAUSSIAN, "critic": Effect("state", critic, StateCritic)},
     "coma": {
         **PPO,
         "normalize": Effect("none", lambda run: standard_deviation(run) == 1.0, False),
@@ -348,6 +366,10 @@ EFFECTS = {
         "temperature": Effect("0.1", of_loss("temperature"), 0.1),
         "entropy": Effect("3", of_loss("entropy"), 3.0),
         "actor_lr": Effect("0.05", lambda run: run.rates[0].get("actor"), 0.05),
+        "noise": Effect("ou", lambda run: bool(run.module.noisy.process), True, under=BOX),
+        "noise_start": Effect("0.9", start_of_noise, 0.9, under=BOX),
+        "noise_end": Effect("0.3", noise, 0.3, under=("noise_frames=40", *BOX)),
+        "noise_frames": Effect("0", noise, 0.1, under=BOX),
     },
 }
 
@@ -363,7 +385,7 @@ CASES = [(name, key) for name in ALGORITHMS for key in effects(name)]
 @pytest.mark.parametrize(("name", "key"), CASES)
 def test_an_option_has_its_effect(name, key):
     effect = effects(name)[key]
-    under = tuple(f"algorithm.{argument}" for argument in effect.under)
+    under = tuple(key if "." in key.split("=")[0] else f"algorithm.{key}" for key in effect.under)
     without = effect.observe(trained(name, *under))
     assert without != effect.expected
     observed = effect.observe(trained(name, *under, f"algorithm.{key}={effect.text}"))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from ilvf.losses.maddpg import own_replaced, straight_through
+from ilvf.losses.maddpg import own_replaced
 from ilvf.modules import JointCritic
+from ilvf.modules.actors.categorical import straight_through
 from losses.off_policy_parts import A, B, D, N, maddpg_loss, transitions
 
 

@@ -8,7 +8,8 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from helpers import torchrl_policy
 from ilvf.modules import CategoricalActor, GreedyActor, RandomActor
-from ilvf.modules.actors.greedy import RandomFirst, linear_schedule, random_action
+from ilvf.modules.actions import Choices
+from ilvf.modules.actors.greedy import RandomFirst, linear_schedule
 
 N = 3  # agents
 D = 5  # numbers of an observation
@@ -145,7 +146,7 @@ def test_random_actions_are_the_possible_ones():
     mask = torch.zeros(500, N, A, dtype=torch.bool)
     mask[..., 1] = True
     mask[:, 0, 2] = True
-    action = random_action(mask.float(), mask)
+    action = Choices(A).random(mask.float(), mask)
     assert set(action[:, 0].tolist()) == {1, 2}
     assert set(action[:, 1:].flatten().tolist()) == {1}
 

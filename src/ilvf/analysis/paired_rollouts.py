@@ -118,7 +118,7 @@ class PairedRollouts:
         seed = self.seed + POLICY_SEED_OFFSET + piece
         noise = torch.Generator(self.env.device).manual_seed(seed)
         total = torch.zeros(action.shape[:2], device=self.env.device)
-        going = torch.ones_like(action[:, :1])  # 0 after termination
+        going = torch.ones_like(total[:, :1])  # 0 after termination
         cut = torch.zeros_like(going, dtype=torch.bool)  # truncated before the last step
         for t in range(self.steps):
             reward, td = step_env(self.env, td, action)

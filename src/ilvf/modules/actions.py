@@ -199,7 +199,7 @@ class Box(Actions):
         *_, agent, component = outside.nonzero()[0].tolist()
         wrong = action[outside][0].item()
         bounds = f"{self.low[agent, component]:g} to {self.high[agent, component]:g}"
-        return f"component {component} of agent {agent}'s action is {wrong:g}; {owner} has {bounds}"
+        return f"number {component} of agent {agent}'s action is {wrong:g}; {owner} has {bounds}"
 
 
 def _as_bounds(name: str, bounds: Any) -> Tensor:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from tensordict.nn import TensorDictModule
+from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import nn
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import (
     Delta,
+    IndependentNormal,
     MaskedCategorical,
     MultiAgentMLP,
     NormalParamExtractor,
@@ -20,7 +21,7 @@ from helpers import torchrl_policy
 from ilvf.credit import ScoreInfluence
 from ilvf.credit.score.policies import joined, policy_scores, zero_sum_basis
 from ilvf.errors import UsageError
-from ilvf.modules import CategoricalActor
+from ilvf.modules import Box, CategoricalActor, GaussianActor
 from ilvf.modules.agent_nets import layer_norm
 
 
@@ -46,6 +47,21 @@ def continuous_actor(distribution, width=2):
         return_log_prob=True,
         log_prob_key=("agents", "action_log_prob"),
     )
+
+
+class Parameters(TensorDictModuleBase):
+    """Writes location and scale of a `GaussianActor`."""
+
+    def __init__(self, actor, keys):
+        super().__init__()
+        self.actor = actor
+        self.in_keys = actor.in_keys
+        self.out_keys = keys
+
+    def forward(self, td):
+        for key, value in zip(self.out_keys, self.actor.parameters_of(td), strict=True):
+            td.set(key, value)
+        return td
 
 
 def acted(actor):
@@ -98,6 +114,45 @@ def test_score_and_hidden_are_the_gradient_of_the_last_layer(shared):
     weight = gradient[:, :-1].sum(0, keepdim=True) if shared else gradient[:, :-1]
     assert torch.allclose(weight, head.weight.grad, atol=1e-4)
     assert torch.allclose(gradient[:, -1:], head.bias.grad, atol=1e-4)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "tanh_normal"])
+def test_the_score_of_a_gaussian_actor_is_that_of_torchrls_policy(distribution):
+    """With parameters that a module writes; the scores of fixed numbers are 0."""
+    low, high = torch.zeros(N, 2), torch.ones(N, 2)
+    high[0, 1] = 0
+    box = Box(low, high)
+    actor = GaussianActor(N, D, box, hidden=8, gain=1.0, distribution=distribution, scale="state")
+    td = acted(actor)
+    found = policy_scores(actor, td)
+    keys = [("agents", "loc"), ("agents", "scale")]
+    theirs = ProbabilisticActor(
+        Parameters(actor, keys),
+        in_keys=keys,
+        out_keys=[("agents", "action_sample")],
+        distribution_class=TanhNormal if distribution == "tanh_normal" else IndependentNormal,
+    )
+    expected = policy_scores(theirs, td).score
+    free = torch.cat([box.free, box.free], -1)
+    assert torch.allclose(found.score, expected * free, atol=1e-4)
+    assert not found.score[..., ~free].any()
+    assert torch.equal(found.observation, layer_norm(td["agents", "observation"]))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_scores_of_locations_and_hidden_are_a_gradient_of_the_last_layer(shared):
+    """Up to the units of the scores."""
+    box = Box(-torch.ones(N, 1), torch.ones(N, 1))
+    actor = GaussianActor(N, D, box, hidden=8, gain=1.0, share=shared)
+    td = acted(actor)
+    found = policy_scores(actor, td)
+    loc, scale = actor.parameters_of(td)
+    raw = (td["agents", "action_sample"] - loc) / scale.square()
+    size = raw.square().flatten(0, 1).mean(0).sqrt()
+    gradient = torch.einsum("btnp,btnh->nhp", found.score[..., :1] * size, found.hidden)
+    actor.evaluate(td)[0].sum().backward()
+    weight = gradient[:, :-1].sum(0, keepdim=True) if shared else gradient[:, :-1]
+    assert torch.allclose(weight, actor.net.head.weight.grad, atol=1e-3)
 
 
 def test_the_last_layer_of_a_torchrl_network_is_seen():

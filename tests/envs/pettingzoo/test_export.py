@@ -8,10 +8,12 @@ import pytest
 import torch
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
+from continuous_helpers import Aim
 from ilvf.envs import Encircle, PettingZoo, Tabular, as_pettingzoo, make_env
 from ilvf.envs.options import ENVIRONMENTS
 from ilvf.envs.pettingzoo.copies import SEED_STRIDE
 from ilvf.envs.pettingzoo.export import main
+from ilvf.modules import actions_of
 from pettingzoo_helpers import line_env, play_random
 
 NAMES = [name for name, declared in ENVIRONMENTS.items() if declared.contract is not None]
@@ -101,7 +103,28 @@ def test_pictures_show_the_present_state(env):
     assert as_pettingzoo("encircle").render() is None
 
 
+def test_continuous_actions_there_and_back():
+    """Boxes of unequal sizes lose their padding, and get it back."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        parallel_api_test(as_pettingzoo(Aim()), num_cycles=20)
+    there = as_pettingzoo(Aim())
+    assert [there.action_space(agent).shape for agent in there.possible_agents] == [(1,), (2,)]
+    back = PettingZoo(lambda: as_pettingzoo(Aim(seed=3)), num_envs=1)
+    assert actions_of(back).arguments == Aim().actions.arguments
+
+
 # ---------------------------------------------------------------------- refusals
+def test_wrong_continuous_actions_are_refused(refused):
+    env = as_pettingzoo(Aim())
+    env.reset(seed=0)
+    fine = np.array([5, -1.5])
+    with refused("the action of agent_0 has the shape (2,), need (1,)"):
+        env.step({"agent_0": np.zeros(2), "agent_1": fine})
+    with refused("number 0 of agent 0's action is 4; Aim has -1 to 3"):
+        env.step({"agent_0": np.array([4]), "agent_1": fine})
+
+
 def test_wrong_actions_are_refused(refused):
     env = as_pettingzoo("encircle", n_agents=4, horizon=2)
     with refused("reset() begins"):

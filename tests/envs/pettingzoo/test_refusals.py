@@ -38,7 +38,8 @@ WRONG = {
         dict(fault="nothing allowed", mask_in="info"),
         ["action mask of bob in copy 0", "allows nothing"],
     ),
-    "continuous actions": (dict(fault="continuous"), ["ann has actions Box", "Discrete"]),
+    "unbounded actions": (dict(fault="unbounded"), ["ann has actions Box", "finite bounds"]),
+    "masks of continuous actions": (dict(boxes=True, mask_in="info"), ["ann has an action_mask"]),
     "observations without a size": (
         dict(space=spaces.Sequence(spaces.Discrete(2))),
         ["ann observes Sequence", "flatten"],

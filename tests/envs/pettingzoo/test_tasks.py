@@ -5,6 +5,7 @@ import operator
 import os
 import sys
 
+import numpy as np
 import pytest
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
@@ -205,16 +206,32 @@ def test_a_dict_without_the_space_of_an_agent_is_refused(key, refused):
         PettingZoo(Odd)
 
 
-ACTIONS = [spaces.Box(-1, 1, (2,)), spaces.MultiDiscrete([2, 2]), spaces.MultiBinary(2)]
+ACTIONS = {  # space → what is needed instead
+    "MultiDiscrete": (spaces.MultiDiscrete([2, 2]), "need Discrete, or a bounded Box"),
+    "MultiBinary": (spaces.MultiBinary(2), "need Discrete, or a bounded Box"),
+    "whole numbers": (spaces.Box(0, 3, (2,), np.int64), "need a Box of floats"),
+    "an empty Box": (spaces.Box(0, 1, (0,)), "free to vary"),
+    "a fixed Box": (spaces.Box(1, 1, (2,)), "free to vary"),
+    "bounds beyond float32": (spaces.Box(-1e300, 1e300, (2,), np.float64), "finite bounds"),
+}
 
 
-@pytest.mark.parametrize("space", ACTIONS, ids=lambda space: type(space).__name__)
-def test_actions_that_are_not_discrete_are_refused(space, refused):
+@pytest.mark.parametrize(("space", "words"), ACTIONS.values(), ids=ACTIONS)
+def test_other_actions_are_refused(space, words, refused):
     class Odd(zoo.Line):
         def action_space(self, agent):
             return space
 
-    with refused("ann has actions", "need Discrete"):
+    with refused("ann has actions", words):
+        PettingZoo(Odd)
+
+
+def test_two_kinds_of_actions_are_refused(refused):
+    class Odd(zoo.Line):
+        def action_space(self, agent):
+            return spaces.Box(0, 1, (2,)) if agent == "bob" else spaces.Discrete(2)
+
+    with refused("actions of ann, cat are discrete", "a Box"):
         PettingZoo(Odd)
 
 
