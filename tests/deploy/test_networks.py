@@ -6,21 +6,26 @@ import torch
 
 from ilvf.checkpoints.policy import Policy
 from ilvf.deploy import ActingNetwork, to_onnx, to_torch
-from ilvf.modules import CategoricalActor, GreedyActor
+from ilvf.modules import Box, CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
 
 ROWS = 1000
 KINDS = [
     (CategoricalActor, {}),
     (CategoricalActor, {"masked": True, "input_norm": "none", "share": True}),
     (GreedyActor, {"masked": True}),
+    (GaussianActor, {"distribution": "normal", "scale": "state"}),
+    (GaussianActor, {"distribution": "tanh_normal"}),
+    (DeterministicActor, {}),
 ]
+BOX = Box([[-1.0, 0.0]] * 5, [[2.0, 0.5]] * 5)
 
 
-@pytest.fixture(params=KINDS, ids=["plain", "masked", "greedy"])
+@pytest.fixture(params=KINDS, ids=["plain", "masked", "greedy", "normal", "tanh", "deterministic"])
 def policy(request):
     kind, options = request.param
     torch.manual_seed(0)
-    return Policy(kind(5, 7, 4, hidden=16, gain=1.0, **options).eval(), {})
+    actions = 4 if kind in (CategoricalActor, GreedyActor) else BOX
+    return Policy(kind(5, 7, actions, hidden=16, gain=1.0, **options).eval(), {})
 
 
 def inputs_of(policy):
@@ -38,6 +43,7 @@ def test_a_program_of_torch_export_acts_as_the_policy(policy, tmp_path):
     to_torch(policy, tmp_path / "policy.pt2")
     action, outputs = torch.export.load(tmp_path / "policy.pt2").module()(*inputs.values())
     assert torch.equal(action, policy(**inputs))
+    assert len(action.unique()) > 3
     assert torch.equal(outputs, ActingNetwork(policy)(*inputs.values())[1])
 
 
@@ -49,7 +55,7 @@ def test_a_network_of_onnx_acts_as_the_policy(policy, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
     arrays = {name: value.numpy() for name, value in inputs.items()}
     action, outputs = session(tmp_path / "policy.onnx").run(None, arrays)
-    assert np.array_equal(action, policy(**inputs))
+    assert np.allclose(action, policy(**inputs), atol=1e-5)
     wanted = ActingNetwork(policy)(*inputs.values())[1].detach()
     assert np.allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
 

@@ -3,8 +3,10 @@
     observation [B, N, Do] (and action_mask [B, N, A])  →  action [B, N], outputs [B, N, A]
 
 The normalisation of inputs and the masks are inside. B is free. `outputs` are what the networks
-put out for every action, log-probabilities up to a constant or action values, with the lowest
-finite number for impossible actions. `action` is the first of the largest.
+put out: for discrete actions log-probabilities up to a constant, or action values, with the lowest
+finite number for impossible actions; for continuous ones the mean in units of the action's range
+(`GaussianActor`; then its raw scale, if that depends on the state). `action` is what a
+deterministic policy does: `[B, N]`, or `[B, N, A]` in the units of the environment.
 """
 
 import contextlib
@@ -41,9 +43,9 @@ class ActingNetwork(nn.Module):
     def forward(
         self, observation: Tensor, action_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Most likely (or most valuable) actions `[B, N]`, and outputs `[B, N, A]`."""
+        """Deterministic actions, and the networks' outputs."""
         outputs = self.actor.outputs(observation, action_mask)
-        return outputs.argmax(-1), outputs
+        return self.actor.best(outputs), outputs
 
     def example(self) -> tuple[Tensor, ...]:
         """Inputs of the right shapes: `[2, N, Do]`, and `[2, N, A]` for masked policies."""
@@ -51,7 +53,8 @@ class ActingNetwork(nn.Module):
         n_agents = arguments["n_agents"]
         inputs = [torch.zeros(EXAMPLE, n_agents, arguments["observation_dim"])]
         if self.actor.masked:
-            inputs.append(torch.ones(EXAMPLE, n_agents, arguments["n_actions"], dtype=torch.bool))
+            width = self.actor.actions.width
+            inputs.append(torch.ones(EXAMPLE, n_agents, width, dtype=torch.bool))
         return tuple(inputs)
 
     def free_batch(self) -> tuple[dict[int, Any], ...]:

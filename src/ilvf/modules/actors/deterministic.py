@@ -43,6 +43,10 @@ class DeterministicActor(NetworkActor):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         return tensordict.set(self.out_keys[0], self.actions.denormalize(self.vectors(tensordict)))
 
+    def best(self, outputs: Tensor) -> Tensor:
+        """The action at tanh of the outputs, `[*B, N, A]`."""
+        return self.actions.denormalize(outputs.tanh())
+
     def vectors(self, tensordict: TensorDictBase) -> Tensor:
         """u `[*B, N, A]`; 0 for fixed components."""
         u = self.outputs(tensordict.get(self.in_keys[0])).tanh()

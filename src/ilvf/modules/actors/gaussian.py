@@ -89,6 +89,11 @@ class GaussianActor(NetworkActor):
             return loc, self.to_scale(raw)
         return outputs, self.to_scale(self.raw_scale).expand_as(outputs)
 
+    def best(self, outputs: Tensor) -> Tensor:
+        """The action at μ, or at tanh μ, `[*B, N, A]`."""
+        loc = outputs if self.raw_scale is not None else outputs.chunk(2, -1)[0]
+        return self.actions.denormalize(loc.tanh() if self.squashed else loc)
+
     def distribution(self, loc: Tensor, scale: Tensor) -> IndependentNormal | TanhNormal:
         """The distribution of u with these parameters; every component has its own density."""
         if self.squashed:

@@ -89,6 +89,14 @@ class NetworkActor(TensorDictModuleBase):
         actor.load_state_dict(state)
         return actor.eval()
 
+    def best(self, outputs: Tensor) -> Tensor:
+        """The actions `[*B, N]`, or `[*B, N, A]` of a `Box`, that a deterministic policy takes.
+
+        Args:
+            outputs: of the method `outputs`.
+        """
+        return outputs.argmax(-1)
+
     def outputs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         """The networks' outputs.
 
