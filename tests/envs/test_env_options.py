@@ -44,6 +44,8 @@ OTHER = {
         "soft_penalty": (1.0, COLLISION),
         "action_repeat": (2, {}),
         "ratio": (2.0, {}),
+        "target_headway": (25.0, {}),
+        "target_speed": (20.0, {}),
         "horizon": (7, {}),
     },
     "tabular": {

@@ -151,6 +151,10 @@ class CACCOptions(Options):
     ratio: Any = option(
         None, "initial headway or speed ÷ the wanted one: null (1.5-2.5), number(s), or evaluation"
     )
+    target_headway: float = option(20.0, "headway that every vehicle wants [m]", above=1, most=1000)
+    target_speed: float = option(
+        15.0, "speed that every vehicle wants and the lead keeps [m/s]", above=0, most=30
+    )
     horizon: int = option(600, "steps of 0.1 s of an episode", least=1)
 
 

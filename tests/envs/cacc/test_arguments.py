@@ -6,6 +6,7 @@ import torch
 from cacc_helpers import HOLD, platoon_before_collision
 from ilvf.envs import CACC
 from ilvf.envs.cacc.draw import headways_and_speeds
+from ilvf.envs.cacc.physics import Targets
 from ilvf.envs.cacc.rules import Constant
 from ilvf.envs.pictures import first_episode
 
@@ -24,6 +25,11 @@ from ilvf.envs.pictures import first_episode
         (dict(action_repeat=8), ("collision_check_every=60", "action_repeat=8", "try 64")),
         (dict(horizon=0), ("horizon=0", "at least 1")),
         (dict(num_envs=0), ("num_envs=0", "at least 1")),
+        (dict(target_headway=1.0), ("target_headway=1.0", "(1, 1000]")),
+        (dict(target_headway=float("nan")), ("target_headway=nan", "finite")),
+        (dict(target_headway="far"), ("target_headway", "far")),
+        (dict(target_speed=0.0), ("target_speed=0.0", "(0, 30]")),
+        (dict(target_speed=31.0), ("target_speed=31.0", "(0, 30]")),
         (dict(ratio="often"), ("often", "evaluation")),
         (dict(ratio=-1.0), ("ratio=-1.0", "positive")),
         (dict(ratio=[]), ("ratio=[]", "positive")),
@@ -81,7 +87,9 @@ def test_draw_shows_the_present_world():
 
 
 def test_headways_and_speeds_are_worked_back_from_the_states():
-    env = CACC("catch-up", 4, num_envs=2, seed=3)
+    targets = Targets(22.0, 14.0)
+    wanted = {"target_headway": targets.headway, "target_speed": targets.speed}
+    env = CACC("catch-up", 4, num_envs=2, seed=3, **wanted)
     td = env.reset()
     worlds = []
 
@@ -92,7 +100,7 @@ def test_headways_and_speeds_are_worked_back_from_the_states():
     frames = env.rollout(30, act, auto_reset=False, tensordict=td)[1]
     worlds.append(env.world)
     state = first_episode(frames, ("agents", "state"))
-    headway, speed = headways_and_speeds(state, first_episode(frames, "lead_speed"))
+    headway, speed = headways_and_speeds(state, first_episode(frames, "lead_speed"), targets)
     true_headway = torch.stack([world["headway"][1] for world in worlds])
     true_speed = torch.stack([world["speed"][1] for world in worlds])
     assert torch.allclose(headway.double(), true_headway, atol=1e-4)

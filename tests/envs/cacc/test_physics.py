@@ -10,6 +10,7 @@ from torch import tensor
 from cacc_helpers import HOLD, begin, step
 from ilvf.envs import CACC
 from ilvf.envs.cacc.physics import accelerate, lead_speed, suitable_speed
+from ilvf.envs.cacc.rules import Constant
 from ilvf.envs.cacc.starts import EVALUATION_RATIOS
 
 
@@ -49,8 +50,16 @@ def test_limits_by_hand(headway, speed, front, after, accel):
 
 def test_the_lead_brakes_evenly():
     time = tensor([0, 1, 100, 299, 300, 600])
-    found = lead_speed(tensor([29.95]), time)  # 14.95 m/s in 299 steps: 0.05 m/s each
+    found = lead_speed(tensor([29.95]), time, 15.0)  # 14.95 m/s in 299 steps: 0.05 m/s each
     assert found.tolist() == pytest.approx([29.95, 29.9, 24.95, 15, 15, 15])
+
+
+def test_the_lead_is_as_precise_as_its_start():
+    """1/3 of the way down from 30 m/s is no float32."""
+    start = tensor([30.0], dtype=torch.float64)
+    found = lead_speed(start, tensor([100]), 15.0)
+    assert found.dtype == torch.float64
+    assert found.item() == pytest.approx(15 + 15 * 199 / 299, rel=1e-15)
 
 
 def test_headway_follows_both_speeds():
@@ -106,6 +115,52 @@ def test_fixed_starts(ratio, expected):
     for _ in range(2):
         env.reset()
         assert (env.world["headway"][:, 0] / 20).tolist() == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------------- other targets
+TARGETS = dict(target_headway=25.0, target_speed=20.0)
+
+
+def test_starts_with_other_targets():
+    """2 · 25 m behind the lead, or 2 · 20 m/s."""
+    env = CACC("catch-up", 3, ratio=2.0, seed=0, **TARGETS)
+    env.reset()
+    assert env.world["headway"].tolist() == [[50, 25, 25]]
+    assert env.world["speed"].tolist() == [[20, 20, 20]]
+    assert env.world["lead"].tolist() == [20]
+    options = dict(ratio=1.5, collision_rule="pay_to_horizon", seed=0)
+    env = CACC("slow-down", 3, **options, **TARGETS)
+    env.reset()
+    assert env.world["headway"].tolist() == [[25, 25, 25]]
+    assert env.world["speed"].tolist() == [[30, 30, 30]]
+    td = env.rollout(299, Constant(HOLD))
+    assert td["next", "lead_speed"][0, [0, -1], 0].tolist() == pytest.approx([30 - 10 / 299, 20])
+
+
+def test_a_platoon_at_its_targets_pays_nothing():
+    """Without acceleration; its states are 0, except the speed wanted for the headway."""
+    env = CACC(n_agents=2, seed=0, **TARGETS)
+    td = step(env, begin(env, [[25.0, 25.0]], [[20.0, 20.0]]), HOLD)
+    assert not td["agents", "reward"].any()
+    # V(25) = 15 (1 − cos(2π/3)) = 22.5; (22.5 − 20) / 5
+    assert td["agents", "state"][0, 1].tolist() == pytest.approx([0, 0, 0.5, 0, 0], abs=1e-6)
+
+
+def test_errors_count_from_the_targets():
+    """Lead at 20 m/s, vehicle 1 at 20 m/s and 24 m, vehicle 2 at 21 m/s and 25 m."""
+    env = CACC(n_agents=2, seed=0, **TARGETS)
+    td = step(env, begin(env, [[24.0, 25.0]], [[20.0, 21.0]]), HOLD)
+    # −(24 − 25)²; h_2 = 25 − 0.1: −0.1² − (21 − 20)²
+    assert td["agents", "reward"][0, :, 0].tolist() == pytest.approx([-1, -1.01])
+    # v: 1/20; closing: −1/5; (24.9 − 0.1 − 25) / 25
+    state = td["agents", "state"][0, 1]
+    assert state[[0, 1, 3]].tolist() == pytest.approx([0.05, -0.2, -0.2 / 25], abs=1e-6)
+
+
+def test_only_the_default_targets_have_a_bound():
+    assert "cost_to_bound" in CACC(seed=0).statistic_names
+    for name, value in TARGETS.items():
+        assert "cost_to_bound" not in CACC(seed=0, **{name: value}).statistic_names
 
 
 def test_evaluation_ratios_are_evenly_spaced():

@@ -44,6 +44,16 @@ def test_a_rule_acts_on_few_states(name, reach):
         assert set(changed[0].nonzero().flatten().tolist()) <= {j + k for k in reach}
 
 
+def test_the_linear_rule_steers_to_the_targets():
+    """One vehicle, although V(22 m) is not 14 m/s."""
+    options = dict(n_agents=1, target_headway=22.0, target_speed=14.0, ratio=1.5, seed=0)
+    env = CACC(**options).eval()
+    last = env.rollout(600, env.rules["linear"]())[:, -1]
+    assert not last["next", "episode", "collision"].any()
+    assert env.world["headway"].item() == pytest.approx(22, abs=1.0)
+    assert env.world["speed"].item() == pytest.approx(14, abs=0.5)
+
+
 def test_gains_of_an_unknown_scenario_are_refused(refused):
     with refused("catchup", "catch-up"):
         Linear("catchup")

@@ -9,7 +9,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.envs.base import BatchedEnv, World
-from ilvf.envs.cacc.physics import DT, GAINS, HEADWAY, SPEED, speed_in_front, states
+from ilvf.envs.cacc.physics import DT, GAINS, Targets, speed_in_front, states
 from ilvf.envs.cacc.platoon import drive, new_platoon
 from ilvf.envs.cacc.rewards import (
     BOUND,
@@ -68,7 +68,9 @@ class CACC(BatchedEnv):
         self.n_agents = self.options.n_agents
         self.observation_dim = 15 if self.options.observe_neighbors else 5
         self.statistic_names = (*ERRORS, "min_headway", "collision", "cost")
-        self.bound = BOUND[scenario] if has_bound(n_agents, horizon) else None
+        self.targets = Targets(self.options.target_headway, self.options.target_speed)
+        known = has_bound(n_agents, horizon, self.targets)
+        self.bound = BOUND[scenario] if known else None
         if self.bound is not None:
             self.statistic_names += ("cost_to_bound",)
         self._make_constants(num_envs, torch.device(device))
@@ -129,17 +131,18 @@ class CACC(BatchedEnv):
         ratio = self._fixed_ratio
         if ratio is None:
             ratio = 1.5 + torch.rand(shape[0], generator=self.rng, device=self.device)
-        headway = torch.full(shape, HEADWAY, device=self.device)
-        speed = torch.full(shape, SPEED, device=self.device)
+        exact = {"device": self.device, "dtype": torch.float64}
+        headway = torch.full(shape, self.targets.headway, **exact)
+        speed = torch.full(shape, self.targets.speed, **exact)
         if self.options.scenario == "catch-up":
-            headway[:, 0] *= ratio
+            headway[:, 0] = self.targets.headway * ratio
         else:
-            speed *= ratio.unsqueeze(-1)
+            speed[:] = self.targets.speed * ratio.unsqueeze(-1)
         return self.platoon(headway, speed)
 
     def platoon(self, headway: Tensor, speed: Tensor) -> World:
         """The world at the start of an episode: headways `[B, N]` [m], speeds `[B, N]` [m/s]."""
-        lead = torch.full_like(speed[:, 0], SPEED)
+        lead = torch.full_like(speed[:, 0], self.targets.speed)
         if self.options.scenario == "slow-down":
             lead = speed[:, 0]
         return new_platoon(*(x.to(self.device, torch.float64) for x in (headway, speed, lead)))
@@ -155,13 +158,13 @@ class CACC(BatchedEnv):
 
     def _advance_once(self, world: World, alpha: Tensor, beta: Tensor) -> World:
         """The world 0.1 s later, with the rewards of this step."""
-        after = drive(world, alpha, beta)
+        after = drive(world, alpha, beta, self.targets.speed)
         return after | self._score(world, after)
 
     def _score(self, before: World, world: World) -> World:
         """Rewards of one step, and the sums that the statistics need."""
         options = self.options
-        squares = squared_errors(world, before["accel"])  # [4, B, N]
+        squares = squared_errors(world, before["accel"], self.targets)  # [4, B, N]
         soft_penalty = options.soft_penalty if self.training else 0.0
         collided = world["collided"].unsqueeze(-1)
         reward = driving_rewards(squares, world["headway"], soft_penalty)
@@ -177,7 +180,7 @@ class CACC(BatchedEnv):
 
     def observe(self, world: World) -> tuple[Tensor, Tensor]:
         front = speed_in_front(world["lead"], world["speed"])
-        state = states(world["headway"], world["speed"], world["accel"], front)
+        state = states(world["headway"], world["speed"], world["accel"], front, self.targets)
         if not self.options.observe_neighbors:
             return state, state.clone()
         padded = torch.nn.functional.pad(state, (0, 0, 1, 1))  # zeros in front of and behind all
@@ -207,7 +210,14 @@ class CACC(BatchedEnv):
     # ------------------------------------------------------------------ rules and picture
     @property
     def rules(self) -> Mapping[str, Callable[[], TensorDictModuleBase]]:
-        return {"constant": Constant, "linear": lambda: Linear(self.options.scenario)}
+        return {"constant": Constant, "linear": self._make_linear}
+
+    def _make_linear(self) -> Linear:
+        return Linear(
+            self.options.scenario,
+            target_headway=self.targets.headway,
+            target_speed=self.targets.speed,
+        )
 
     def draw(self, rollout: TensorDictBase | None = None, index: int = 0) -> Any:
         """A matplotlib figure of one platoon: every vehicle's headway and speed over time.
@@ -221,7 +231,7 @@ class CACC(BatchedEnv):
         frames = (self.snapshot().unsqueeze(-1) if rollout is None else rollout)[index]  # [T]
         state = first_episode(frames, ("agents", "state")).cpu()
         lead = first_episode(frames, "lead_speed").cpu()
-        return draw_platoon(state, lead, DT * self.options.action_repeat)
+        return draw_platoon(state, lead, DT * self.options.action_repeat, self.targets)
 
 
 def _require_multiples(options: CACCOptions) -> None:

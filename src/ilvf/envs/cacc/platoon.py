@@ -35,14 +35,15 @@ def new_platoon(headway: Tensor, speed: Tensor, lead: Tensor) -> World:
     }
 
 
-def drive(world: World, alpha: Tensor, beta: Tensor) -> World:
+def drive(world: World, alpha: Tensor, beta: Tensor, target_speed: float) -> World:
     """The world 0.1 s later, without its rewards; a platoon with a collision stands still.
 
     Args:
         alpha, beta: gains of the actions, `[B, N]` [1/s], float64.
+        target_speed: v* [m/s], of the lead in the end.
     """
     time = world["time"] + 1
-    lead = lead_speed(world["start"], time)
+    lead = lead_speed(world["start"], time, target_speed)
     front = speed_in_front(world["lead"], world["speed"])
     speed, accel = accelerate(world["headway"], world["speed"], front, alpha, beta)
     front_after = speed_in_front(lead, speed)

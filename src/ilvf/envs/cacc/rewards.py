@@ -1,13 +1,13 @@
 """Rewards of CACC and the statistics of an episode.
 
-`squares` are the four squared errors (h − 20)², (v − 15)², u² and jerk², in this order.
+`squares` are the four squared errors (h − h*)², (v − v*)², u² and jerk², in this order.
 """
 
 import torch
 from torch import Tensor
 
 from ilvf.envs.base import World
-from ilvf.envs.cacc.physics import DT, HEADWAY, SPEED
+from ilvf.envs.cacc.physics import DT, Targets
 
 ACCEL_WEIGHT = 0.1  # of u²
 SOFT_HEADWAY = 10.0  # [m], the soft penalty starts below it
@@ -15,16 +15,16 @@ BOUND = {"catch-up": 24.0, "slow-down": 302.4}  # least mean cost, see `has_boun
 ERRORS = ("headway_error", "speed_error", "acceleration", "jerk")
 
 
-def squared_errors(world: World, accel_before: Tensor) -> Tensor:
+def squared_errors(world: World, accel_before: Tensor, targets: Targets) -> Tensor:
     """Squared errors `[4, B, N]` after a step, from the acceleration before it [m/s²]."""
     accel = world["accel"]
     jerk = (accel - accel_before) / DT
-    errors = (world["headway"] - HEADWAY, world["speed"] - SPEED, accel, jerk)
+    errors = (world["headway"] - targets.headway, world["speed"] - targets.speed, accel, jerk)
     return torch.stack(errors).float().square_()
 
 
 def driving_rewards(squares: Tensor, headway: Tensor, soft_penalty: float) -> Tensor:
-    """−(h − 20)² − (v − 15)² − 0.1 u² − soft_penalty · min(h − 10, 0)².
+    """−(h − h*)² − (v − v*)² − 0.1 u² − soft_penalty · min(h − 10, 0)².
 
     Args:
         squares: `[4, B, N]`.
@@ -45,9 +45,12 @@ def _cost(headway: Tensor, speed: Tensor, accel: Tensor) -> Tensor:
     return headway + speed + ACCEL_WEIGHT * accel
 
 
-def has_bound(n_agents: int, horizon: int) -> bool:
-    """Is there a lower bound of the cost? It was computed for 8 vehicles and 600 steps."""
-    return (n_agents, horizon) == (8, 600)
+def has_bound(n_agents: int, horizon: int, targets: Targets) -> bool:
+    """Is there a lower bound of the cost?
+
+    It was computed for 8 vehicles, 600 steps, 20 m and 15 m/s.
+    """
+    return (n_agents, horizon, targets) == (8, 600, Targets(20.0, 15.0))
 
 
 def episode_statistics(world: World, *, horizon: int, penalty: float) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.envs.cacc.physics import DT, GAINS, HEADWAY, MAX_ACCEL, RELATIVE_SPEED, SPEED
+from ilvf.envs.cacc.physics import DT, GAINS, MAX_ACCEL, RELATIVE_SPEED
+from ilvf.envs.options import CACCOptions
 from ilvf.errors import require_choice
 
 LINEAR_GAINS = {  # from a search for the least cost over the six fixed starts
@@ -39,7 +40,7 @@ class Constant(TensorDictModuleBase):
 class Linear(TensorDictModuleBase):
     """The action whose acceleration is nearest to a linear feedback:
 
-        u* = k_1 (h − 20 m) + k_2 (15 m/s − v) + k_3 (v_front − v) + k_4 (v_front's front − v_front)
+        u* = k_1 (h − h*) + k_2 (v* − v) + k_3 (v_front − v) + k_4 (v_front's front − v_front)
 
     Reads `(group, "state")` `[*B, N, 5]`, of the vehicle and of the one in front; writes
     `(group, "action")` `[*B, N]`. The last term is 0 for the first vehicle. Relative speeds are
@@ -48,6 +49,8 @@ class Linear(TensorDictModuleBase):
     Args:
         gains: name of a scenario, for gains that were searched for it, or k_1 [1/s²], k_2, k_3 and
             k_4 [1/s].
+        target_headway: h* [m].
+        target_speed: v* [m/s].
         group: name of the agents' group.
 
     Raises:
@@ -58,12 +61,19 @@ class Linear(TensorDictModuleBase):
     offered: Tensor
 
     def __init__(
-        self, gains: str | tuple[float, float, float, float] = "catch-up", *, group: str = "agents"
+        self,
+        gains: str | tuple[float, float, float, float] = "catch-up",
+        *,
+        target_headway: float = CACCOptions.target_headway,
+        target_speed: float = CACCOptions.target_speed,
+        group: str = "agents",
     ):
         super().__init__()
         if isinstance(gains, str):
             require_choice("gains", gains, tuple(LINEAR_GAINS))
             gains = LINEAR_GAINS[gains]
+        self.target_headway = target_headway
+        self.target_speed = target_speed
         self.in_keys = [(group, "state")]
         self.out_keys = [(group, "action")]
         self.register_buffer("gains", torch.tensor(gains))
@@ -74,8 +84,9 @@ class Linear(TensorDictModuleBase):
         closing = RELATIVE_SPEED * closing  # [m/s]
         to_suitable = RELATIVE_SPEED * to_suitable  # [m/s]
         closing_in_front = torch.nn.functional.pad(closing[..., :-1], (1, 0))
-        headway_error = HEADWAY * headway - DT * closing  # [m]
-        errors = torch.stack([headway_error, -SPEED * speed, closing, closing_in_front], -1)
+        headway_error = self.target_headway * headway - DT * closing  # [m]
+        speed_error = -self.target_speed * speed  # [m/s]
+        errors = torch.stack([headway_error, speed_error, closing, closing_in_front], -1)
         wish = (errors * self.gains).sum(-1, keepdim=True)  # [*B, N, 1]
         alpha, beta = self.offered
         offer = to_suitable.unsqueeze(-1) * alpha + closing.unsqueeze(-1) * beta  # [*B, N, 4]
