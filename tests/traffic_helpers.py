@@ -31,12 +31,11 @@ def two_signals(detectors: bool = True, **options: Any) -> Senses:
     """
     a = Signal("a", ("GGr", "rrG"), ("p", "p", "q2"), ("x", "q", "x"), (0.0, 0.0), (0, 1, 2))
     b = Signal("b", ("G",), ("q",), ("y",), (100.0, 0.0), (0,))
-    near = np.array([[False, True], [True, False]])
     network = Network(
         Path("two.net.xml"),
         (a, b),
-        neighbours=near,
-        distance=near * 100.0,
+        neighbour_lists=((1,), (0,)),
+        distance=np.array([[0.0, 100.0], [100.0, 0.0]]),
         lane_lengths={"p": 75.0, "q2": 15.0, "q": 30.0, "x": 150.0, "y": 7.5, "p0": 75.0},
         extensions={"p": ("p0",), "q2": (), "q": ()},
         notes=(),

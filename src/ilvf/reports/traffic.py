@@ -170,8 +170,9 @@ def means(episode: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def influence_line(network: Network, influence: Mapping[str, Tensor]) -> str:
-    """How much of the influence stays among neighbours."""
-    near = torch.from_numpy(network.neighbours)
+    """How much of the influence stays among neighbours, in one direction or the other."""
+    directed = torch.from_numpy(network.neighbours)
+    near = directed | directed.T
     far = ~near & ~torch.eye(len(near), dtype=torch.bool)
     text = {}
     for name, matrix in influence.items():

@@ -57,6 +57,9 @@ def test_documentation(tmp_path, monkeypatch, capsys):
     city = read_network("city.net.xml", table="table.json")
     assert list(city.notes) == blocks[table + 2][2].splitlines()
     place = {signal.id: i for i, signal in enumerate(city.signals)}
-    assert city.neighbours[place["65"], place["37"]]
-    assert not city.neighbours[place["23"], place["37"]]
-    assert read_network("city.net.xml").neighbours[place["23"], place["37"]]
+    assert city.neighbours[place["37"], place["65"]]
+    assert not city.neighbours[place["37"], place["23"]]
+    assert city.neighbours[place["23"], place["37"]]
+    derived = read_network("city.net.xml")
+    assert derived.neighbours[place["37"], place["23"]]
+    assert f"city.neighbour_lists[0]  # {derived.neighbour_lists[0]}:" in text

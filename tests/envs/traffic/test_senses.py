@@ -98,7 +98,7 @@ def test_backlog_is_paid_once_per_edge_also_with_links():
     network = Network(
         Path("one.net.xml"),
         (signal,),
-        neighbours=np.zeros((1, 1), bool),
+        neighbour_lists=((),),
         distance=np.zeros((1, 1)),
         lane_lengths={"p_0": 75.0, "p_1": 75.0, "o_0": 75.0},
         extensions={"p_0": ("o_0",), "p_1": ()},
@@ -113,6 +113,6 @@ def test_backlog_is_paid_once_per_edge_also_with_links():
 def test_observations_are_own_and_neighbours():
     senses = two_signals()
     own = senses.observed_entries(None)
-    both = senses.observed_entries(senses.network.neighbours)
+    both = senses.observed_entries(senses.network.neighbour_lists)
     assert [list(x) for x in own] == [[0, 1, 2], [3]]
     assert [list(x) for x in both] == [[0, 1, 2, 3], [3, 0, 1, 2]]

@@ -128,7 +128,7 @@ class Traffic(PettingZoo):
 
     @property
     def neighbours(self) -> Tensor:
-        """bool `[N, N]`: pairs of signals that are near each other, by road."""
+        """bool `[N, N]`: signal j is a neighbour of signal i."""
         return torch.from_numpy(self.network.neighbours).to(self.device)
 
     @property

@@ -110,7 +110,7 @@ class SumoTrafficEnv(ParallelEnv):
         self.episodes = Episodes(self.simulation, settings.attempts, self.network.net_file)
 
     def _declare_spaces(self, observe_neighbors: bool) -> None:
-        neighbours = self.network.neighbours if observe_neighbors else None
+        neighbours = self.network.neighbour_lists if observe_neighbors else None
         self._state_entries = self.senses.observed_entries(None)
         self._entries = self.senses.observed_entries(neighbours)
         self.observation_spaces: dict[str, spaces.Space] = {}

@@ -131,18 +131,17 @@ class Senses:
             wave = np.add.reduceat(vehicles[self._covered], self._starts) / self.capacity
         return wave[self._lane].astype(np.float32)
 
-    def observed_entries(self, neighbours: np.ndarray | None) -> Sequence[np.ndarray]:
+    def observed_entries(self, neighbours: Sequence[Sequence[int]] | None) -> list[np.ndarray]:
         """For each signal the entries that it observes: its own, then those of its neighbours.
 
         Args:
-            neighbours: bool `[N, N]`; None for own entries alone.
+            neighbours: for each signal the indices of its neighbours; None for own entries alone.
         """
         if neighbours is None:
             return self._own_entries
         found = []
-        for own, row in zip(self._own_entries, neighbours, strict=True):
-            others = [self._own_entries[j] for j in row.nonzero()[0]]
-            found.append(np.concatenate([own, *others]))
+        for own, others in zip(self._own_entries, neighbours, strict=True):
+            found.append(np.concatenate([own, *(self._own_entries[j] for j in others)]))
         return found
 
     # ------------------------------------------------------------------ rewards

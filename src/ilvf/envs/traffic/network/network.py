@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ class Network:
     Attributes:
         net_file: the file that the network was read from.
         signals: sorted by id, `nt2` before `nt10`.
-        neighbours: bool `[N, N]`, symmetric, with a False diagonal.
+        neighbour_lists: for each signal the indices of its neighbours, in the order in which it
+            observes them.
         distance: float `[N, N]` [m], along the roads from junction centre to junction centre, in
             the shorter direction; inf where no road leads.
         lane_lengths: length [m] of the lanes before and after signals and of the extensions.
@@ -60,13 +62,24 @@ class Network:
 
     net_file: Path
     signals: tuple[Signal, ...]
-    neighbours: np.ndarray
+    neighbour_lists: tuple[tuple[int, ...], ...]
     distance: np.ndarray
     lane_lengths: dict[str, float]
     extensions: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
     additional_files: tuple[Path, ...] = ()
     programs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def neighbours(self) -> np.ndarray:
+        """bool `[N, N]`: column j is a neighbour of row i.
+
+        Derived neighbours are symmetric; those of a table need not be.
+        """
+        found = np.zeros((len(self.signals), len(self.signals)), dtype=bool)
+        for i, others in enumerate(self.neighbour_lists):
+            found[i, list(others)] = True
+        return found
 
     @property
     def lanes(self) -> tuple[str, ...]:

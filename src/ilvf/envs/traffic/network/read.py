@@ -10,6 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ilvf.envs.options import ReadingOptions
 from ilvf.envs.traffic.network.lights import (
     Light,
@@ -81,11 +83,10 @@ def read_network(
         i: phases_of(light, overrides.get(i, {}), add_protected) for i, light in lights.items()
     }
     deciding = {i: light for i, light in lights.items() if len(phases[i]) > 1}
-    near = override_neighbours(
-        neighbours(deciding, max_edges, max_distance), list(deciding), overrides
-    )
+    derived = lists_of(neighbours(deciding, max_edges, max_distance))
+    near = override_neighbours(derived, list(deciding), overrides)
     notes += notes_on_phases(lights, phases)
-    notes += [(i, "no neighbours") for i, row in zip(deciding, near, strict=True) if not row.any()]
+    notes += [(i, "no neighbours") for i, others in zip(deciding, near, strict=True) if not others]
     lines = grouped(notes)
     require(
         bool(deciding),
@@ -95,7 +96,7 @@ def read_network(
     return Network(
         net_file=path,
         signals=tuple(signal_of(light, phases[i]) for i, light in deciding.items()),
-        neighbours=near,
+        neighbour_lists=near,
         distance=distances(net, deciding),
         lane_lengths=lengths_of(deciding, upstream),
         extensions={lane: tuple(u.getID() for u in lanes) for lane, lanes in upstream.items()},
@@ -153,6 +154,11 @@ def phases_of(light: Light, entry: Entry, add_protected: bool) -> tuple[str, ...
     return green_phases(light, add_protected)
 
 
+def lists_of(neighbours: np.ndarray) -> list[tuple[int, ...]]:
+    """The columns that are True in each row of a bool `[N, N]`."""
+    return [tuple(row.nonzero()[0].tolist()) for row in neighbours]
+
+
 def signal_of(light: Light, phases: tuple[str, ...]) -> Signal:
     """The agent that controls a light."""
     return Signal(
@@ -176,7 +182,8 @@ def upstream_lanes(
         for connection in light.connections:
             lane = connection.getFromLane()
             found[lane.getID()] = extension(lane, cover)
-        found |= override_extensions(light, table.get(i, {}).get("extensions", {}), lanes)
+        if "extensions" in table.get(i, {}):
+            found |= override_extensions(light, table[i]["extensions"], lanes)
     return found
 
 

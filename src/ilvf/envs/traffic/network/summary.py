@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from ilvf.envs.traffic.network.maps import draw_map
 from ilvf.envs.traffic.network.network import Network
 from ilvf.envs.traffic.simulator.paths import named
@@ -27,8 +25,8 @@ def summary(network: Network) -> list[str]:
     """One line for each signal, with its numbers of phases, links and lanes, and for each note."""
     width = max(len(signal.id) for signal in network.signals)
     lines = [f"{'signal':<{width}}  phases  links  lanes  neighbours"]
-    for signal, row in zip(network.signals, network.neighbours, strict=True):
-        near = " ".join(network.signals[j].id for j in np.flatnonzero(row)) or "-"
+    for signal, others in zip(network.signals, network.neighbour_lists, strict=True):
+        near = " ".join(network.signals[j].id for j in others) or "-"
         counts = f"{len(signal.phases):>6}  {len(signal.link_lanes):>5}  {len(signal.lanes):>5}"
         lines.append(f"{signal.id:<{width}}  {counts}  {near}")
     return lines + [f"note: {note}" for note in network.notes]

@@ -4,16 +4,16 @@
                         "neighbours": ["J4"],
                         "extensions": {"E7_0": ["E6_0", "E5_0"]}}}}
 
-Every part is optional. Neighbours are made symmetric: J4 gets J3 as well. Extensions are the
-upstream lanes that count with an approach lane.
+Every part is optional, and replaces all that is derived of this part. Neighbours are directed and
+in the order in which they are observed: J3 observes J4, and the neighbours of J4 stay as they are.
+Extensions are the upstream lanes that count with an approach lane; the other approach lanes of J3
+have none. The file may also say where it is from: `{"source": TEXT, "signals": ...}`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ilvf.envs.traffic.network.lights import Light
 from ilvf.errors import UsageError, require
@@ -39,11 +39,14 @@ def read_table(table: str | Path | Mapping[str, Any] | None) -> dict[str, Entry]
         return {}
     name = "the table" if isinstance(table, Mapping) else str(table)
     content = table if isinstance(table, Mapping) else load_json(Path(table))
-    signals = content.get("signals") if isinstance(content, Mapping) and len(content) == 1 else None
-    if not isinstance(signals, Mapping):
+    signals = content.get("signals") if isinstance(content, Mapping) else None
+    if not isinstance(signals, Mapping) or set(content) - {"signals", "source"}:
         raise UsageError(
-            f'{name} must have the one key "signals": {{"signals": {{ID: {{"phases": [...]}}}}}}'
+            f'{name} must have the key "signals": {{"signals": {{ID: {{"phases": [...]}}}}}}, '
+            'and no other than "source"'
         )
+    source = content.get("source", "")
+    require(isinstance(source, str), f"{name} has source={source!r}, need text")
     for signal, entry in signals.items():
         check_entry(f"{name}: signal {signal}", entry)
     return {signal: dict(entry) for signal, entry in signals.items()}
@@ -120,46 +123,46 @@ def check_phases(light: Light, phases: Sequence[str]) -> tuple[str, ...]:
 
 # ---------------------------------------------------------------------- overrides
 def override_neighbours(
-    derived: np.ndarray, signals: Sequence[str], table: Mapping[str, Entry]
-) -> np.ndarray:
-    """Neighbours after the table has replaced those of the signals it lists.
-
-    A pair in which at least one signal has a list are neighbours if one of the lists names the
-    other signal.
+    derived: Sequence[tuple[int, ...]], signals: Sequence[str], table: Mapping[str, Entry]
+) -> tuple[tuple[int, ...], ...]:
+    """Lists of neighbours, of which the table replaces those that it has.
 
     Args:
-        derived: bool `[N, N]`.
+        derived: for each signal the indices of its neighbours.
         signals: ids of the N signals.
         table: signal → entry.
-
-    Returns:
-        bool `[N, N]`, symmetric.
     """
-    found = derived.copy()
     index = {signal: i for i, signal in enumerate(signals)}
-    listed = {s: table[s]["neighbours"] for s in signals if "neighbours" in table.get(s, {})}
-    for signal in listed:
-        found[index[signal], :] = False
-        found[:, index[signal]] = False
-    for signal, others in listed.items():
-        for other in others:
-            require(other != signal, f"the table lists {signal} among its own neighbours")
-            require(
-                other in index,
-                f"the table lists {other} among the neighbours of {signal}, but it is left out, "
-                "because it has one phase",
-            )
-            i = index[signal]
-            j = index[other]
-            found[i, j] = True
-            found[j, i] = True
-    return found
+    found = []
+    for signal, others in zip(signals, derived, strict=True):
+        listed = table.get(signal, {}).get("neighbours")
+        if listed is None:
+            found.append(tuple(others))
+            continue
+        check_neighbours(signal, listed, signals)
+        found.append(tuple(index[other] for other in listed))
+    return tuple(found)
+
+
+def check_neighbours(signal: str, listed: Sequence[str], signals: Sequence[str]) -> None:
+    """Raise unless the listed neighbours of a signal are others of `signals`, each once."""
+    for other in listed:
+        require(other != signal, f"the table lists {signal} among its own neighbours")
+        require(
+            other in signals,
+            f"the table lists {other} among the neighbours of {signal}, but it is left out, "
+            "because it has one phase",
+        )
+        require(
+            listed.count(other) == 1,
+            f"the table lists {other} twice among the neighbours of {signal}",
+        )
 
 
 def override_extensions(
     light: Light, listed: Mapping[str, Sequence[str]], lanes: Mapping[str, Any]
 ) -> dict[str, tuple[Any, ...]]:
-    """The extensions that the table lists for one signal.
+    """The extensions of one signal that has some in the table.
 
     Args:
         light: the signal.
@@ -167,10 +170,10 @@ def override_extensions(
         lanes: id → sumolib's lane, for all lanes of the network.
 
     Returns:
-        approach lane → its upstream lanes.
+        approach lane → its upstream lanes; none for a lane that is not listed.
     """
     approaches = sorted({c.getFromLane().getID() for c in light.connections})
-    found = {}
+    found: dict[str, tuple[Any, ...]] = dict.fromkeys(approaches, ())
     for lane, upstream in listed.items():
         require(
             lane in approaches,
