@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ilvf.envs.traffic.network.table import read_table
 from ilvf.envs.traffic.scenarios import monaco
 from ilvf.envs.traffic.simulator.sumo_tools import run_program
 
@@ -161,7 +162,7 @@ def write_routes(file: Path, elements: Sequence[str]) -> Path:
 
 
 def like_monaco(folder: Path, seed: int = 3) -> Path:
-    """An irregular city whose edges have the names that Monaco's traffic uses."""
+    """An irregular city with the names of Monaco's edges and signals, but other phases."""
     tree = ET.parse(irregular(folder, seed=seed))
     root = tree.getroot()
     old = sorted(e.get("id") for e in root.iter("edge") if e.get("function") is None)
@@ -176,7 +177,14 @@ def like_monaco(folder: Path, seed: int = 3) -> Path:
         road.set("id", names.get(road.get("id"), road.get("id")))
         for one in road.iter("lane"):
             one.set("id", lane(one.get("id")))
+    lights = [light.get("id") for light in root.iter("tlLogic")]
+    signals = dict(zip(lights, read_table(monaco.TABLE), strict=False))
+    assert len(signals) == 28
+    for light in root.iter("tlLogic"):
+        light.set("id", signals.get(light.get("id"), light.get("id")))
     for connection in root.iter("connection"):
+        if connection.get("tl"):
+            connection.set("tl", signals.get(connection.get("tl"), connection.get("tl")))
         for end in ("from", "to"):
             connection.set(end, names.get(connection.get(end), connection.get(end)))
     for junction in root.iter("junction"):

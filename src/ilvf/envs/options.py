@@ -322,6 +322,10 @@ class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
         "most.net.xml; null: where python -m ilvf.envs.traffic.scenarios.monaco --download puts it",
         path=True,
     )
+    table: str | None = option(
+        "published",
+        "published, derived (also null), or a JSON file with phases, neighbours and extensions",
+    )
     reward_cap: float | None = option(
         10.0, "most vehicles that a link or lane pays for in queue; null for all", above=0
     )

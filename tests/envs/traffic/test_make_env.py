@@ -36,12 +36,12 @@ def test_large_grid():
 def test_monaco(monaco_like_net, monkeypatch, tmp_path):
     """Its reward is capped as published, unless the cap is given."""
     monkeypatch.setenv("ILVF_CACHE", str(tmp_path))
-    net = str(monaco_like_net)
-    with closing(make_env("monaco", net_file=net, seed=0)) as env:
+    city = {"net_file": str(monaco_like_net), "table": "derived"}
+    with closing(make_env("monaco", seed=0, **city)) as env:
         assert env.senses.options.reward_cap == 10
         assert not env.senses.detectors
         assert env.n_agents >= 28
-    with closing(make_env("monaco", net_file=net, seed=0, reward_cap=None)) as env:
+    with closing(make_env("monaco", seed=0, reward_cap=None, **city)) as env:
         assert env.senses.options.reward_cap is None
 
 
@@ -56,7 +56,7 @@ def test_monaco_that_was_downloaded(monaco_like_net, irregular_net, monkeypatch,
     with refused(f"{place} is not the Monaco network: it has no edge -10114#1"):
         make_env("monaco")
     place.write_bytes(monaco_like_net.read_bytes())
-    with closing(make_env("monaco", seed=0, seconds=50)) as env:
+    with closing(make_env("monaco", table=None, seed=0, seconds=50)) as env:
         assert env.network.net_file == place
 
 

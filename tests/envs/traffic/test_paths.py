@@ -178,7 +178,8 @@ def test_user_without_a_home_can_name_folders(monkeypatch, tmp_path, road, monac
     monaco.monaco(monaco_like_net, folder=tmp_path)
     monkeypatch.setenv("ILVF_CACHE", str(tmp_path))
     large_grid()
-    monaco.main(["--net", str(monaco_like_net), "--map", str(tmp_path / "map.png")])
+    net = ["--net", str(monaco_like_net), "--table", "derived"]
+    monaco.main([*net, "--map", str(tmp_path / "map.png")])
 
 
 @pytest.mark.parametrize("home", ["/proc", "/dev/null", "/dev/full"])

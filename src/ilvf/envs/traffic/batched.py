@@ -186,7 +186,8 @@ def monaco_signals(
 ) -> Traffic:
     """Monaco, after Chu et al. (2019); `options` are fields of `MonacoOptions`."""
     settings = prepare(MonacoOptions, options, "env=monaco")
-    return signals_of(monaco(settings.net_file), settings, num_envs, seed, device)
+    scenario = monaco(settings.net_file, table=settings.table)
+    return signals_of(scenario, settings, num_envs, seed, device)
 
 
 def sumo_signals(
@@ -205,6 +206,7 @@ def sumo_signals(
         tuple(existing_files("routes", settings.routes)),
         tuple(existing_files("additional", settings.additional)),
         detectors=settings.detectors,
+        table=settings.table,
     )
     return signals_of(scenario, settings, num_envs, seed, device)
 
@@ -217,7 +219,7 @@ def require_large_grid(options: LargeGridOptions) -> None:
 def require_monaco(options: MonacoOptions) -> None:
     """Raise unless this machine has what `env=monaco` needs, also its network."""
     require_sumo("env=monaco")
-    monaco_network(options.net_file)
+    monaco_network(options.net_file, options.table)
 
 
 def prepare(cls: type[O], options: Mapping[str, Any], of: str) -> O:
@@ -255,7 +257,7 @@ def signals_of(
     for line in as_list("options", settings.options):
         words += split_words(str(line))
     additional: list[str | Path] = [*scenario.additional_files, *additional_in(words)]
-    reading = select(settings, ReadingOptions)
+    reading = {**select(settings, ReadingOptions), "table": scenario.table}
     return Traffic(
         read_network(scenario.net_file, additional=additional, **reading),
         scenario.route_files,

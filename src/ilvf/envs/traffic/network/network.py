@@ -96,9 +96,11 @@ class Scenario:
         route_files: vehicles, flows and routes.
         additional_files: more files, such as detectors.
         detectors: True if every approach lane has a lane-area detector with the lane's id.
+        table: JSON file of phases, neighbours and extensions; None if they are derived.
     """
 
     net_file: Path
     route_files: tuple[Path, ...]
     additional_files: tuple[Path, ...]
     detectors: bool
+    table: str | Path | None = None

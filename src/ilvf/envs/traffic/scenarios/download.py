@@ -11,7 +11,7 @@ from pathlib import Path
 from ilvf.errors import UsageError, require
 
 
-def download(url: str, path: Path, sha256: str | None, timeout: float = 60.0) -> Path:
+def download(url: str, path: Path, sha256: str, timeout: float = 60.0) -> Path:
     """Download `url` to `path`. The file appears complete and with the right hash, or not at all.
 
     A file that exists is not replaced.
@@ -19,7 +19,7 @@ def download(url: str, path: Path, sha256: str | None, timeout: float = 60.0) ->
     Args:
         url: address of the file.
         path: where to put it.
-        sha256: its SHA-256. With None nothing is kept, and the error names the hash that was found.
+        sha256: its SHA-256.
         timeout: [s] to wait for the server.
 
     Returns:
@@ -32,7 +32,7 @@ def download(url: str, path: Path, sha256: str | None, timeout: float = 60.0) ->
         if path.exists():
             found = hash_of(path)
             require(
-                sha256 is None or found == sha256.lower(),
+                found == sha256.lower(),
                 f"{path} is there already and has the SHA-256 {found}, not {sha256}; move it away",
             )
             return path
@@ -55,17 +55,12 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_hash(url: str, found: str, wanted: str | None) -> None:
+def check_hash(url: str, found: str, wanted: str) -> None:
     """Raise unless a downloaded file has the wanted hash."""
-    if wanted is None:
-        raise UsageError(
-            f"the file from {url} has the SHA-256 {found} and there is no hash to compare it with, "
-            f"so nothing was kept; if you trust it, repeat with --sha256 {found}"
-        )
     require(
         found == wanted.lower(),
-        f"the file from {url} has the SHA-256 {found}, not {wanted}: it is another file, "
-        "so nothing was kept",
+        f"the file from {url} has the SHA-256 {found}, not {wanted}: it is another file, so "
+        f"nothing was kept; if you trust it, repeat with --sha256 {found}",
     )
 
 
