@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"need {' or '.join(ENVIRONMENTS)}",
     )
     config.env.workers = 0  # copies in worker processes do not report their queues
+    config.env.link_queue = True
     options = config.traffic
     trained = load(config, options.threads)
     folder = report_folder(trained, "traffic")

@@ -241,6 +241,9 @@ class SignalOptions(Options):
         False, "queue also counts vehicles that wait outside the network for room"
     )
     reward_scale: float = option(1.0, "factor of the rewards")
+    link_queue: bool = option(
+        False, "also measure the queue as published: vehicles per link in every simulation step"
+    )
     observe_neighbors: bool = option(True, "observe the neighbours' waves too")
     control_interval: float = option(5.0, "seconds of a step", least=0.001)
     yellow: float = option(2.0, "seconds of it for the transition between phases", least=0)

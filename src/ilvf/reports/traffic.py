@@ -19,6 +19,7 @@ from ilvf.reports.tables import setting_text, table, task_name, write_page
 COLUMNS = {  # statistic of an episode: its column, and its format
     "return": ("return", ".0f"),
     "queue": ("queue", ".2f"),
+    "link_queue": ("queue per link", ".2f"),
     "speed": ("speed [m/s]", ".2f"),
     "travel_time": ("travel time [s]", ".0f"),
     "throughput": ("throughput", ".0f"),
@@ -27,8 +28,9 @@ COLUMNS = {  # statistic of an episode: its column, and its format
 }
 OVER_TIME = {"queue": "halting vehicles\nper approach lane", "speed": "speed [m/s]"}
 MEANING = (
-    "*Queue*: halting vehicles per approach lane; *travel time*: of finished trips, "
-    "*throughput*: their number; *backlog*: vehicles that wait outside at the end."
+    "*Queue*: halting vehicles per approach lane at the end of a step; *queue per link*: the same "
+    "per link and second, as published, with the lanes before a short approach; *travel time*: of "
+    "finished trips, *throughput*: their number; *backlog*: vehicles that wait outside at the end."
 )
 NO_INFLUENCE = "There is no map of influence, because this algorithm has learned none."
 
@@ -161,6 +163,8 @@ def means(episode: Mapping[str, Tensor]) -> dict[str, float]:
     """Means over episodes; that of the travel time over episodes with a finished trip."""
     found = {}
     for name in COLUMNS:
+        if name not in episode:
+            continue
         values = episode[name]
         if name == "travel_time":
             values = values[episode["throughput"] > 0]

@@ -14,6 +14,7 @@ SOFT = ("seed=4", "algorithm.discretise=soft", "algorithm.diagonal=false")  # Ŵ
 COLUMNS = {  # of the table: metric → format
     "return/team": ".0f",
     "episode/queue": ".2f",
+    "episode/link_queue": ".2f",
     "episode/speed": ".2f",
     "episode/travel_time": ".0f",
     "episode/throughput": ".0f",
@@ -67,7 +68,7 @@ def test_page_pictures_and_numbers(trained, town, recipe, capsys):
 
     found = torch.load(run / "traffic" / "traffic.pt", weights_only=True)
     assert list(found["policies"]) == ["learned", "fixed_cycle", "random"]
-    env = town(seconds=120)
+    env = town(seconds=120, link_queue=True)
     learned = load_policy(last_checkpoint(run)).actor
     for name, actor in {"learned": learned, "fixed_cycle": env.rules["fixed_cycle"]()}.items():
         env.set_seed(EVALUATION_SEED + 4)

@@ -55,6 +55,31 @@ def test_statistics_of_an_episode(town_env):
     assert env.episode_statistics()["throughput"] == 0
 
 
+def test_queue_per_link_is_measured_in_every_second(town_env):
+    """All signals keep phase 0, so that 20 steps of 5 s are 100 of 1 s."""
+    seconds = town_env(control_interval=1, yellow=0)
+    seconds.reset(seed=0)
+    by_hand = []
+    for _ in range(100):
+        seconds.step(dict.fromkeys(seconds.agents, 0))
+        by_link = [
+            seconds.network.lanes.index(lane)
+            for s in seconds.network.signals
+            for lane in s.link_lanes
+        ]
+        by_hand.append(seconds.queues()[by_link].mean())
+    steps = town_env(link_queue=True)
+    plain = town_env()
+    for env in (steps, plain):
+        play(env, 20, lambda t, i: 0, seed=0)
+    found = steps.episode_statistics()
+    assert found.pop("link_queue") == pytest.approx(np.mean(by_hand))
+    assert np.mean(by_hand) > 0
+    assert found == plain.episode_statistics()
+    steps.reset()
+    assert steps.episode_statistics()["link_queue"] == 0
+
+
 def test_single_steps_are_recovered_from_means_so_far():
     queue = torch.tensor([[0.0], [2.0], [7.0]])
     running = torch.tensor([[0.0], [1.0], [3.0]])

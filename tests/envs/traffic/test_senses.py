@@ -92,6 +92,29 @@ def test_rewards(options, expected):
     assert senses.queue(reading) == 2.0
 
 
+@pytest.mark.parametrize(
+    ("detectors", "lanes", "halting", "expected"),
+    [
+        # The links are on p with p0, p with p0, q2 and q.
+        (False, ("p", "p0", "q2", "q"), [3, 2, 1.5, 0.5], (5 + 5 + 1.5 + 0.5) / 4),
+        (True, ("p", "q2", "q"), [3, 1.5, 0.5], (3 + 3 + 1.5 + 0.5) / 4),
+    ],
+)
+@pytest.mark.parametrize("per", ["link", "lane"])
+def test_queue_per_link(detectors, lanes, halting, expected, per):
+    """Of whole lanes, also with detectors."""
+    senses = two_signals(detectors, link_queue=True, per=per)
+    assert senses.watched == ("lane", "getLastStepHaltingNumber", lanes)
+    reading = Reading([], {}, np.array(halting))
+    assert senses.link_queue(reading) == pytest.approx(expected)
+
+
+def test_queue_per_link_is_not_read_without_the_option():
+    senses = two_signals()
+    assert senses.watched is None
+    assert senses.link_queue(Reading([], {})) == 0
+
+
 def test_backlog_is_paid_once_per_edge_also_with_links():
     """Vehicles outside wait on edges; the lanes p_0 and p_1 are of one edge."""
     signal = Signal("a", ("Grr", "rGG"), ("p_0", "p_0", "p_1"), ("x_0",) * 3, (0, 0), (0, 1, 2))

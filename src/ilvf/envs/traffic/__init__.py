@@ -54,6 +54,12 @@ error of SUMO at a reset, such as files that do not fit.
 | `backlog` | vehicles that wait outside for room to enter now |
 | `teleports` | vehicles that SUMO has taken out of a jam |
 | `interrupted` | 1 if the simulator was lost |
+| `link_queue` | only with `link_queue=True`, as published: see below |
+
+`link_queue`, the `avg_queue` of the published environment, is the number of halting vehicles on the
+approach lane of a link and on its extensions, mean over links and simulation steps (1 s). A lane
+with three links counts three times; with detectors, whole lanes count. Reading them in every
+simulation step costs 5 to 15 % of the simulator's time, so only `ilvf traffic` always does it.
 
 A trip that a jam keeps from finishing is not in `travel_time`: read it beside `throughput` and
 `backlog`.

@@ -106,6 +106,7 @@ class SumoTrafficEnv(ParallelEnv):
             simulator=settings.simulator,
             timeout=settings.timeout,
             tripinfo=existing_folder("tripinfo", settings.tripinfo),
+            watched=self.senses.watched,
         )
         self.episodes = Episodes(self.simulation, settings.attempts, self.network.net_file)
 
@@ -149,7 +150,8 @@ class SumoTrafficEnv(ParallelEnv):
             self.begin_reset(seed)
         reading = self.episodes.first_reading()
         self.agents = list(self.possible_agents)
-        self._statistics = EpisodeStatistics(reading.totals)
+        has_links = self.senses.watched is not None
+        self._statistics = EpisodeStatistics(reading.totals, has_links=has_links)
         self._look(reading)
         return self._observations(), self._infos()
 
@@ -177,7 +179,8 @@ class SumoTrafficEnv(ParallelEnv):
             self._statistics.interrupted = True
             rewards = np.zeros(len(agents))
         else:
-            self._statistics.add(reading, self.senses.queue(reading))
+            queue = self.senses.queue(reading)
+            self._statistics.add(reading, queue, self.senses.link_queue(reading))
             self._look(reading)
             rewards = self.senses.rewards(reading)
         over = reading is None or self._statistics.steps >= self.horizon

@@ -16,6 +16,8 @@ class EpisodeStatistics:
         vehicles: sum over steps of the running vehicles.
         totals: SUMO's totals of the last reading.
         interrupted: True if the simulator was lost.
+        has_links: halting vehicles per link are measured.
+        link_queues: sum over steps of them.
     """
 
     totals: dict[str, float]
@@ -24,18 +26,27 @@ class EpisodeStatistics:
     speeds: float = 0.0
     vehicles: float = 0.0
     interrupted: bool = False
+    has_links: bool = False
+    link_queues: float = 0.0
 
-    def add(self, reading: Reading, queue: float) -> None:
-        """Add one step; `queue` is its halting vehicles per approach lane."""
+    def add(self, reading: Reading, queue: float, link_queue: float) -> None:
+        """Add one step.
+
+        Args:
+            reading: of its end.
+            queue: halting vehicles per approach lane at its end.
+            link_queue: halting vehicles per link, mean over its simulation steps.
+        """
         self.totals = reading.totals
         self.steps += 1
         self.queues += queue
+        self.link_queues += link_queue
         self.speeds += reading.totals["speed"]
         self.vehicles += reading.totals["running"]
 
     def as_dict(self) -> dict[str, float]:
-        """Name → number; `env.py` says what each means."""
-        return {
+        """Name → number; `ilvf.envs.traffic` says what each means."""
+        found = {
             "queue": self.queues / max(self.steps, 1),
             "speed": self.speeds / max(self.vehicles, 1.0),
             "travel_time": self.totals["travel_time"],
@@ -45,3 +56,6 @@ class EpisodeStatistics:
             "teleports": self.totals["teleports"],
             "interrupted": float(self.interrupted),
         }
+        if self.has_links:
+            found["link_queue"] = self.link_queues / max(self.steps, 1)
+        return found

@@ -26,7 +26,7 @@ class Senses:
 
     Args:
         network: the roads.
-        options: `per`, `reward`, `reward_cap`, `reward_backlog` and `reward_scale` are used.
+        options: `per`, `link_queue` and those of the reward are used.
         detectors: counts are those of lane-area detectors instead of lanes.
 
     Attributes:
@@ -35,6 +35,7 @@ class Senses:
         capacity: vehicles at which the wave of each approach lane is 1, `[M]`.
         queries: what to read from SUMO; the first two are the vehicles for the wave and the
             halting vehicles, the last one what else the reward needs.
+        watched: what to read in every simulation step; None for nothing.
     """
 
     def __init__(self, network: Network, options: SignalOptions, *, detectors: bool):
@@ -49,28 +50,29 @@ class Senses:
         self._lane = np.array([index[lane] for lanes in per_signal for lane in lanes], np.intp)
         self._signal = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self._own_entries = np.split(np.arange(len(self._lane)), np.cumsum(self.sizes)[:-1])
+        links = [lane for signal in network.signals for lane in signal.link_lanes]
+        self._link_lane = np.array([index[lane] for lane in links], np.intp)
+        extensions = {} if detectors else network.extensions
+        covered = [(lane, *extensions.get(lane, ())) for lane in self.lanes]
+        self._cover_lanes(covered)
         if detectors:
-            self._counted = self.lanes
             self.capacity = np.full(len(self.lanes), DETECTOR_VEHICLES)
         else:
-            self.capacity = self._cover_lanes()
+            lengths = network.lane_lengths
+            metres = [sum(lengths[lane] for lane in lanes) for lanes in covered]
+            self.capacity = np.array(metres) / SPACE
         self.queries = self._queries()
+        self.watched: Query | None = None
+        if options.link_queue:
+            self.watched = ("lane", "getLastStepHaltingNumber", self._counted)
 
     # ------------------------------------------------------------------ what to read
-    def _cover_lanes(self) -> np.ndarray:
-        """Choose the lanes that are counted for each approach lane: itself and its extension.
-
-        Returns:
-            Vehicles that fit on them, `[M]`.
-        """
-        network = self.network
-        covered = [(lane, *network.extensions.get(lane, ())) for lane in self.lanes]
+    def _cover_lanes(self, covered: Sequence[tuple[str, ...]]) -> None:
+        """Number the lanes that are counted for each approach lane: itself and its extension."""
         self._counted = tuple(dict.fromkeys(lane for lanes in covered for lane in lanes))
         index = {lane: k for k, lane in enumerate(self._counted)}
         self._covered = np.array([index[lane] for lanes in covered for lane in lanes], np.intp)
         self._starts = np.cumsum([0, *(len(lanes) for lanes in covered[:-1])])
-        lengths = network.lane_lengths
-        return np.array([sum(lengths[lane] for lane in lanes) / SPACE for lanes in covered])
 
     def _queries(self) -> list[Query]:
         """Vehicles for the wave, halting vehicles, and what else the reward needs."""
@@ -128,8 +130,12 @@ class Senses:
         if self.detectors:
             wave = np.minimum(vehicles / self.capacity, DETECTOR_LIMIT)
         else:
-            wave = np.add.reduceat(vehicles[self._covered], self._starts) / self.capacity
+            wave = self._by_approach(vehicles) / self.capacity
         return wave[self._lane].astype(np.float32)
+
+    def _by_approach(self, counts: np.ndarray) -> np.ndarray:
+        """Vehicles on each approach lane and its extension, from those on the counted lanes."""
+        return np.add.reduceat(counts[self._covered], self._starts)
 
     def observed_entries(self, neighbours: Sequence[Sequence[int]] | None) -> list[np.ndarray]:
         """For each signal the entries that it observes: its own, then those of its neighbours.
@@ -160,5 +166,11 @@ class Senses:
         return -options.reward_scale * paid
 
     def queue(self, reading: Reading) -> float:
-        """Halting vehicles per approach lane."""
+        """Halting vehicles per approach lane, now."""
         return float(reading.counts[1].mean())
+
+    def link_queue(self, reading: Reading) -> float:
+        """Halting vehicles per link and simulation step; 0 if they are not measured."""
+        if self.watched is None:
+            return 0.0
+        return float(self._by_approach(reading.watched)[self._link_lane].mean())

@@ -78,6 +78,8 @@ class Process:
         queries: what to read after every control step.
         interval: length of a control step [s].
         yellow: length of the transition at its beginning [s].
+        watched: a query whose values are read after every simulation step; an answer has their
+            means over the control step.
     """
 
     def __init__(
@@ -87,11 +89,14 @@ class Process:
         queries: Sequence[Query],
         interval: float,
         yellow: float,
+        watched: Query | None = None,
     ):
         self.simulator = simulator
         self.queries = queries
         self.interval = interval
         self.yellow = yellow
+        self.watched = watched
+        self.seen: list[array] = []  # values of the watched query, one array per simulation step
         self.ids = list(signals)
         self.phases = list(signals.values())
         self.sumo: Any = None
@@ -113,6 +118,7 @@ class Process:
         self.chosen = [phases[0] for phases in self.phases]
         self.departed = 0
         self.arrived = 0
+        self.seen = []
         return self._read()
 
     def step(self, actions: Sequence[int]) -> array:
@@ -196,17 +202,32 @@ class Process:
 
     def _advance(self, until: float) -> None:
         """Simulate until a time [s]."""
+        if self.watched is None:
+            self._simulate(until)
+            return
+        step = self.sumo.simulation.getDeltaT()
+        for _ in range(round((until - self.sumo.simulation.getTime()) / step)):
+            self._simulate(0.0)  # one simulation step
+            self.seen.append(array("d", self._values(self.watched)))
+
+    def _simulate(self, until: float) -> None:
+        """Simulate until a time [s] and count vehicles that depart and arrive."""
         self.sumo.simulationStep(until)
         self.departed += self.sumo.simulation.getDepartedNumber()
         self.arrived += self.sumo.simulation.getArrivedNumber()
 
+    def _values(self, query: Query) -> Iterable[float]:
+        """The numbers of a query."""
+        domain, name, ids = query
+        values = map(getattr(getattr(self.sumo, domain), name), ids)
+        return map(len, values) if name in COUNTED_IDS else values
+
     def _read(self) -> array:
-        """The numbers of all queries one after the other, then `TOTALS`."""
+        """The numbers of all queries one after the other, of the watched one, then `TOTALS`."""
         answer = array("d")
-        for domain, name, ids in self.queries:
-            function = getattr(getattr(self.sumo, domain), name)
-            values = map(function, ids)
-            answer.extend(map(len, values) if name in COUNTED_IDS else values)
+        for query in self.queries:
+            answer.extend(self._values(query))
+        answer.extend(self._means())
         running = self.sumo.vehicle.getIDList()
         answer.extend((len(running), self.departed, self.arrived))
         answer.append(self._statistic("stats.vehicles.waiting"))
@@ -214,6 +235,16 @@ class Process:
         answer.append(sum(map(self.sumo.vehicle.getSpeed, running)))
         answer.append(self._statistic("device.tripinfo.duration"))
         return answer
+
+    def _means(self) -> Iterable[float]:
+        """The means of the watched query over the control step; 0 before the first."""
+        if self.watched is None:
+            return ()
+        if not self.seen:
+            return [0.0] * len(self.watched[2])
+        means = [sum(values) / len(self.seen) for values in zip(*self.seen, strict=True)]
+        self.seen = []
+        return means
 
     def _statistic(self, name: str) -> float:
         return float(self.sumo.simulation.getParameter("", name))
