@@ -253,7 +253,8 @@ def map_influence(network: Network, weight: Tensor, times: int, task: str = "") 
     n = len(weight)
     figure = draw_map(network, influence=weight.numpy(), arrows=times * n, threshold=0.0)
     axes = figure.axes[0]
-    shown = f"mean over the episodes, the {len(axes.texts)} heaviest of {n * (n - 1)} pairs"
+    drawn = min(times * n, int((off_diagonal(weight) > 0).sum()))
+    shown = f"mean over the episodes, the {drawn} heaviest of {n * (n - 1)} pairs"
     what = f"learned weight w, whose action changes whose return,\n{shown}"
     axes.set_title(titled(task, what), fontsize=11)
     return figure

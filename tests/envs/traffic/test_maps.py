@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from ilvf.envs.traffic import read_network
+from ilvf.envs.traffic.network import maps
+from ilvf.envs.traffic.network.labels import label_points
 from ilvf.envs.traffic.network.maps import draw_map, draw_side_by_side
 
 
@@ -44,6 +48,16 @@ def test_lanes_are_drawn_on_the_right_of_their_road(tiny):
     assert (y > -20).all()
 
 
+def test_roads_have_no_gaps_at_junctions(tiny):
+    """Where a car can go on, a line leads from the end of one lane to the start of the next."""
+    grey, _ = roads_of(draw_map(tiny, {}).axes[0])
+    drawn = [line.tolist() for line in grey.get_segments()]
+    lanes = maps.roads_of(tiny).lanes
+    for before, after in (("a_J1_0", "J1_k_0"), ("k_m_0", "m_J2_0"), ("s3_J3_0", "J3_b_0")):
+        assert [lanes[before][-1].tolist(), lanes[after][0].tolist()] in drawn
+        assert lanes[before].tolist() in drawn
+
+
 def test_maps_side_by_side_have_the_same_colours(grid):
     queues = {"learned": np.full(150, 1), "fixed cycle": np.full(150, 9)}
     left, right, scale = draw_side_by_side(grid, queues).axes
@@ -66,7 +80,7 @@ def influence_of(**pairs):
 
 
 def arrows_of(figure):
-    return figure.axes[0].texts
+    return [text for text in figure.axes[0].texts if not text.get_text()]
 
 
 def darkness(arrow):
@@ -101,6 +115,62 @@ def test_map_in_given_axes_has_the_names_of_signals(tiny):
     assert draw_map(tiny, axes=right) is right.figure
     assert not left.collections
     assert {text.get_text() for text in right.texts} == {"J1", "J2", "J3", "J4"}
+
+
+def boxes_of(figure, dpi):
+    """The rectangles of all labels in a picture of a resolution [pixels]."""
+    figure.set_dpi(dpi)
+    figure.draw_without_rendering()
+    labels = [text for text in figure.axes[0].texts if text.get_text()]
+    return [Text.get_window_extent(label) for label in labels]
+
+
+@pytest.mark.parametrize("dpi", [80, 200])
+def test_labels_of_near_signals_do_not_overlap(dpi):
+    """Twelve long names, half of them within the length of one."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    near = [(50 + 3 * (k % 3), 50 + 3 * (k // 3)) for k in range(6)]
+    border = [(0, 0), (100, 0), (0, 100), (100, 100), (50, 0), (100, 50)]
+    points = near + border
+    axes.scatter(*zip(*points, strict=True))
+    names = [f"cluster_{k}" for k in range(12)]
+    label_points(axes, names, points, 7)
+    boxes = boxes_of(figure, dpi)
+    assert len(boxes) == 12
+    page = figure.bbox
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:k]), names[k]
+        assert page.x0 <= box.x0 < box.x1 <= page.x1
+        assert page.y0 <= box.y0 < box.y1 <= page.y1
+        dots = axes.transData.transform(points)
+        assert not any(box.contains(*dot) for dot in dots)
+
+
+def test_far_labels_have_a_line_to_their_signal():
+    axes = Figure().subplots()
+    axes.scatter([0, 1], [0, 1])
+    label_points(axes, ["one", "alone"], [(0, 0), (1, 1)], 7)
+    assert not any(label.arrow_patch.get_visible() for label in axes.texts)
+    crowd = [f"signal {k}" for k in range(12)]
+    label_points(axes, crowd, [(0.5, 0.5)] * 12, 7)
+    assert any(label.arrow_patch.get_visible() for label in axes.texts)
+
+
+def test_labels_of_a_city_do_not_overlap(irregular_net):
+    network = read_network(irregular_net)
+    boxes = boxes_of(draw_map(network), dpi=110)
+    assert len(boxes) == len(network.signals) > 20
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:k])
+
+
+@pytest.mark.parametrize("with_queue", [True, False])
+def test_maps_of_influence_have_the_names_of_signals(tiny, with_queue):
+    queue = {"a_J1_0": 3} if with_queue else None
+    axes = draw_map(tiny, queue, np.eye(4)[::-1]).axes[0]
+    assert {text.get_text() for text in axes.texts} == {"", "J1", "J2", "J3", "J4"}
+    assert not draw_map(tiny, {"a_J1_0": 3}).axes[0].texts
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_recorded_episode(recording, network, scenario):
     observations, _ = env.reset(seed=int(recording["seed"]))
     compare_observations(recording, 0, observations)
     names = env.possible_agents
-    (_, _, counted), (_, _, approaches) = env.senses.queries[:2]
+    counted, approaches = (ids for _, _, ids, _ in env.senses.queries[:2])
     lanes = recording["lane_ids"].tolist()
     for t, actions in enumerate(recording["actions"]):
         observations, rewards, _, truncated, _ = env.step(dict(zip(names, actions, strict=True)))

@@ -60,7 +60,8 @@ def test_waves_of_detectors():
 def test_waves_of_lanes():
     """p counts with its extension p0: 150 m hold 20 vehicles, 15 m hold 2, 30 m hold 4."""
     senses = two_signals(detectors=False)
-    assert senses.queries[0] == ("lane", "getLastStepVehicleNumber", ("p", "p0", "q2", "q"))
+    lanes = ("p", "p0", "q2", "q")
+    assert senses.queries[0] == ("lane", "getLastStepVehicleNumber", lanes, False)
     waves = senses.waves(reading_of([4, 6, 3, 1], [3, 2, 1]))
     assert waves == pytest.approx([10 / 20, 10 / 20, 3 / 2, 1 / 4])
 
@@ -85,7 +86,7 @@ REWARDS = {  # halting 3, 2, 1 on p, q2, q
 def test_rewards(options, expected):
     senses = two_signals(**options)
     vehicles = {"p": 5, "q2": 1, "x": 4, "q": 2, "y": 1}
-    _, _, lanes = senses.queries[-1]
+    _, _, lanes, _ = senses.queries[-1]
     last = {"wait": [10, 7, 5], "pressure": [vehicles.get(lane, 0) for lane in lanes]}
     reading = reading_of([0, 0, 0], [3, 2, 1], last.get(senses.options.reward, []))
     assert senses.rewards(reading) == pytest.approx(expected)
@@ -104,15 +105,15 @@ def test_rewards(options, expected):
 def test_queue_per_link(detectors, lanes, halting, expected, per):
     """Of whole lanes, also with detectors."""
     senses = two_signals(detectors, link_queue=True, per=per)
-    assert senses.watched == ("lane", "getLastStepHaltingNumber", lanes)
-    reading = Reading([], {}, np.array(halting))
+    assert senses.queries[-1] == ("lane", "getLastStepHaltingNumber", lanes, True)
+    reading = reading_of([0, 0, 0], [3, 2, 1], halting)
     assert senses.link_queue(reading) == pytest.approx(expected)
 
 
 def test_queue_per_link_is_not_read_without_the_option():
     senses = two_signals()
-    assert senses.watched is None
-    assert senses.link_queue(Reading([], {})) == 0
+    assert not any(in_every_step for _, _, _, in_every_step in senses.queries)
+    assert senses.link_queue(reading_of([0, 0, 0], [3, 2, 1])) == 0
 
 
 def test_backlog_is_paid_once_per_edge_also_with_links():
@@ -128,7 +129,7 @@ def test_backlog_is_paid_once_per_edge_also_with_links():
         notes=(),
     )
     senses = Senses(network, SignalOptions(reward_backlog=True), detectors=False)
-    assert senses.queries[-1] == ("edge", "getPendingVehicles", ("p", "o"))
+    assert senses.queries[-1] == ("edge", "getPendingVehicles", ("p", "o"), False)
     reading = reading_of([0, 0, 0], [3, 1], [5, 2])
     assert senses.rewards(reading).tolist() == [-(3 + 3 + 1) - (5 + 2)]
 

@@ -106,7 +106,6 @@ class SumoTrafficEnv(ParallelEnv):
             simulator=settings.simulator,
             timeout=settings.timeout,
             tripinfo=existing_folder("tripinfo", settings.tripinfo),
-            watched=self.senses.watched,
         )
         self.episodes = Episodes(self.simulation, settings.attempts, self.network.net_file)
 
@@ -150,7 +149,7 @@ class SumoTrafficEnv(ParallelEnv):
             self.begin_reset(seed)
         reading = self.episodes.first_reading()
         self.agents = list(self.possible_agents)
-        has_links = self.senses.watched is not None
+        has_links = self.senses.options.link_queue
         self._statistics = EpisodeStatistics(reading.totals, has_links=has_links)
         self._look(reading)
         return self._observations(), self._infos()

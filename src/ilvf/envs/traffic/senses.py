@@ -34,8 +34,8 @@ class Senses:
         lanes: the M approach lanes.
         capacity: vehicles at which the wave of each approach lane is 1, `[M]`.
         queries: what to read from SUMO; the first two are the vehicles for the wave and the
-            halting vehicles, the last one what else the reward needs.
-        watched: what to read in every simulation step; None for nothing.
+            halting vehicles, the next one what else the reward needs, and with `link_queue` the
+            last one the halting vehicles in every simulation step.
     """
 
     def __init__(self, network: Network, options: SignalOptions, *, detectors: bool):
@@ -62,9 +62,6 @@ class Senses:
             metres = [sum(lengths[lane] for lane in lanes) for lanes in covered]
             self.capacity = np.array(metres) / SPACE
         self.queries = self._queries()
-        self.watched: Query | None = None
-        if options.link_queue:
-            self.watched = ("lane", "getLastStepHaltingNumber", self._counted)
 
     # ------------------------------------------------------------------ what to read
     def _cover_lanes(self, covered: Sequence[tuple[str, ...]]) -> None:
@@ -75,22 +72,24 @@ class Senses:
         self._starts = np.cumsum([0, *(len(lanes) for lanes in covered[:-1])])
 
     def _queries(self) -> list[Query]:
-        """Vehicles for the wave, halting vehicles, and what else the reward needs."""
+        """Vehicles for the wave, halting vehicles, and what else is needed."""
         domain = "lanearea" if self.detectors else "lane"
         queries: list[Query] = [
-            (domain, "getLastStepVehicleNumber", self._counted),
-            (domain, "getLastStepHaltingNumber", self.lanes),
+            (domain, "getLastStepVehicleNumber", self._counted, False),
+            (domain, "getLastStepHaltingNumber", self.lanes, False),
         ]
         if self.options.reward_backlog:
             edges = [self._edges(signal) for signal in self.network.signals]
             self._edge_signal = np.repeat(np.arange(len(edges)), [len(e) for e in edges])
             all_edges = tuple(edge for of_signal in edges for edge in of_signal)
-            queries.append(("edge", "getPendingVehicles", all_edges))
+            queries.append(("edge", "getPendingVehicles", all_edges, False))
         if self.options.reward == "wait":
-            queries.append(("lane", "getWaitingTime", self.lanes))
+            queries.append(("lane", "getWaitingTime", self.lanes, False))
         if self.options.reward == "pressure":
             lanes, self._density = self._density_weights()
-            queries.append(("lane", "getLastStepVehicleNumber", lanes))
+            queries.append(("lane", "getLastStepVehicleNumber", lanes, False))
+        if self.options.link_queue:
+            queries.append(("lane", "getLastStepHaltingNumber", self._counted, True))
         return queries
 
     def _edges(self, signal: Signal) -> list[str]:
@@ -171,6 +170,6 @@ class Senses:
 
     def link_queue(self, reading: Reading) -> float:
         """Halting vehicles per link and simulation step; 0 if they are not measured."""
-        if self.watched is None:
+        if not self.options.link_queue:
             return 0.0
-        return float(self._by_approach(reading.watched)[self._link_lane].mean())
+        return float(self._by_approach(reading.counts[-1])[self._link_lane].mean())

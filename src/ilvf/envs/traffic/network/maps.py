@@ -1,21 +1,37 @@
 """Maps of a road network: where vehicles queue, and which signals influence which."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ilvf.envs.traffic.network.labels import label_points
 from ilvf.envs.traffic.network.network import Network
 from ilvf.envs.traffic.network.read import read_file
+from ilvf.envs.traffic.network.roads import drivable
 from ilvf.errors import require
 
 ROAD = "0.82"  # colour of lanes without a queue
 QUEUE_COLOURS = (ROAD, "gold", "orangered", "darkred")
 ARROW_COLOURS = ("lightsteelblue", "steelblue", "midnightblue")
+LABEL = 7  # size of the signals' names [points]
 SPREAD = 0.0065  # distance of lanes on the map ÷ its width; true to scale they would overlap
 
 Queue = Mapping[str, float] | Sequence[float] | np.ndarray  # by lane, or as `network.lanes`
-Lines = dict[str, np.ndarray]  # lane → points [P, 2] [m]
+
+
+@dataclass(frozen=True)
+class Roads:
+    """The roads as they are drawn.
+
+    Attributes:
+        lanes: lane → points `[P, 2]` [m].
+        joins: points `[2, 2]` of each connection over a junction, from lane to lane.
+    """
+
+    lanes: dict[str, np.ndarray]
+    joins: list[np.ndarray]
 
 
 def draw_map(
@@ -29,7 +45,7 @@ def draw_map(
 ) -> Any:
     """A map of a network's lanes and signals.
 
-    Without queue and influence, signals are labelled by their ids.
+    Signals are labelled by their ids, unless the map shows queues alone.
 
     Args:
         network: the roads.
@@ -49,13 +65,14 @@ def draw_map(
         axes = Figure(figsize=(7, 6.5), layout="constrained").subplots()
     by_lane = queue_by_lane(network, queue)
     most = max(1.0, *by_lane.values(), 0.0)
-    scale = draw_roads(axes, network, lane_lines(network), by_lane, most)
-    if queue is None and influence is None:
-        label_signals(axes, network)
+    scale = draw_roads(axes, network, roads_of(network), by_lane, most)
     if influence is not None:
         draw_influence(axes, network, np.asarray(influence, dtype=float), threshold, arrows)
     if queue is not None:
         axes.figure.colorbar(scale, ax=axes, label="halting vehicles", shrink=0.6)
+    if queue is None or influence is not None:
+        places = {signal.id: signal.position for signal in network.signals}
+        label_points(axes, list(places), list(places.values()), LABEL)
     return axes.figure
 
 
@@ -74,9 +91,9 @@ def draw_side_by_side(network: Network, queues: Mapping[str, Queue]) -> Any:
     most = max(1.0, *(n for by_lane in by_name.values() for n in by_lane.values()))
     figure = Figure(figsize=(5 * len(queues) + 0.8, 5.4), layout="constrained")
     all_axes = figure.subplots(1, len(queues), squeeze=False)[0]
-    lines = lane_lines(network)
+    roads = roads_of(network)
     for axes, (name, by_lane) in zip(all_axes, by_name.items(), strict=True):
-        scale = draw_roads(axes, network, lines, by_lane, most)
+        scale = draw_roads(axes, network, roads, by_lane, most)
         axes.set_title(f"{name}: {sum(by_lane.values()):.0f} vehicles halting", fontsize=10)
     figure.colorbar(scale, ax=list(all_axes), label="halting vehicles", shrink=0.6)
     return figure
@@ -108,8 +125,8 @@ def queue_by_lane(network: Network, queue: Queue | None) -> dict[str, float]:
     return dict(zip(lanes, values.tolist(), strict=True))
 
 
-def lane_lines(network: Network) -> Lines:
-    """The lanes that cars use, as they are drawn: each shifted to the right of its road's axis.
+def roads_of(network: Network) -> Roads:
+    """The lanes that cars use, each shifted to the right of its road's axis, and their connections.
 
     The rightmost lane is shifted furthest, so that lanes and directions do not overlap.
     """
@@ -130,12 +147,18 @@ def lane_lines(network: Network) -> Lines:
         right /= np.linalg.norm(along, axis=1, keepdims=True).clip(1e-9)
         place = lane.getEdge().getLaneNumber() - lane.getIndex() - 0.5
         lines[lane.getID()] = points + spread * place * right
-    return lines
+    ways = [way for lane in shapes for way in lane.getOutgoing() if drivable(way)]
+    joins = []
+    for way in ways:
+        before = lines[way.getFromLane().getID()]
+        after = lines[way.getToLane().getID()]
+        joins.append(np.stack([before[-1], after[0]]))
+    return Roads(lines, joins)
 
 
 # ---------------------------------------------------------------------- how it is drawn
 def draw_roads(
-    axes: Any, network: Network, lines: Lines, queue: Mapping[str, float], most: float
+    axes: Any, network: Network, roads: Roads, queue: Mapping[str, float], most: float
 ) -> Any:
     """Draw lanes and signals. Colours go up to `most` vehicles.
 
@@ -145,10 +168,11 @@ def draw_roads(
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap
 
+    lines = roads.lanes
     queued = [lane for lane, n in queue.items() if n > 0 and lane in lines]
     queued.sort(key=queue.__getitem__)  # the longest queue is drawn on top
     empty = [line for lane, line in lines.items() if lane not in queued]
-    axes.add_collection(LineCollection(empty, colors=ROAD, lw=1))
+    axes.add_collection(LineCollection([*empty, *roads.joins], colors=ROAD, lw=1))
     colours = LinearSegmentedColormap.from_list("queues", QUEUE_COLOURS)
     scale = LineCollection([lines[lane] for lane in queued], cmap=colours, lw=2.2, zorder=2)
     scale.set_array(np.array([queue[lane] for lane in queued]))
@@ -160,12 +184,6 @@ def draw_roads(
     axes.set_aspect("equal")
     axes.set_axis_off()
     return scale
-
-
-def label_signals(axes: Any, network: Network) -> None:
-    """Write the id of every signal beside it."""
-    for signal in network.signals:
-        axes.annotate(signal.id, signal.position, (4, 4), textcoords="offset points", fontsize=8)
 
 
 def draw_influence(

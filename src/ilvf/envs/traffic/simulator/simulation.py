@@ -6,7 +6,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,12 +36,10 @@ class Reading:
     Attributes:
         counts: one array for every query.
         totals: `sumo_process.TOTALS`.
-        watched: means of the watched query over the control step; empty without one.
     """
 
     counts: list[np.ndarray]
     totals: dict[str, float]
-    watched: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def require_sumo(what: str) -> None:
@@ -61,7 +59,7 @@ class Simulation:
 
     Args:
         signals: id → the phases that actions choose from.
-        queries: what to read after every control step.
+        queries: what to read for the answer to a control step.
         arguments: SUMO's command line without the seed.
         interval: length of a control step [s].
         yellow: length of the transition at its beginning [s].
@@ -69,7 +67,6 @@ class Simulation:
         timeout: time for one answer [s]. The first answer of a child has at least `START_LIMIT`,
             because it includes the start of SUMO. `gui` has no limit: its window can be paused.
         tripinfo: folder for SUMO's records of finished trips, one file per episode; None for none.
-        watched: what to read after every simulation step; None for nothing.
     """
 
     def __init__(
@@ -83,7 +80,6 @@ class Simulation:
         simulator: str,
         timeout: float,
         tripinfo: Path | None,
-        watched: Query | None = None,
     ):
         require_sumo("a traffic simulation")
         self.setup = {
@@ -92,15 +88,12 @@ class Simulation:
             "queries": list(queries),
             "interval": interval,
             "yellow": yellow,
-            "watched": watched,
         }
         self.arguments = list(arguments)
         self.timeout = None if simulator == "gui" else timeout
         self.tripinfo = tripinfo
         self._module = "libsumo" if simulator == "libsumo" else "traci"
-        read = [ids for _, _, ids in queries]
-        read.append(watched[2] if watched else ())
-        self._ends = np.cumsum([len(ids) for ids in read])
+        self._ends = np.cumsum([len(ids) for _, _, ids, _ in queries])
         self._trips: Path | None = None  # file of trips of this episode
         self._last_trips: Path | None = None  # of the last episode, until it has been checked
         self._child: Child | None = None
@@ -191,8 +184,8 @@ class Simulation:
         numbers = np.frombuffer(answer)
         if not np.isfinite(numbers).all():
             self._lose("SUMO reports speeds or counts that are no finite numbers", SimulatorRefuses)
-        *counts, watched, totals = np.split(numbers, self._ends)
-        return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)), watched)
+        *counts, totals = np.split(numbers, self._ends)
+        return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
 
     def _refuse(self, error: str) -> NoReturn:
         """Raise the error that SUMO reported."""

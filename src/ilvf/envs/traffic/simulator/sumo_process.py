@@ -27,7 +27,9 @@ TOTALS = (  # numbers of an answer after those of the queries
     "travel_time",  # [s], mean over the arrived vehicles
 )
 
-Query = tuple[str, str, Sequence[str]]  # `lane`, `lanearea` or `edge`, a function of it, ids
+# `lane`, `lanearea` or `edge`, a function of it, ids, and when they are read: True in every
+# simulation step, of which the answer has the means, False at the end of the control step.
+Query = tuple[str, str, Sequence[str], bool]
 
 
 def transition(shown: str, wanted: str) -> str:
@@ -75,11 +77,9 @@ class Process:
         simulator: `libsumo`; `traci` starts SUMO as a separate program, `gui` with its window.
         signals: id → the phases that actions choose from. Before the first step every signal
             counts as showing its first phase.
-        queries: what to read after every control step.
+        queries: what to read.
         interval: length of a control step [s].
         yellow: length of the transition at its beginning [s].
-        watched: a query whose values are read after every simulation step; an answer has their
-            means over the control step.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Process:
         queries: Sequence[Query],
         interval: float,
         yellow: float,
-        watched: Query | None = None,
     ):
         self.simulator = simulator
         self.queries = queries
         self.interval = interval
         self.yellow = yellow
-        self.watched = watched
-        self.seen: list[array] = []  # values of the watched query, one array per simulation step
+        self.watched = [query for query in queries if query[3]]
+        self.sums = [array("d", bytes(8 * len(ids))) for _, _, ids, _ in self.watched]
+        self.steps = 0  # simulation steps that are in the sums
         self.ids = list(signals)
         self.phases = list(signals.values())
         self.sumo: Any = None
@@ -118,7 +118,7 @@ class Process:
         self.chosen = [phases[0] for phases in self.phases]
         self.departed = 0
         self.arrived = 0
-        self.seen = []
+        self._forget()
         return self._read()
 
     def step(self, actions: Sequence[int]) -> array:
@@ -182,7 +182,7 @@ class Process:
                 )
 
     def _require_detectors(self) -> None:
-        needed = {i for domain, _, ids in self.queries for i in ids if domain == "lanearea"}
+        needed = {i for domain, _, ids, _ in self.queries for i in ids if domain == "lanearea"}
         if not needed:
             return
         missing = sorted(needed - set(self.sumo.lanearea.getIDList()))
@@ -202,13 +202,13 @@ class Process:
 
     def _advance(self, until: float) -> None:
         """Simulate until a time [s]."""
-        if self.watched is None:
+        if not self.watched:
             self._simulate(until)
             return
         step = self.sumo.simulation.getDeltaT()
         for _ in range(round((until - self.sumo.simulation.getTime()) / step)):
             self._simulate(0.0)  # one simulation step
-            self.seen.append(array("d", self._values(self.watched)))
+            self._watch()
 
     def _simulate(self, until: float) -> None:
         """Simulate until a time [s] and count vehicles that depart and arrive."""
@@ -216,18 +216,35 @@ class Process:
         self.departed += self.sumo.simulation.getDepartedNumber()
         self.arrived += self.sumo.simulation.getArrivedNumber()
 
+    def _watch(self) -> None:
+        """Add the values of this simulation step to the sums."""
+        self.steps += 1
+        for sums, query in zip(self.sums, self.watched, strict=True):
+            for k, value in enumerate(self._values(query)):
+                sums[k] += value
+
+    def _forget(self) -> None:
+        """Begin new sums."""
+        self.steps = 0
+        for sums in self.sums:
+            sums[:] = array("d", bytes(8 * len(sums)))
+
     def _values(self, query: Query) -> Iterable[float]:
         """The numbers of a query."""
-        domain, name, ids = query
+        domain, name, ids, _ = query
         values = map(getattr(getattr(self.sumo, domain), name), ids)
         return map(len, values) if name in COUNTED_IDS else values
 
     def _read(self) -> array:
-        """The numbers of all queries one after the other, of the watched one, then `TOTALS`."""
+        """The numbers of all queries one after the other, then `TOTALS`."""
         answer = array("d")
+        sums = iter(self.sums)
         for query in self.queries:
-            answer.extend(self._values(query))
-        answer.extend(self._means())
+            if query[3]:
+                answer.extend(total / max(self.steps, 1) for total in next(sums))
+            else:
+                answer.extend(self._values(query))
+        self._forget()
         running = self.sumo.vehicle.getIDList()
         answer.extend((len(running), self.departed, self.arrived))
         answer.append(self._statistic("stats.vehicles.waiting"))
@@ -235,16 +252,6 @@ class Process:
         answer.append(sum(map(self.sumo.vehicle.getSpeed, running)))
         answer.append(self._statistic("device.tripinfo.duration"))
         return answer
-
-    def _means(self) -> Iterable[float]:
-        """The means of the watched query over the control step; 0 before the first."""
-        if self.watched is None:
-            return ()
-        if not self.seen:
-            return [0.0] * len(self.watched[2])
-        means = [sum(values) / len(self.seen) for values in zip(*self.seen, strict=True)]
-        self.seen = []
-        return means
 
     def _statistic(self, name: str) -> float:
         return float(self.sumo.simulation.getParameter("", name))
