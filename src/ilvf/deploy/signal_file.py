@@ -1,6 +1,6 @@
 """One file with trained signals: networks, roads and options, and nothing that runs code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def write_signals(policy: Policy, env: Any, path: Path) -> None:
         "version": VERSION,
         "policy": policy_parts(policy),
         "signals": [asdict(signal) for signal in network.signals],
-        "neighbours": network.neighbours.tolist(),
+        "neighbours": [list(others) for others in network.neighbour_lists],
         "lane_lengths": dict(network.lane_lengths),
         "extensions": {lane: list(lanes) for lane, lanes in network.extensions.items()},
         "options": asdict(env.senses.options),
@@ -105,9 +105,21 @@ def network_of(content: Mapping[str, Any], path: Path) -> Network:
     return Network(
         net_file=path,
         signals=tuple(signals),
-        neighbours=np.array(content["neighbours"], bool).reshape(n, n),
+        neighbour_lists=neighbours_of(content["neighbours"], n),
         distance=np.full((n, n), np.inf),
         lane_lengths=dict(content["lane_lengths"]),
         extensions={lane: tuple(lanes) for lane, lanes in content["extensions"].items()},
         notes=(),
     )
+
+
+def neighbours_of(lists: Sequence[Sequence[int]], n: int) -> tuple[tuple[int, ...], ...]:
+    """The neighbours of n signals, as numbers of signals.
+
+    Raises:
+        ValueError: one is no signal, or a signal lacks its list.
+    """
+    found = tuple(tuple(others) for others in lists)
+    if len(found) != n or not all(0 <= other < n for others in found for other in others):
+        raise ValueError("its neighbours are no signals")
+    return found

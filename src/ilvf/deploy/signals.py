@@ -60,8 +60,8 @@ class SignalController:
         self.options = options
         self.deterministic = deterministic
         self._senses = Senses(network, options, detectors=detectors)
-        self._domain, self._function, self.lanes = self._senses.queries[0]
-        neighbours = network.neighbours if options.observe_neighbors else None
+        self._domain, self._function, self.lanes, _ = self._senses.queries[0]
+        neighbours = network.neighbour_lists if options.observe_neighbors else None
         self._entries = self._senses.observed_entries(neighbours)
         self.restart()
 
