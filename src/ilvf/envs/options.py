@@ -212,7 +212,9 @@ class ReadingOptions(Options):
     """How a road network is read."""
 
     table: str | None = option(
-        None, "JSON file with phases, neighbours and extensions instead of the derived ones"
+        None,
+        "JSON file with phases, neighbours and extensions instead of the derived ones",
+        path=True,
     )
     add_protected: bool = option(
         False, "offer the links that give way in a phase also alone, as one more phase"
@@ -328,6 +330,7 @@ class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
     table: str | None = option(
         "published",
         "published, derived (also null), or a JSON file with phases, neighbours and extensions",
+        path=True,
     )
     reward_cap: float | None = option(
         10.0, "most vehicles that a link or lane pays for in queue; null for all", above=0
@@ -340,11 +343,12 @@ class SumoOptions(CopyOptions, SignalOptions, ReadingOptions):
     """The signals of any SUMO network; train with preset=traffic."""
 
     net_file: str | None = option(None, "the network, NAME.net.xml", path=True)
-    routes: Any = option(None, "its traffic: a file, or several, [a.rou.xml, b.rou.xml]")
+    routes: Any = option(None, "its traffic: a file, or several, [a.rou.xml, b.rou.xml]", path=True)
     additional: Any = option(
         None,
         "more files of SUMO, such as detectors",
         confirm="can make SUMO write files",
+        path=True,
     )
     detectors: bool = option(
         False, "signals see what the lane-area detector with the id of each lane sees"

@@ -5,6 +5,7 @@
 defaults, environment overlay, preset or saved config, command line.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -53,6 +54,7 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
         require_sections(leaves, content, f"preset {preset}")
         update(values, leaves, known_part(leaves, content), f"preset {preset}")
     update_from_text(values, leaves, given)
+    make_files_absolute(values, leaves)
     return schema.structured(values, env)
 
 
@@ -79,7 +81,24 @@ def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
         if name not in given:
             leaf.require_confirmed(values[name], path)
     update_from_text(values, leaves, given)
+    make_files_absolute(values, leaves)
     return schema.structured(values, env)
+
+
+def make_files_absolute(values: dict[str, Any], leaves: Mapping[str, Leaf]) -> None:
+    """Give the environment's files that exist their absolute paths, for use from any folder."""
+    for key, leaf in leaves.items():
+        if key.startswith("env.") and leaf.metadata["path"]:
+            values[key] = absolute(values[key])
+
+
+def absolute(value: Any) -> Any:
+    """A path, or a list of paths, absolute where it exists; other values as they are."""
+    if isinstance(value, list):
+        return [absolute(item) for item in value]
+    if isinstance(value, str) and value and os.path.exists(value):
+        return os.path.abspath(value)
+    return value
 
 
 def saved_values(

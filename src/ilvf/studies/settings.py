@@ -27,6 +27,7 @@ FREE = {  # keys that may differ: the machine and its files, progress, and frame
     "trainer.progress",
     "trainer.threads",
 }
+FILES = ("env.additional", "env.routes", "env.table")  # compared by name: folders can move
 Settings = dict[str, Any]
 
 
@@ -127,8 +128,15 @@ def compared(values: Mapping[str, Any]) -> Settings:
     kept = {}
     for key, value in values.items():
         if key.partition(".")[0] in SECTIONS and key not in FREE:
-            kept[key] = value
+            kept[key] = file_names(value) if key in FILES else value
     return kept
+
+
+def file_names(value: Any) -> Any:
+    """Paths without their folders."""
+    if isinstance(value, list):
+        return [file_names(item) for item in value]
+    return Path(value).name if isinstance(value, str) else value
 
 
 def label(run: PlannedRun) -> str:
