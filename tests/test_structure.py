@@ -54,11 +54,11 @@ def test_private_names_stay_in_their_file():
     assert_none(private_names.across_files(CODE))
 
 
-def test_a_gradient_step_runs_at_most_8_files():
+def test_a_gradient_step_runs_at_most_9_files():
     trace = importlib.import_module("gradient_step").trace
     step, iteration = trace()
     counted = [name for name in step if name != "errors.py"]
-    assert len(counted) <= 8, counted
+    assert len(counted) <= 9, counted
     assert "losses/ppo.py" in counted
     assert any(name.startswith("credit/") for name in iteration)
 

@@ -185,7 +185,7 @@ def executed() -> tuple[list[Row], list[str]]:
     step, iteration = trace()
     counted = [name for name in step if name != "errors.py"]
     rows = [
-        ("files of a gradient step, without errors.py", str(len(counted)), "8", "10"),
+        ("files of a gradient step, without errors.py", str(len(counted)), "9", "10"),
         ("files of an iteration, without envs", str(len(iteration)), "", "19"),
     ]
     details = [

@@ -14,10 +14,12 @@ from continuous_helpers import Aim
 from helpers import bare_trainer, fit
 from ilvf.algorithms import ILVFP, IPPO, MADDPG, MAPPO
 from ilvf.algorithms.options import ALGORITHMS
+from ilvf.checkpoints.policy import arguments_of, load_policy
 from ilvf.credit import LearnedInfluence, ScoreInfluence, Threshold
 from ilvf.data.evaluation import evaluate
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
+from ilvf.experiment.models import signature_of
 from ilvf.experiment.options import training_schema
 from ilvf.losses import MADDPGLoss
 from ilvf.modules import (
@@ -233,6 +235,12 @@ def test_options_of_continuous_actions_are_refused_where_they_do_nothing(name, o
         configured(name, f"algorithm.{option}")
 
 
+@pytest.mark.parametrize("actor", [gaussian, deterministic])
+def test_the_signature_of_a_model_has_numbers_for_actions(actor):
+    (output,) = signature_of(arguments_of(actor())).outputs.inputs
+    assert (output.type.name, output.shape) == ("float32", (-1, 2, 2))
+
+
 # ---------------------------------------------------------------------- resuming
 @pytest.mark.parametrize(
     ("make", "actor"),
@@ -264,6 +272,11 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(make, actor, tmp_
     trainer, _ = fitted(2, "half")
     path = trainer.checkpoint_callback.best_model_path
     _, resumed = fitted(4, "half", ckpt_path=path)
+    policy = load_policy(path)
+    for deterministic in (True, False):
+        action = policy(torch.randn(5, 7, 2, 2), deterministic=deterministic)
+        assert action.shape == (5, 7, 2, 2)
+        assert not Aim().actions.problem(action, "Aim")
     state = whole.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
     assert whole.last_metrics["reward/agent_step"] == resumed.last_metrics["reward/agent_step"]

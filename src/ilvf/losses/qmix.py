@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ilvf.losses.options import QMIXOptions
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
+from ilvf.modules.actors.categorical import mask_outputs
 from ilvf.modules.actors.greedy import GreedyActor
-from ilvf.modules.actors.network import mask_outputs
 from ilvf.modules.mixer import Mixer
 from ilvf.modules.targets import frozen_copy
 from ilvf.options import configure

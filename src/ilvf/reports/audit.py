@@ -118,10 +118,15 @@ def costs(audit: Audit, influence: Tensor, env: Any) -> dict[str, dict[str, floa
 def heading(audit: Audit, setting: Mapping[str, Any]) -> str:
     """Title and setting."""
     states, actions, repeats = audit.measured.effect.shape[:3]
+    changes = "every single-agent change of the first action"
+    if audit.measured.choices is not None:
+        source = {"policy": "drawn from the policy", "box": "spread over the box"}
+        words = source[setting["audit"]["alternatives"]]
+        changes += f" among {audit.measured.choices.shape[2]} that are {words}"
     return (
         f"# Audit of {setting['checkpoint']}\n\n"
         f"{setting_text(setting['env'])}. {states} states × {actions} joint actions × {repeats} "
-        "futures, every single-agent change of the first action, "
+        f"futures, {changes}, "
         f"γ = {setting['audit']['gamma']}, level {audit.level}; {setting['seconds']:.0f} s."
     )
 

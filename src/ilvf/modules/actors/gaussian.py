@@ -11,7 +11,7 @@ from torchrl.modules import IndependentNormal, TanhNormal
 
 from ilvf.errors import require
 from ilvf.modules.actions import Box
-from ilvf.modules.actors.network import NetworkActor, deterministic_mode
+from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.options import ActorOptions, GaussianActorOptions, GaussianOptions
 from ilvf.options import configure, select
 

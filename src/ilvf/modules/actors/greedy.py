@@ -8,7 +8,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.modules.actions import Choices
-from ilvf.modules.actors.network import NetworkActor, deterministic_mode
+from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 
 
 class GreedyActor(NetworkActor):

@@ -5,8 +5,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.modules.actions import Actions, Box, as_actions
-from ilvf.modules.actors.categorical import choose
-from ilvf.modules.actors.network import input_keys, mask_outputs
+from ilvf.modules.actors.categorical import choose, input_keys, mask_outputs
 
 
 class RandomActor(TensorDictModuleBase):
