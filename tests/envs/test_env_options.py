@@ -17,6 +17,7 @@ OTHER = {
         "n_agents": (8, {}),
         "n_obstacles": (2, {}),
         "angle": ("unsigned", {}),
+        "continuous": (True, {}),
         "horizon": (7, {}),
     },
     "capture_prey": {

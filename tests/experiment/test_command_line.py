@@ -48,6 +48,7 @@ def test_defaults_are_the_practical_setting():
         "n_agents": 20,
         "n_obstacles": 0,
         "angle": "signed",
+        "continuous": False,
         "horizon": 50,
     }
     a = config.algorithm
