@@ -1,7 +1,7 @@
 """Continuous actions: every algorithm that takes them learns a task whose optimum is known.
 
 In `Aim` the best reward is 0, and an untrained policy gets about −0.27. After these iterations the
-deterministic policy got −0.002 to −0.02 with seed 0, and with a scale of every state up to −0.1.
+deterministic policy got −0.002 to −0.02. A scale that depends on the state needs a smaller lr.
 """
 
 import copy
@@ -120,9 +120,12 @@ def test_every_algorithm_that_takes_a_box_is_tested():
 def test_on_policy_algorithms_learn(name, policy):
     actor = gaussian(**POLICIES[policy])
     assert reward_of(actor) < -0.2
+    module = ONE_POLICY[name](actor)
     slower = policy == "normal, state"
-    fit(ONE_POLICY[name](actor), 25 if slower else 15)
-    assert reward_of(actor) > (-0.15 if slower else -0.05)
+    if slower:
+        module.options.lr = 0.007
+    fit(module, 40 if slower else 15)
+    assert reward_of(actor) > -0.05
 
 
 @pytest.mark.slow
