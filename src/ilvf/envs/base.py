@@ -8,14 +8,14 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import Composite, Unbounded
 
-from ilvf.envs.scenario import Scenario, World
+from ilvf.envs.scenario import KnownGraphs, Scenario, World
 from ilvf.envs.specs import FLAGS, TeamSpecs
 from ilvf.errors import UsageError, require
 
-__all__ = ["BatchedEnv", "World"]
+__all__ = ["BatchedEnv", "BatchedWorlds", "World"]
 
 
-class BatchedEnv(Scenario):
+class BatchedWorlds(Scenario):
     """`num_envs` copies of one cooperative environment, stepped together as tensors.
 
     A subclass defines what `Scenario` declares, above all five functions of its world: `initial`
@@ -37,10 +37,6 @@ class BatchedEnv(Scenario):
     | `("episode", "length")` | `[B, 1]` | steps so far |
     | `("episode", NAME)` | `[B, 1]` | each of `statistic_names` |
 
-    `observation_graph`, `transition_graph` and `reward_graph` are bool `[N, N]` with a True
-    diagonal: entry [i, j] says that s_j (or, for transitions and rewards, also a_j) enters the
-    observation, next state or reward of agent i.
-
     Args:
         num_envs: B, at least 1.
         horizon: steps until truncation, at least 1.
@@ -56,9 +52,8 @@ class BatchedEnv(Scenario):
     def __init__(
         self, *, num_envs: int, horizon: int, seed: int | None, device: torch.device | str
     ):
-        for name, value in (("num_envs", num_envs), ("horizon", horizon)):
-            is_count = isinstance(value, Integral) and value >= 1
-            require(is_count, f"{name}={value!r} must be a whole number, at least 1")
+        require_count("num_envs", num_envs)
+        require_count("horizon", horizon)
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
         self.horizon = horizon
         self.rng = torch.Generator(device=self.device)
@@ -221,6 +216,21 @@ class BatchedEnv(Scenario):
             "was saved on another kind of device; leave out its 'rng'",
         )
         self.rng.set_state(state.cpu())
+
+
+class BatchedEnv(KnownGraphs, BatchedWorlds):
+    """A batched environment whose dependencies between agents are known.
+
+    `observation_graph`, `transition_graph` and `reward_graph` are bool `[N, N]` with a True
+    diagonal: entry [i, j] says that s_j (or, for transitions and rewards, also a_j) enters the
+    observation, next state or reward of agent i.
+    """
+
+
+def require_count(name: str, value: object) -> None:
+    """Raise unless an argument is a whole number, at least 1."""
+    is_count = isinstance(value, Integral) and value >= 1
+    require(is_count, f"{name}={value!r} must be a whole number, at least 1")
 
 
 def on_host(x: Tensor) -> bool:

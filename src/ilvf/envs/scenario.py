@@ -1,4 +1,4 @@
-"""What a batched environment defines: its sizes, its graphs and functions of its world."""
+"""What a batched environment defines: its sizes, functions of its world, and its graphs."""
 
 import functools
 from abc import abstractmethod
@@ -16,7 +16,7 @@ World = dict[str, Tensor]  # the full state of B environments; every tensor is [
 
 
 class Scenario(EnvBase):
-    """Abstract base of `BatchedEnv`: what the environments of this library define.
+    """Abstract base of `BatchedWorlds`: what every batched environment defines.
 
     Attributes:
         n_agents: N.
@@ -42,32 +42,6 @@ class Scenario(EnvBase):
     def actions(self) -> Actions:
         """What the agents can do; an environment with continuous actions returns its `Box`."""
         return Choices(self.n_actions)
-
-    # ------------------------------------------------------------------ graphs
-    @property
-    @abstractmethod
-    def observation_graph(self) -> Tensor:
-        """bool `[N, N]`: s_j enters the observation of agent i."""
-
-    @property
-    @abstractmethod
-    def transition_graph(self) -> Tensor:
-        """bool `[N, N]`: s_j or a_j enters the next state of agent i."""
-
-    @property
-    @abstractmethod
-    def reward_graph(self) -> Tensor:
-        """bool `[N, N]`: s_j or a_j enters r_i."""
-
-    @property
-    def value_graph(self) -> Tensor:
-        """bool `[N, N]`: V_i can depend on s_j; see `ilvf.envs.graphs.value_graph`."""
-        return value_graph(self.observation_graph, self.transition_graph, self.reward_graph)
-
-    @property
-    def influence_graph(self) -> Tensor:
-        """bool `[N, N]`: a_i can change the return of agent j; row = acting agent."""
-        return influence_graph(self.observation_graph, self.transition_graph, self.reward_graph)
 
     # ------------------------------------------------------------------ the world
     @property
@@ -111,3 +85,32 @@ class Scenario(EnvBase):
     def landscape(self, world: World) -> dict[str, Tensor]:
         """Parts of the world that pictures need and no state contains; stored at the root."""
         return {}
+
+
+class KnownGraphs:
+    """What an environment with known dependencies between its agents defines besides."""
+
+    @property
+    @abstractmethod
+    def observation_graph(self) -> Tensor:
+        """bool `[N, N]`: s_j enters the observation of agent i."""
+
+    @property
+    @abstractmethod
+    def transition_graph(self) -> Tensor:
+        """bool `[N, N]`: s_j or a_j enters the next state of agent i."""
+
+    @property
+    @abstractmethod
+    def reward_graph(self) -> Tensor:
+        """bool `[N, N]`: s_j or a_j enters r_i."""
+
+    @property
+    def value_graph(self) -> Tensor:
+        """bool `[N, N]`: V_i can depend on s_j; see `ilvf.envs.graphs.value_graph`."""
+        return value_graph(self.observation_graph, self.transition_graph, self.reward_graph)
+
+    @property
+    def influence_graph(self) -> Tensor:
+        """bool `[N, N]`: a_i can change the return of agent j; row = acting agent."""
+        return influence_graph(self.observation_graph, self.transition_graph, self.reward_graph)
