@@ -3,6 +3,7 @@
 Lightning drives the collector: one trainer epoch is one iteration, `training_step` is the loss.
 """
 
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ilvf.checkpoints.policy import arguments_of
 from ilvf.checkpoints.state import checksum, load_env, load_generators, save_run_state
 from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums, evaluate, evaluation_seed
 from ilvf.data.rollout import make_collector
+from ilvf.data.team_reward import NOTE, has_one_reward
 from ilvf.errors import UsageError
 
 EnvFactory = Callable[..., EnvBase]  # make_env(num_envs=, seed=, device=)
@@ -151,7 +153,9 @@ class Training(L.LightningModule):
         self._frames_before = self.frames
 
     def collected(self, rollout: TensorDictBase) -> None:
-        """Count and measure a rollout `[B, T]`."""
+        """Count and measure a rollout `[B, T]`, and note if the team gets one reward."""
+        if self.frames == 0 and self.trainer.is_global_zero and has_one_reward(rollout):
+            print(NOTE, file=sys.stderr)
         self._sums = episode_sums(rollout)
         self._measures = self.measure(rollout)
         self.frames += rollout.numel() * self.trainer.world_size
