@@ -86,9 +86,11 @@ if TYPE_CHECKING:
     from ilvf.envs.capture_prey.env import CapturePrey
     from ilvf.envs.check import check_env
     from ilvf.envs.encircle.env import Encircle
+    from ilvf.envs.gymnasium.env import Gymnasium
     from ilvf.envs.pettingzoo.env import PettingZoo
     from ilvf.envs.pettingzoo.export import as_pettingzoo
     from ilvf.envs.tabular.env import Tabular
+    from ilvf.envs.vmas.env import Vmas
     from ilvf.errors import UsageError
     from ilvf.losses import ActionValueLoss, ILVFLoss, MADDPGLoss, PPOLoss, QMIXLoss
     from ilvf.modules import (

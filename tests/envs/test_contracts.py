@@ -8,7 +8,7 @@ from torchrl.envs.utils import check_env_specs
 
 from continuous_helpers import Aim
 from env_helpers import play_random
-from ilvf.envs import CACC, CapturePrey, Encircle, make_env
+from ilvf.envs import CACC, BatchedEnv, CapturePrey, Encircle, Vmas, make_env
 from ilvf.envs.options import ENVIRONMENTS
 
 REGISTERED = {
@@ -38,12 +38,14 @@ VARIANTS = {
         CapturePrey, 3, 2, 6, mode="cooperative", graph="full", n_prey=2, prey_policy="random"
     ),
     "cacc with held actions": held_actions,
+    "vmas with ends, and a reward of the team": functools.partial(Vmas, "balance"),
+    "vmas with observations of several sizes": functools.partial(Vmas, "simple_tag"),
 }
 ENVS = {**REGISTERED, **VARIANTS}
 
 
 def test_the_registry_has_the_environments_of_this_library():
-    assert set(REGISTERED) >= {"encircle", "capture_prey", "cacc", "tabular"}
+    assert set(REGISTERED) >= {"encircle", "capture_prey", "cacc", "tabular", "vmas"}
 
 
 @pytest.mark.parametrize("make", ENVS.values(), ids=ENVS)
@@ -113,6 +115,9 @@ class TestEveryEnvironment:
     def test_graphs_are_boolean_with_a_true_diagonal(self, make):
         env = make(num_envs=1, seed=0)
         for name in ("observation_graph", "transition_graph", "reward_graph", "value_graph"):
+            if not isinstance(env, BatchedEnv):
+                assert not hasattr(env, name)  # nobody must take a guess for the truth
+                continue
             graph = getattr(env, name)
             assert graph.dtype == torch.bool
             assert graph.shape == (env.n_agents, env.n_agents)

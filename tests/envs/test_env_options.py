@@ -55,6 +55,11 @@ OTHER = {
         "horizon": (7, {}),
         "game_seed": (1, {"game": "random"}),
     },
+    "vmas": {
+        "task": ("balance", {"kwargs": {"n_agents": 3}}),
+        "kwargs": ({"n_agents": 2}, {}),
+        "horizon": (7, {}),
+    },
 }
 CASES = [(name, option) for name, options in OTHER.items() for option in options]
 

@@ -15,7 +15,11 @@ STEPS = 100
 def main(task: str = "mpe2.simple_spread_v3") -> None:
     """Print the agents of a task, and return and speed of random episodes."""
     print(ilvf.envs.pettingzoo.__doc__)
-    env = PettingZoo(task, num_envs=COPIES, seed=0)
+    describe(PettingZoo(task, num_envs=COPIES, seed=0), task)
+
+
+def describe(env: PettingZoo, task: str) -> None:
+    """Print the agents of an environment, and return and speed of random episodes; close it."""
     print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
     for agent in env.layout.agents:
         acts = f"{agent.actions:2d} actions"
@@ -24,8 +28,9 @@ def main(task: str = "mpe2.simple_spread_v3") -> None:
         sizes = f"observes {agent.size:3d} numbers, {acts}"
         print(f"  {agent.name!s:<16} {sizes}{', masked' if agent.mask_in else ''}")
     started = time.perf_counter()
-    rollout = env.rollout(STEPS, break_when_any_done=False)
-    speed = COPIES * STEPS / (time.perf_counter() - started)
+    steps = max(STEPS, env.horizon)
+    rollout = env.rollout(steps, break_when_any_done=False)
+    speed = COPIES * steps / (time.perf_counter() - started)
     done = rollout["next", "done"]
     mean = rollout["next", "episode", "return"][done].mean()
     episodes = f"{int(done.sum())} random episodes, mean return of the team {mean:.1f}"

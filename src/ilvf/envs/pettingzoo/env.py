@@ -29,7 +29,7 @@ from ilvf.envs.pettingzoo.specs import (
     observation_spec,
     team_specs,
 )
-from ilvf.envs.pettingzoo.tasks import make_parallel
+from ilvf.envs.pettingzoo.tasks import make_parallel, name_of
 from ilvf.envs.pettingzoo.workers import WorkerCopies
 from ilvf.envs.specs import FLAGS
 from ilvf.errors import UsageError, require
@@ -108,7 +108,9 @@ class PettingZoo(EnvBase):
             if isinstance(limit, int) and limit > 0:
                 return limit
         self.close()
-        raise UsageError(f"{task} does not tell how long an episode is; say horizon=, in steps")
+        raise UsageError(
+            f"{name_of(task)} does not tell how long an episode is; say horizon=, in steps"
+        )
 
     def _declare_specs(self) -> None:
         team = team_specs(self.layout, self.batch_size[0], self.device)

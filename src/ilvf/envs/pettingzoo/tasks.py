@@ -3,6 +3,7 @@
 Imports no torch.
 """
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -10,15 +11,17 @@ import inspect
 import sys
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pettingzoo import AECEnv, ParallelEnv
 
+from ilvf.envs.options import PettingZooOptions
 from ilvf.envs.pettingzoo.faults import PASSED, described, in_words
 from ilvf.errors import UsageError, require
 
 DEFAULT_FUNCTION = "parallel_env"
+EXTRAS = {"mpe2": "mpe", "lbforaging": "lbf", "rware": "rware"}  # package → what brings it
 FORMS = "write package.module, or package.module:function"
 PARALLEL_HINT = (
     "name the parallel_env of its module, or convert it by pettingzoo.utils.aec_to_parallel"
@@ -37,11 +40,23 @@ def make_parallel(task: str | Callable[..., Any], kwargs: Mapping[str, Any]) -> 
         UsageError: the function cannot be found or called, or does not make a parallel environment.
     """
     function = find_function(task) if isinstance(task, str) else task
-    name = task if isinstance(task, str) else getattr(task, "__qualname__", described(task))
+    name = name_of(task)
     _require_maker(function, name)
     env = _call(function, kwargs, name)
     _require_parallel(env, name)
     return env
+
+
+def name_of(task: str | Callable[..., Any]) -> str:
+    """A task in messages."""
+    if isinstance(task, str):
+        return task
+    return getattr(task, "__qualname__", getattr(task, "name", described(task)))
+
+
+def require_task(options: PettingZooOptions) -> None:
+    """Raise unless this machine has the package of a task."""
+    find_function(options.task)
 
 
 # ---------------------------------------------------------------------- the function
@@ -49,12 +64,37 @@ def find_function(task: str) -> Callable[..., Any]:
     """The function that `package.module` or `package.module:function` names."""
     module, _, function = task.partition(":")
     function = function or DEFAULT_FUNCTION
-    well_formed = all(part.isidentifier() for part in module.split("."))
-    require(well_formed, f"task={task!r} is no module; {FORMS}")
-    _require_foreign(module, task)
-    try:
-        found = importlib.import_module(module)
+    found = imported(module, task)
+    with _import_faults(module, task):
         exists = hasattr(found, function)
+    hint = "; its env is turn-based" if hasattr(found, "env") else ""
+    require(exists, f"{module} has no {function}{hint}; {FORMS}")
+    return getattr(found, function)
+
+
+def imported(module: str, task: str, forms: str = FORMS) -> types.ModuleType:
+    """The module of a task.
+
+    Args:
+        module: its name.
+        task: the whole task, for messages.
+        forms: what a task can look like, for messages.
+
+    Raises:
+        UsageError: it is no module, one of Python's own, or it cannot be imported.
+    """
+    well_formed = all(part.isidentifier() for part in module.split("."))
+    require(well_formed, f"task={task!r} is no module; {forms}")
+    _require_foreign(module, task, forms)
+    with _import_faults(module, task):
+        return importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def _import_faults(module: str, task: str) -> Iterator[None]:
+    """Turn what a module raises while it is imported into a sentence."""
+    try:
+        yield
     except PASSED:
         raise
     except ImportError as error:
@@ -62,17 +102,14 @@ def find_function(task: str) -> Callable[..., Any]:
     except BaseException as error:  # modules raise anything while they are imported
         traceback.print_exc()
         raise UsageError(f"{module} cannot be imported: {in_words(error)}") from error
-    hint = "; its env is turn-based" if hasattr(found, "env") else ""
-    require(exists, f"{module} has no {function}{hint}; {FORMS}")
-    return getattr(found, function)
 
 
-def _require_foreign(module: str | None, task: str) -> None:
+def _require_foreign(module: str | None, task: str, forms: str = FORMS) -> None:
     """Raise if a module is a part of Python itself."""
     package = (module or "").partition(".")[0]
     require(
         package not in sys.stdlib_module_names,
-        f"task={task!r} is of Python's own module {package}, which makes no environments; {FORMS}",
+        f"task={task!r} is of Python's own module {package}, which makes no environments; {forms}",
     )
 
 
@@ -125,8 +162,8 @@ def _import_problem(task: str, module: str, error: ImportError) -> str:
     if missing == package and importlib.util.find_spec(package) is not None:
         return f"there is no {error.name} in the package {package} ({in_words(error)})"
     hint = f"pip install {missing}, or set PYTHONPATH"
-    if missing == "mpe2":
-        hint = 'pip install "ilvf[mpe]"'
+    if missing in EXTRAS:
+        hint = f'pip install "ilvf[{EXTRAS[missing]}]"'
     return f"{task} needs the package {missing}, which is not installed: {hint}"
 
 
