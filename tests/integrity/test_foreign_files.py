@@ -104,9 +104,25 @@ def test_the_user_can_allow_it(foreign):
     assert resolve(training_schema("ilvf_p"), given).env.task == "my.package"
 
 
-def test_a_known_package_needs_no_confirmation(foreign):
-    path = foreign({"name": "pettingzoo", "task": "mpe2.simple_spread_v3"})
-    assert resolve(training_schema("ilvf_p"), [f"resume={path}"]).env.task.startswith("mpe2")
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"name": "pettingzoo", "task": "mpe2.simple_spread_v3"},
+        {"name": "gymnasium", "task": "Foraging-8x8-2p-3f-v3"},
+        {"name": "gymnasium", "task": "rware-tiny-2ag-v2"},
+        {"name": "vmas", "task": "balance"},
+    ],
+)
+def test_a_known_package_needs_no_confirmation(env, foreign):
+    config = resolve(training_schema("ilvf_p"), [f"resume={foreign(env)}"])
+    assert config.env.task == env["task"]
+
+
+@pytest.mark.parametrize("task", ["rware:rware-tiny-2ag-v2", "my.package:Foraging-v0", "Other-v0"])
+def test_other_names_in_gymnasium_need_one(task, foreign, refused):
+    path = foreign({"name": "gymnasium", "task": task})
+    with refused("imports code", "env.task="):
+        resolve(training_schema("ilvf_p"), [f"resume={path}"])
 
 
 @pytest.mark.parametrize("where", ["env", "algorithm"])

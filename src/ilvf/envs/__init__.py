@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PETTINGZOO = "pettingzoo"
 _PUBLIC = {
-    "base": ["BatchedEnv"],
+    "base": ["BatchedEnv", "BatchedWorlds"],
     "graphs": ["value_graph"],
     "check": ["check_env", "EnvFacts"],
     "tabular.theory": ["TabularGame"],

@@ -4,9 +4,11 @@ A task of the yaml file that is `optional` is left out then, and the report says
 """
 
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from ilvf.envs.options import declaration_of
 from ilvf.errors import UsageError, require
@@ -26,14 +28,23 @@ def reason_of_absence(task: StudyTask) -> str:
     if declared.needs is None:
         return ""
     module, _, name = declared.needs.partition(":")
-    values: dict[str, Any] = dict(overlay)
-    values |= {k.removeprefix("env."): v for k, v in task.keys.items() if k.startswith("env.")}
+    values = _environment_keys(overlay, task)
     try:
         getattr(importlib.import_module(module), name)(configure(declared.options, values, "it"))
     except UsageError as error:
         own_file = env == MONACO and "net_file" not in values
         return f"{error}{HINT if own_file else ''}"
     return ""
+
+
+def _environment_keys(overlay: Mapping[str, Any], task: StudyTask) -> dict[str, Any]:
+    """The options that a task gives its environment, `kwargs.n` nested as `{kwargs: {n: ...}}`."""
+    nested = OmegaConf.create(dict(overlay))
+    for key, value in task.keys.items():
+        if key.startswith("env."):
+            OmegaConf.update(nested, key.removeprefix("env."), value)
+    values: Any = OmegaConf.to_container(nested)
+    return values
 
 
 def absent_tasks(tasks: Sequence[StudyTask], wanted: Collection[str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ from pettingzoo import ParallelEnv
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from ilvf.envs.base import BatchedEnv
+from ilvf.envs.base import BatchedWorlds
 from ilvf.errors import require, run_recipe
 from ilvf.modules.actions import Actions, Box
 
@@ -42,7 +42,7 @@ StepResult = tuple[
 
 
 def as_pettingzoo(
-    env: str | BatchedEnv, *, render_mode: str | None = None, **kwargs: Any
+    env: str | BatchedWorlds, *, render_mode: str | None = None, **kwargs: Any
 ) -> "AsPettingZoo":
     """An environment of this library as a PettingZoo parallel environment.
 
@@ -63,7 +63,7 @@ def as_pettingzoo(
         )
         made = env
     require(
-        isinstance(made, BatchedEnv),
+        isinstance(made, BatchedWorlds),
         f"{type(made).__name__} is no scenario of this library; give its name, or one",
     )
     return AsPettingZoo(made, render_mode)
@@ -77,7 +77,7 @@ class AsPettingZoo(ParallelEnv):
         render_mode: None or `rgb_array`.
     """
 
-    def __init__(self, env: BatchedEnv, render_mode: str | None = None):
+    def __init__(self, env: BatchedWorlds, render_mode: str | None = None):
         require(
             env.batch_size[0] == 1,
             f"num_envs={env.batch_size[0]}: a PettingZoo environment is one; make several",
