@@ -15,16 +15,17 @@ class Steps(gymnasium.Env):
         ends_at: step at which the team's task ends.
         limit: step at which the environment says that it has ended, as a time limit.
         fault: "one reward", "three observations", "four results" or "raise" in the second step;
-            "one space", "three spaces" or "continuous" from the start.
+            "one space" or "three spaces" from the start.
+        bound: largest action, if actions are continuous.
         per_agent: flags are lists.
     """
 
-    def __init__(self, ends_at=None, limit=6, fault=None, per_agent=False):
+    def __init__(self, ends_at=None, limit=6, fault=None, per_agent=False, bound=None):
         self.ends_at = ends_at
         self.max_steps = limit
         self.fault = fault
         self.per_agent = per_agent
-        action = spaces.Box(0, 1, (1,)) if fault == "continuous" else spaces.Discrete(3)
+        action = spaces.Discrete(3) if bound is None else spaces.Box(0, float(bound), (1,))
         actions = 3 if fault == "three spaces" else 2
         self.action_space = spaces.Tuple([action] * actions)
         if fault == "one space":
@@ -47,7 +48,7 @@ class Steps(gymnasium.Env):
         faulty = self.fault if self.steps == 2 else None
         if faulty == "raise":
             raise RuntimeError("no shelf")
-        rewards = [float(a) for a in action]
+        rewards = [float(np.sum(a)) for a in action]
         ended = self.steps in (self.ends_at, self.max_steps)
         stopped = False
         if self.per_agent:

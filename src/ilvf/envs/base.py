@@ -229,7 +229,7 @@ class BatchedEnv(KnownGraphs, BatchedWorlds):
 
 def require_count(name: str, value: object) -> None:
     """Raise unless an argument is a whole number, at least 1."""
-    is_count = isinstance(value, Integral) and value >= 1
+    is_count = isinstance(value, Integral) and int(value) >= 1
     require(is_count, f"{name}={value!r} must be a whole number, at least 1")
 
 

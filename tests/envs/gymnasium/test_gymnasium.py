@@ -34,6 +34,13 @@ def test_agents_are_the_entries_of_the_tuples():
     assert env.observation_mask.tolist() == [[True, False], [True, True]]
 
 
+def test_actions_can_be_continuous_within_bounds(refused):
+    env = steps_env(bound=4)
+    assert str(check_env(env)).startswith("ok: 2 agents, actions of 1 numbers, observation 2")
+    with refused("Box", "finite"):
+        steps_env(bound=float("inf"))
+
+
 @pytest.mark.parametrize("per_agent", [False, True])
 def test_a_time_limit_is_no_end_of_the_task(per_agent):
     """Although the environment calls both a termination."""
@@ -92,7 +99,6 @@ def test_arguments_replace_those_of_the_registration():
 FAULTS = {
     "one space": "action space Discrete(3), need a Tuple",
     "three spaces": "3 action spaces and 2 observation spaces",
-    "continuous": "need Discrete",
 }
 FAULTS_IN_A_STEP = {
     "one reward": "rewards are 3.0, need a list with 2",
@@ -103,7 +109,7 @@ FAULTS_IN_A_STEP = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_team_with_discrete_actions_is_refused(fault, refused):
+def test_what_is_no_team_is_refused(fault, refused):
     with refused(FAULTS[fault]):
         steps_env(fault=fault)
 

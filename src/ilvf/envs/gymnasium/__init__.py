@@ -6,8 +6,8 @@
 
 A team's environment has a `Tuple` of action spaces and a `Tuple` of observation spaces, one per
 agent, and `step` returns a list of rewards. It becomes a PettingZoo parallel environment with the
-agents `agent_0`, `agent_1`, ...; all else is as `ilvf.envs.pettingzoo` says: discrete actions,
-padding, workers, seeds, and one sentence for each fault.
+agents `agent_0`, `agent_1`, ...; all else is as `ilvf.envs.pettingzoo` says:
+actions, padding, workers, seeds, and one sentence for each fault.
 
 **Task**: a name that is registered in Gymnasium. `module:NAME` imports the module first, which
 registers it; the modules of Level-Based Foraging (`ilvf[lbf]`) and RWARE (`ilvf[rware]`) are known.
