@@ -95,7 +95,7 @@ def write_raw(out: Path) -> None:
 def compare(out: Path) -> None:
     """Print the table and draw the figure of all runs."""
     both = finished(out, "encircle", VARIANTS, ("mappo", "algorithm.critic=central"))
-    baseline = f"compare.baseline={'mappo, critic=agents' if both else 'mappo'}"
+    baseline = f"compare.baseline={'MAPPO, critic=agents' if both else 'mappo'}"
     picture = f"compare.picture={out / 'encircle.png'}"
     subprocess.run(command("compare", f"out={out}", baseline, picture), check=True)
 

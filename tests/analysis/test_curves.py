@@ -38,7 +38,18 @@ def test_share_of_the_oracles_gain():
 
 def test_no_share_without_an_oracle():
     table = summarise({"a": [pd.Series([0.0, 1.0])], "b": [pd.Series([0.0, 2.0])]})
-    assert table["share of oracle's gain"].tolist() == ["", ""]
+    assert list(table) == ["seeds", "whole curve", "last tenth"]
+
+
+def test_a_single_run_has_its_value_alone():
+    table = summarise({"a": [pd.Series([0.0, 1.0], name=3)]}, baseline="a")
+    assert table.loc["a"].tolist() == ["1", "0.500", "1.000", "1.00"]
+
+
+def test_curves_that_gain_nothing_have_no_share_and_no_ratio():
+    flat = [pd.Series([1.0, 1.0], name=seed) for seed in (0, 1)]
+    table = summarise({"reward_graph": flat, "b": flat}, baseline="b")
+    assert list(table) == ["seeds", "whole curve", "95 %", "last tenth"]
 
 
 def test_gain_over_a_baseline_is_paired_by_seed():
@@ -58,4 +69,4 @@ def test_gain_over_a_baseline_is_paired_by_seed():
     table = summarise(groups, baseline="mappo")
     ratios = ["2.00 [2.00, 2.00]", "1.00 [1.00, 1.00]", ""]
     assert table["gain / mappo"].tolist() == ratios
-    assert table["seeds"].tolist() == [3, 2, 1]
+    assert table["seeds"].tolist() == ["3", "2", "1"]

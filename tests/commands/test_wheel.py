@@ -118,7 +118,7 @@ def test_a_pip_user_trains_evaluates_compares_and_audits(bin_folder, out):
     commands = {
         f"train ilvf_p {' '.join(TINY)} out={out}": "checkpoint   ",
         f"evaluate {last}": "return/team",
-        f"compare out={out}": "ilvf_p",
+        f"compare out={out}": "ILVF-P",
         f"audit {last} audit.states=2 audit.actions=2 audit.repeats=2": "Audit of",
         f"influence {last} influence.episodes=2 influence.measure=false": "Influence",
         "train mappo preset=paper --cfg": "n_obstacles: 3",

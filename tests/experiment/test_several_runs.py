@@ -57,9 +57,11 @@ def test_seeds_run_in_processes_and_are_compared_and_evaluated_again(out, recipe
     capfd.readouterr()
     assert recipe("compare", f"out={out}") == 0
     table = capfd.readouterr().out
-    assert re.search(r"influence=learned +2 ", table)
+    assert re.search(r"ILVF-P, influence=learned +2 ", table)
     gain_of_the_oracle = r"1\.00\s"  # the share of its own gain
     assert re.search(rf"influence=reward_graph +1 .* {gain_of_the_oracle}", table)
+    assert "nan" not in table
+    assert "inf]" not in table
     assert (out / "compare-encircle.png").stat().st_size > 10_000
     assert recipe("compare", f"out={out}", "compare.metric=no/such") == 2
     assert recipe("compare", f"out={out}", "compare.where=nonsense") == 2

@@ -55,14 +55,40 @@ def test_a_learning_curve_has_a_line_for_each_metric_in_the_file(tmp_path):
     assert axes.get_xlabel() == "environment frames"
 
 
-def test_a_comparison_draws_means_and_bands():
-    curves = [pd.Series([0.0, 1.0], index=[40, 80]), pd.Series([0.0, 3.0], index=[40, 80])]
-    groups = {"two": curves, "one": curves[:1]}
-    (axes,) = comparison(groups, "return/team", "encircle").axes
-    assert axes.lines[0].get_xydata().tolist() == [[40, 0], [80, 2]]
-    assert [line.get_label() for line in axes.lines] == ["two (2 seeds)", "one (1 seed)"]
+def series(*values, seed=0):
+    return pd.Series(values, index=[40 * (k + 1) for k in range(len(values))], name=seed)
+
+
+def curves_in(axes):
+    """The curves, without the lines beside the axes."""
+    return [line for line in axes.lines if line.get_transform() == axes.transData]
+
+
+def test_a_comparison_draws_means_and_bands_with_labels_beside_the_axes():
+    groups = {"two": [series(0.0, 1.0), series(0.0, 3.0, seed=1)], "one": [series(0.0, 1.0)]}
+    figure = comparison({"encircle": groups}, "return/team")
+    (axes,) = figure.axes
+    assert curves_in(axes)[0].get_xydata().tolist() == [[40, 0], [80, 2]]
+    assert {text.get_text() for text in axes.texts} == {"two (2 seeds)", "one (1 seed)"}
+    assert all(text.get_position()[0] > 1 for text in axes.texts)  # in parts of the axes' width
     assert len(axes.collections) == 1  # one seed has no interval
-    assert "encircle" in axes.get_title()
+    assert axes.get_title() == "encircle"
+    assert "bootstrap" in figure.get_suptitle()
+
+
+def test_bands_stay_within_the_values_of_the_runs():
+    """A return of 0 cannot be exceeded; three of four runs reach it."""
+    runs = [series(-5.0, value, seed=k) for k, value in enumerate((0.0, 0.0, 0.0, -4.0))]
+    (axes,) = comparison({"task": {"a": runs}}, "return/team").axes
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert corners[:, 1].max() <= 0.0
+    assert corners[:, 1].min() >= -5.0
+
+
+def test_a_label_has_the_same_style_in_every_panel():
+    panels = {"first": {"a": [series(0, 1)], "b": [series(1, 2)]}, "second": {"b": [series(3, 4)]}}
+    first, second = comparison(panels, "return/team").axes
+    assert curves_in(first)[1].get_color() == curves_in(second)[0].get_color()
 
 
 def test_curves_differ_in_colour_or_line_style():

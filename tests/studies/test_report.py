@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ilvf.analysis.curves import gain_ratio
+from ilvf.reports.labels import GAP, SAMPLE, spread
 from ilvf.studies.description import StudyTask
-from ilvf.studies.labels import GAP, SAMPLE, spread
 from ilvf.studies.page import Results
 from ilvf.studies.pictures import SHARES, curves_picture, efficiency_picture
 from ilvf.studies.plan import planned_runs
@@ -21,7 +22,6 @@ from ilvf.studies.scores import (
     scores_of,
     whole_curve,
 )
-from ilvf.studies.tables import ratio
 from study_helpers import TINY_KEYS, small_study, table_of
 
 STUDY = small_study(scales={"tiny": {"seeds": "0-3", "keys": TINY_KEYS}})
@@ -136,7 +136,7 @@ def test_a_single_seed_has_values_without_intervals(tmp_path):
 
 def test_a_baseline_that_gains_nothing_gives_no_ratio():
     flat = pd.Series({0: 0.0, 1: 0.0})
-    assert ratio(flat + 1.0, flat) == ""
+    assert gain_ratio(flat + 1.0, flat) == ""
 
 
 def labels_of(axes):

@@ -3,7 +3,8 @@
 import pytest
 
 from ilvf.experiment.options import training_schema
-from ilvf.studies.space import Range, Values, axis_of, fixed_and_varied, short_names
+from ilvf.options import short_names
+from ilvf.studies.space import Range, Values, axis_of, fixed_and_varied
 
 LEAVES = training_schema("ilvf_p").leaves("pettingzoo")
 

@@ -1,5 +1,6 @@
-"""Learning curves over several seeds: confidence intervals and a summary table."""
+"""Learning curves over several seeds: bootstrap intervals and a summary table."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -68,36 +69,57 @@ def summarise(
         share = gain / gain of the oracle
         ratio = gain / gain of the baseline         over the seeds that both groups have
 
-    Intervals are bootstrapped over runs (95 %), those of the ratio over pairs of equal seed.
+    Intervals are bootstrapped over runs (95 %), those of the ratio over pairs of equal seed. A
+    single run has no standard deviation and no interval. A column without an entry is left out.
 
     Args:
         groups: label → curves; the name of a curve is its seed.
-        oracle: the first group whose label contains this word is the oracle. Without such a group
-            the column is empty.
+        oracle: the first group whose label contains this word is the oracle; without such a group
+            there is no share.
         baseline: label of the baseline's group; None leaves the ratio out.
     """
     import pandas as pd
 
-    start = pd.Series([c.iloc[0] for curves in groups.values() for c in curves]).mean()
+    start = float(pd.Series([c.iloc[0] for curves in groups.values() for c in curves]).mean())
     means = {label: run_means(curves) for label, curves in groups.items()}
     best = oracle_mean(means, oracle)
     rows = {}
     for label, curves in groups.items():
         whole = means[label]
-        last = pd.Series([last_tenth(c) for c in curves])
-        low, high = bootstrap_interval([whole.tolist()], mean_of, paired=False)
-        share = "" if best is None else f"{(whole.mean() - start) / (best - start):.2f}"
         rows[label] = {
-            "seeds": len(curves),
-            "whole curve": f"{whole.mean():.3f} ± {whole.std():.3f}",
-            "95 %": f"[{low:.3f}, {high:.3f}]",
-            "last tenth": f"{last.mean():.3f} ± {last.std():.3f}",
-            "share of oracle's gain": share,
+            "seeds": str(len(curves)),
+            "whole curve": mean_and_sd(whole),
+            "95 %": in_brackets(bootstrap_interval([whole.tolist()], mean_of, paired=False), 3),
+            "last tenth": mean_and_sd(pd.Series([last_tenth(c) for c in curves])),
+            "share of oracle's gain": share_of(float(whole.mean()), start, best),
         }
         if baseline is not None and baseline in groups:
             ratio = gain_ratio(whole - start, means[baseline] - start)
             rows[label][f"gain / {baseline}"] = ratio
-    return pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.loc[:, (table != "").any()]
+
+
+def mean_and_sd(values: "pd.Series") -> str:
+    """Mean ± standard deviation; the value alone if there is only one."""
+    if len(values) < 2:
+        return f"{values.mean():.3f}"
+    return f"{values.mean():.3f} ± {values.std():.3f}"
+
+
+def in_brackets(interval: tuple[float, float], digits: int) -> str:
+    """`[low, high]`; empty for an interval that is not known."""
+    low, high = interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def share_of(mean: float, start: float, best: float | None) -> str:
+    """Part of the oracle's gain; empty without an oracle, or if it gains nothing."""
+    if best is None or best == start:
+        return ""
+    return f"{(mean - start) / (best - start):.2f}"
 
 
 def run_means(curves: "Sequence[pd.Series]") -> "pd.Series":
@@ -122,22 +144,32 @@ def last_tenth(curve: "pd.Series") -> float:
 
 
 def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:
-    """Ratio of mean gains over common seeds with its paired interval; empty without a common seed.
+    """Ratio of mean gains over common seeds with its paired interval.
+
+    It is empty without a common seed, and if the baseline gains nothing. The interval is left out
+    for a single seed, and if the baseline of a resample gains nothing.
 
     Args:
         gain: gain of every run, by seed.
         base: the same of the baseline.
     """
+    gain = gain.dropna()
+    base = base.dropna()
     seeds = gain.index.intersection(base.index)
-    if len(seeds) == 0:
+    if len(seeds) == 0 or base[seeds].mean() == 0:
         return ""
     numerator = gain[seeds].tolist()
     denominator = base[seeds].tolist()
-    low, high = bootstrap_interval(
-        [numerator, denominator], lambda x, y: mean_of(x) / mean_of(y), paired=True
-    )
-    return f"{mean_of(numerator) / mean_of(denominator):.2f} [{low:.2f}, {high:.2f}]"
+    interval = bootstrap_interval([numerator, denominator], ratio_of_means, paired=True)
+    return f"{ratio_of_means(numerator, denominator):.2f} {in_brackets(interval, 2)}".rstrip()
+
+
+def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> float:
+    """mean(x) / mean(y); NaN if mean(y) is 0."""
+    below = mean_of(y)
+    return mean_of(x) / below if below else math.nan
 
 
 def mean_of(x: Sequence[float]) -> float:
+    """The mean of numbers."""
     return float(sum(x) / len(x))

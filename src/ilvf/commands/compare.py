@@ -1,19 +1,26 @@
-"""Compare runs: learning curves with confidence bands and a table, from the MLflow store.
+"""Compare runs: learning curves with bootstrap bands and a table, from the MLflow store.
 
 ilvf compare                                             all runs on Encircle, in groups
 ilvf compare compare.by=algorithm.influence,algorithm.discretise
 ilvf compare "compare.where=params.algorithm.tau = '1.0'" compare.metric=eval/return/team
+
+Runs with other values of env.* or another number of frames have a table and a panel of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ilvf.commands.picture import require_picture, writing
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
+from ilvf.experiment.config import Config
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option
+
+if TYPE_CHECKING:
+    from ilvf.experiment.groups import Groups
 
 
 @dataclass
@@ -35,7 +42,7 @@ class CompareOptions(Options):
         None, "MLflow filter, such as \"params.algorithm.tau = '1.0'\"; null: all finished runs"
     )
     by: str | None = option(
-        None, "config keys that make a group, comma-separated; null: the recipe and what differs"
+        None, "config keys that make a group, comma-separated; null: the algorithm and what differs"
     )
     oracle: str = option(
         "reward_graph", "a word in the label of the oracle, for the share of its gain"
@@ -48,13 +55,14 @@ class CompareOptions(Options):
     )
 
 
+TABLE_TITLE = "mean over seeds (± standard deviation), [95 % bootstrap interval over seeds]"
 SCHEMA = Schema("compare", __doc__, StoreOptions, {"compare": CompareOptions})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare as the arguments say."""
     config = command_line(SCHEMA, arguments)
-    from ilvf.analysis import summarise
+    from ilvf.experiment.groups import group_runs
     from ilvf.experiment.history import read_runs
     from ilvf.experiment.store import open_store, tracking_uri
     from ilvf.reports.comparison import comparison
@@ -71,21 +79,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     require_picture("compare.picture", picture)
     require(picture.parent.is_dir(), f"compare.picture: there is no folder {picture.parent}")
     open_store(uri, out, options.experiment)
-    by = options.by.split(",") if options.by else None
-    groups = read_runs(uri, options.experiment, options.metric, options.where, by)
+    runs = read_runs(uri, options.experiment, options.metric, options.where)
     require(
-        bool(groups),
+        bool(runs),
         f"no finished run with {options.metric} in experiment {options.experiment} of {out}",
     )
-    baseline = options.baseline
-    require(
-        baseline is None or baseline in groups,
-        f"compare.baseline={baseline!r} is no group; there are {', '.join(groups)}",
-    )
-    table = summarise(groups, oracle=options.oracle, baseline=baseline)
-    what = f"{options.metric} of {options.experiment}"
-    print(f"{what}: mean ± sd over seeds, [95 % bootstrap interval]")
-    print(table.to_string())
+    panels = group_runs(runs, [key.strip() for key in (options.by or "").split(",") if key.strip()])
+    print(f"{options.metric}: {TABLE_TITLE}")
+    print_tables(panels, options)
     with writing(picture):
-        comparison(groups, options.metric, options.experiment).savefig(picture, dpi=120)
+        comparison(panels, options.metric).savefig(picture, dpi=120)
     print(f"picture: {picture}")
+
+
+def print_tables(panels: "Mapping[str, Groups]", options: Config) -> None:
+    """A table for each task and length of runs."""
+    from ilvf.analysis import summarise
+    from ilvf.experiment.groups import find_label
+
+    baseline = find_label(options.baseline, panels) if options.baseline else None
+    for heading, groups in panels.items():
+        table = summarise(groups, oracle=options.oracle, baseline=baseline)
+        print(f"\n{heading}\n{table.to_string()}\n")
+    if len(panels) > 1:
+        print("runs of different tasks or lengths are in tables and panels of their own")

@@ -28,6 +28,12 @@ NOT_REPEATED = (  # keys that do not decide what a run learns, and its seed, whi
     "trainer.progress",
     "trainer.system_metrics",
 )
+SYMBOLS = {  # last word of a config key → how the paper writes it
+    "n_agents": "n",
+    "tau": "τ",
+    "gamma": "γ",
+    "lmbda": "λ",
+}
 LONGEST_COMMAND = 3000  # characters; MLflow's tags have at most 8000
 LONGEST_HEADING = 300  # characters of the environment's options
 LONGEST_SOURCE = 60_000  # characters of an environment's options; MLflow's limit is 65535
@@ -59,6 +65,17 @@ def title_of(config: Config) -> str:
     """The algorithm's title; VDN is QMIX with another mixer."""
     title = config_of(config.recipe).title
     return title if run_name(config) == config.recipe else run_name(config).upper()
+
+
+def in_symbols(key: str) -> str:
+    """A config key as figures and names write it: `n`, `τ`, or its own name."""
+    return SYMBOLS.get(key, key)
+
+
+def task_of_params(params: Mapping[str, str]) -> str:
+    """The environment, and its task if it has several, from the parameters of an MLflow run."""
+    env = {"name": params.get("env.name", "unknown"), "task": params.get("env.task")}
+    return task_name(env)
 
 
 # ---------------------------------------------------------------------- descriptions

@@ -18,7 +18,7 @@ from ilvf.options.checks import (
 )
 from ilvf.options.declaration import Options, configure, option, select
 from ilvf.options.text import parse, parse_yaml, text_of
-from ilvf.options.words import nearest, one_line, shown
+from ilvf.options.words import nearest, one_line, short_names, shown
 from ilvf.options.yaml_text import read_yaml
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "read_yaml",
     "require_usable_path",
     "select",
+    "short_names",
     "shown",
     "text_of",
     "words_of",

@@ -31,3 +31,12 @@ def nearest(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name.lower(), same, n=1, cutoff=0.6)
     found = tails or [same[k] for k in close]
     return f", did you mean {found[0]!r}?" if found else ""
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """key → its last word, or the whole key where several have the same last word."""
+    lasts = [key.rpartition(".")[2] for key in keys]
+    names = {}
+    for key, last in zip(keys, lasts, strict=True):
+        names[key] = last if lasts.count(last) == 1 else key
+    return names

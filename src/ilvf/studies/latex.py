@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ilvf.studies.aggregates import (
+from ilvf.analysis.aggregates import (
     Array,
     Statistic,
     interquartile_mean,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ilvf.analysis.aggregates import Array
 from ilvf.reports.tables import code, escaped
-from ilvf.studies.aggregates import Array
 from ilvf.studies.csv_tables import RUN
 from ilvf.studies.description import Study
 from ilvf.studies.plan import Key, PlannedRun

@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
+from ilvf.analysis.aggregates import Array, curve_band, performance_profile, profile_band
+from ilvf.reports.curves import draw_band, draw_curves
 from ilvf.reports.drawing import curve_style
-from ilvf.studies.aggregates import Array, curve_band, performance_profile, profile_band
+from ilvf.reports.labels import label_ends
 from ilvf.studies.description import Study
-from ilvf.studies.labels import label_ends
-from ilvf.studies.scores import Curves, curves_of
+from ilvf.studies.scores import curves_of
 
 COLUMNS = 2  # of panels
 PANEL = (6.5, 3.8)  # width and height [inches]
 SHARES = np.linspace(0.02, 1.0, 50)  # parts of the frames at which tasks are averaged
-Band = tuple[Array, Array, Array]  # middle, lower and upper limit
 
 
 def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
@@ -39,21 +39,6 @@ def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
         axes.set_title(heading)
         draw_curves(axes, curves, styles)
     return figure
-
-
-def draw_curves(axes: Axes, curves: Curves, styles: Mapping[str, dict]) -> None:
-    """Draw the curves of several algorithms, with a label at the end of each."""
-    ends = {}
-    for title, runs in curves.items():
-        known = [run for run in runs if run.notna().any()]
-        if not known:
-            continue
-        points = pd.concat(known, axis=1).interpolate(method="index").dropna()
-        band = curve_band(points.to_numpy(float).T[:, None])
-        draw_band(axes, points.index.to_numpy(float), band, styles[title])
-        ends[title] = float(band[0][-1])
-    axes.xaxis.set_major_formatter(EngFormatter())
-    label_ends(axes, ends, styles)
 
 
 def efficiency_picture(curves: Mapping[str, Array], study: Study) -> Figure:
@@ -97,18 +82,6 @@ def one_panel(xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """A figure with one panel."""
     figure = Figure(figsize=PANEL, layout="constrained")
     return figure, figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
-
-
-def draw_band(
-    axes: Axes, x: Array, band: Band, style: Mapping[str, Any], label: str | None = None
-) -> None:
-    """Draw a line and its interval; one run has none."""
-    middle, low, high = band
-    axes.plot(x, middle, label=label, **style)
-    if (low < high).any():
-        axes.fill_between(x, low, high, color=style["color"], alpha=0.12, lw=0)
-    axes.margins(x=0)
-    axes.grid(alpha=0.3)
 
 
 def styles_of(study: Study) -> dict[str, dict[str, Any]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
+from ilvf.analysis.aggregates import Array
 from ilvf.errors import UsageError
 from ilvf.reports.tables import escaped, write_page
-from ilvf.studies.aggregates import Array
 from ilvf.studies.heatmaps import heatmaps, heatmaps_picture, older_pictures
 from ilvf.studies.html import html_of
 from ilvf.studies.latex import latex_tables

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ilvf.analysis.aggregates import Array
 from ilvf.analysis.curves import last_tenth
-from ilvf.studies.aggregates import Array
 from ilvf.studies.description import Study, StudyTask
 
 Summary = Callable[[pd.Series], float]

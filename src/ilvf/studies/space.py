@@ -7,7 +7,7 @@ env.ratio=[1,2],[3,4]            a list of lists: a comma in brackets belongs to
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,11 +174,3 @@ def pieces(text: str) -> list[str]:
         else:
             found[-1] += letter
     return found
-
-
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """key → its last word, or the whole key where several have the same last word."""
-    lasts = [key.rpartition(".")[2] for key in keys]
-    return {
-        key: last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)
-    }

@@ -15,7 +15,7 @@ from typing import Any
 
 from ilvf.algorithms.options import config_of
 from ilvf.errors import require
-from ilvf.options import text_of
+from ilvf.options import short_names, text_of
 from ilvf.studies.description import (
     LONGEST_TITLE,
     Study,
@@ -23,7 +23,7 @@ from ilvf.studies.description import (
     StudyScale,
     StudyTask,
 )
-from ilvf.studies.space import Axis, Values, short_names
+from ilvf.studies.space import Axis, Values
 
 MOST = 1000  # combinations
 TELLING = re.compile(r"\w[\w.]*([-+]\w[\w.]*)*", re.ASCII)  # stays different in folders' names

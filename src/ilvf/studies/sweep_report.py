@@ -10,17 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ilvf.analysis.aggregates import interquartile_mean
 from ilvf.errors import UsageError
-from ilvf.options import text_of
+from ilvf.options import short_names, text_of
 from ilvf.reports.drawing import COLOURS
 from ilvf.reports.tables import table as markdown
 from ilvf.reports.tables import write_page
-from ilvf.studies.aggregates import interquartile_mean
 from ilvf.studies.description import Study
 from ilvf.studies.pictures import curves_picture
 from ilvf.studies.runner import Runner
 from ilvf.studies.scores import SUMMARIES, curves_of, run_values
-from ilvf.studies.space import short_names
 from ilvf.studies.tables import estimate
 
 CURVES = 6  # combinations whose curves are drawn

@@ -5,10 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ilvf.analysis.curves import gain_ratio
-from ilvf.reports.tables import code, escaped
-from ilvf.reports.tables import table as markdown
-from ilvf.studies.aggregates import (
+from ilvf.analysis.aggregates import (
     Array,
     improvement_interval,
     interquartile_mean,
@@ -16,6 +13,9 @@ from ilvf.studies.aggregates import (
     probability_of_improvement,
     stratified_interval,
 )
+from ilvf.analysis.curves import gain_ratio
+from ilvf.reports.tables import code, escaped
+from ilvf.reports.tables import table as markdown
 from ilvf.studies.description import Study, StudyTask
 from ilvf.studies.pairs import PairedComparison, compare_pairs, corrected
 from ilvf.studies.scores import SUMMARIES, curves_of, run_values, whole_curve
@@ -34,20 +34,12 @@ def task_table(table: pd.DataFrame, study: Study, task: StudyTask) -> str:
         row = [escaped(title), str(int(whole[title].count()))]
         row += [estimate(table_of[title]) for table_of in values.values()]
         if study.baseline in curves:
-            row.append(ratio(whole[title] - start, whole[study.baseline] - start))
+            row.append(gain_ratio(whole[title] - start, whole[study.baseline] - start))
         rows.append(row)
     head = ["algorithm", "seeds", *SUMMARIES]
     if study.baseline in curves:
         head.append(f"gain / {escaped(study.baseline)}")
     return f"{code(task.metric)}, {task.better} is better.\n\n{markdown(head, rows)}"
-
-
-def ratio(gain: pd.Series, base: pd.Series) -> str:
-    """Ratio of mean gains over equal seeds; empty if the baseline's gain is 0."""
-    try:
-        return gain_ratio(gain.dropna(), base.dropna()).removesuffix(" [-inf, inf]")
-    except ZeroDivisionError:
-        return ""
 
 
 def estimate(values: pd.Series) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ilvf.studies.aggregates import (
+from ilvf.analysis.aggregates import (
     UNBOUNDED,
     curve_band,
     curve_resamples,
