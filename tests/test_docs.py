@@ -357,6 +357,14 @@ def test_the_first_run_learns(site):
 
 
 @pytest.mark.slow
+def test_the_experiment_from_python_trains_evaluates_and_resumes(site):
+    page = (site / "tutorials" / "experiment.html").read_text()
+    assert "did you mean" in page
+    assert "100 episodes of encircle" in page
+    assert "12 iterations" in page
+
+
+@pytest.mark.slow
 def test_who_credits_whom_finds_the_influence(site):
     page = (site / "tutorials" / "who_credits_whom.html").read_text()
     assert "the same as the exact sets: True" in page

@@ -49,6 +49,7 @@ _PUBLIC = {
     "algorithms": list(CLASSES),
     "analysis": ["audit"],
     "checkpoints.policy": ["load_policy"],
+    "commands.experiment": ["Experiment"],
     "errors": ["UsageError"],
 }
 
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from ilvf.algorithms.qmix import QMIX
     from ilvf.analysis import audit
     from ilvf.checkpoints.policy import load_policy
+    from ilvf.commands.experiment import Experiment
     from ilvf.credit import (
         Bernoulli,
         FixedInfluence,

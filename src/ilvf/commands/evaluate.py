@@ -16,6 +16,7 @@ from ilvf.commands.checkpointed import CheckpointOptions
 from ilvf.commands.picture import writing
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
+from ilvf.experiment.config import Config
 from ilvf.experiment.schema import Schema
 from ilvf.options import Options, option, shown
 from ilvf.reports.options import MOST
@@ -46,7 +47,15 @@ SCHEMA = Schema("evaluate", __doc__, EvaluateOptions, {"algorithm": EpisodeOptio
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate as the arguments say."""
-    config = command_line(SCHEMA, arguments)
+    evaluation(command_line(SCHEMA, arguments))
+
+
+def evaluation(config: Config) -> dict[str, float]:
+    """Evaluate as the config says; prints the metrics, and draws the first episode.
+
+    Returns:
+        the metrics.
+    """
     given = [key for key in ("checkpoint", "policy") if config[key] is not None]
     require(
         len(given) == 1,
@@ -81,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, value in metrics.items():
         print(f"  {name:<24}{value:12.4f}")
     draw(env, rollout, source.with_name(f"{source.stem}-episode.png"))
+    return metrics
 
 
 def trained_actor(env: Any, path: Path) -> Any:

@@ -33,7 +33,15 @@ SCHEMA = Schema(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Report the influence over an episode as the arguments say."""
-    config = command_line(SCHEMA, arguments)
+    report(command_line(SCHEMA, arguments))
+
+
+def report(config: Config) -> dict[str, float]:
+    """Report the influence over an episode as the config says.
+
+    Returns:
+        the metrics of the report.
+    """
     options = config.influence
     moments = read_moments(options.moments)
     require_rows("influence", options.episodes, options.actions, options.repeats)
@@ -53,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     at = {moment: min(int(moment * horizon), horizon - 1) for moment in moments}
     measured = measure(trained, make_env, at, config) if measured_too else {}
     setting = {"checkpoint": trained.path.name, "env": dict(config.env)}
-    publish(trained, folder, write_report(folder, episode, at, measured, setting))
+    metrics = write_report(folder, episode, at, measured, setting)
+    publish(trained, folder, metrics)
+    return metrics
 
 
 def over_episode(trained: Trained, env: Any, seed: int) -> dict[str, Any]:

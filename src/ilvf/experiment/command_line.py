@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -14,6 +15,7 @@ from ilvf.options import nearest, one_line
 
 HELP = ("--help", "-h")
 SHOW = "--cfg"
+MAIN = Path(__file__).parents[1] / "__main__.py"  # what `python -m ilvf` runs
 
 
 def command_line(schema: Schema, arguments: Sequence[str] | None = None) -> Config:
@@ -83,7 +85,18 @@ def default_text(leaf: Leaf) -> str:
     return str(leaf.default)
 
 
-def invocation() -> list[str]:
-    """How this process was called, without `key=value`; to print what to call next."""
-    words = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
-    return [sys.executable, sys.argv[0], *words]
+def program_words() -> list[str]:
+    """The words that start the program `ilvf` with this interpreter."""
+    return [sys.executable, "-m", "ilvf"]
+
+
+def words_of_process() -> list[str]:
+    """How this process was called, for other processes that do the same."""
+    if Path(sys.argv[0]) == MAIN:
+        return [*program_words(), *sys.argv[1:]]
+    return [sys.executable, *sys.argv]
+
+
+def invocation(command: Sequence[str]) -> list[str]:
+    """The words of a command without its flags and `key=value`; to print what to call next."""
+    return [word for word in command if "=" not in word and (word == "-m" or word[:1] != "-")]

@@ -3,6 +3,7 @@
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ilvf.algorithms.base import Training
@@ -10,8 +11,15 @@ from ilvf.experiment.command_line import invocation
 from ilvf.experiment.tracking import MLflowTracker
 
 
-def print_ending(module: Training, tracker: MLflowTracker, signal_number: int | None) -> None:
-    """The last evaluation, the checkpoint, and the commands that continue and open the run."""
+def print_ending(
+    module: Training, tracker: MLflowTracker, signal_number: int | None, command: Sequence[str]
+) -> None:
+    """The last evaluation, the checkpoint, and the commands that continue and open the run.
+
+    Args:
+        signal_number: of the signal that has stopped the run, or None.
+        command: the words of the run's command.
+    """
     if signal_number is not None:
         print(f"stopped by {signal.Signals(signal_number).name} after {module.frames} frames")
     scores = {k: v for k, v in module.last_metrics.items() if k.startswith("eval/")}
@@ -21,7 +29,7 @@ def print_ending(module: Training, tracker: MLflowTracker, signal_number: int | 
     for name, value in scores.items():
         print(f"  {name.removeprefix('eval/'):<24}{value:12.4f}")
     last = tracker.run_dir / "checkpoints" / "last.ckpt"
-    again = shlex.join([*invocation(), f"resume={last}"])
+    again = shlex.join([*invocation(command), f"resume={last}"])
     print(f"checkpoint   {last}")
     print(f"continue     {again} trainer.max_epochs=...")
     print(f"MLflow run   {tracker.run_id}")

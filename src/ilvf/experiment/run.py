@@ -25,6 +25,7 @@ from ilvf.checkpoints.fit import (
 from ilvf.errors import UsageError
 from ilvf.experiment.build import build
 from ilvf.experiment.callbacks import CleanStop, IterationBar
+from ilvf.experiment.command_line import words_of_process
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
 from ilvf.experiment.folder import experiment_name, make_run_folder, mlflow_name
@@ -45,14 +46,22 @@ MONITOR = "eval/return/team"
 NOT_LIGHTNINGS = ("threads", "progress", "system_metrics")  # keys of trainer.*, not Lightning's
 
 
-def train(config: Config, callbacks: Sequence[Callback] = ()) -> Training | None:
+def train(
+    config: Config, callbacks: Sequence[Callback] = (), command: Sequence[str] | None = None
+) -> Training | None:
     """Train as the config says.
+
+    Args:
+        config: of the run.
+        callbacks: of Lightning, besides those that every run has.
+        command: the words of a command that does the same; by default those of this process.
 
     Returns:
         the trained module, or None if several seeds were run.
     """
+    command = command or words_of_process()
     if config.seeds is not None:
-        run_seeds(config)
+        run_seeds(config, command)
         return None
     quiet()
     keep_memory()
@@ -79,7 +88,7 @@ def train(config: Config, callbacks: Sequence[Callback] = ()) -> Training | None
         if lock is not None:
             lock.release()
     if trainer.is_global_zero:
-        print_ending(module, tracker, stop.signal)
+        print_ending(module, tracker, stop.signal, command)
     if stop.signal:
         raise SystemExit(128 + stop.signal)
     return module

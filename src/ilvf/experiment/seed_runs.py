@@ -2,7 +2,6 @@
 
 import datetime
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,14 @@ from ilvf.experiment.seeds import parse_seeds
 from ilvf.options import one_line
 
 
-def run_seeds(config: Config) -> None:
-    """Run this command once per seed, as many at a time as fit (see `places`).
+def run_seeds(config: Config, command: Sequence[str]) -> None:
+    """Run a command once per seed, as many at a time as fit (see `places`).
 
     The output of each run goes to `out/logs`.
+
+    Args:
+        config: of the command.
+        command: its words.
 
     Raises:
         UsageError: a run has failed; names its log.
@@ -49,7 +52,7 @@ def run_seeds(config: Config) -> None:
     logs = Path(config.out) / "logs"
     make_folder(logs, f"out={config.out}")
     parent = parent_of(config, len(seeds))
-    jobs = jobs_of(config, seeds, logs, parent.run_id)
+    jobs = jobs_of(config, seeds, logs, parent.run_id, command)
     status = "KILLED"
     try:
         failed = run_jobs(jobs, free)
@@ -77,16 +80,18 @@ def parent_of(config: Config, number: int) -> Parent:
     )
 
 
-def jobs_of(config: Config, seeds: Sequence[int], logs: Path, parent: str) -> list[Job]:
-    """This command's process for each seed.
+def jobs_of(
+    config: Config, seeds: Sequence[int], logs: Path, parent: str, command: Sequence[str]
+) -> list[Job]:
+    """A process of the command for each seed.
 
     Args:
         logs: folder of their output.
         parent: id of the MLflow run above them.
+        command: its words.
     """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    arguments = [a for a in sys.argv[1:] if a.partition("=")[0] not in ("seed", "seeds")]
-    command = [sys.executable, sys.argv[0], *arguments, "trainer.progress=false"]
+    words = [word for word in command if word.partition("=")[0] not in ("seed", "seeds")]
     jobs = []
     for seed in seeds:
         member = Membership(
@@ -96,5 +101,7 @@ def jobs_of(config: Config, seeds: Sequence[int], logs: Path, parent: str) -> li
             tags={PARENT: parent},
         )
         log = logs / f"{stamp}-s{seed}.log"
-        jobs.append(Job((*command, f"seed={seed}"), log, member.variables()))
+        jobs.append(
+            Job((*words, "trainer.progress=false", f"seed={seed}"), log, member.variables())
+        )
     return jobs
