@@ -13,12 +13,14 @@ import torch
 
 import ilvf
 from helpers import ROOT
+from ilvf.algorithms import options
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.commands.cli import COMMANDS, module_of
-from ilvf.envs.options import ENVIRONMENTS
+from ilvf.envs.options import ENVIRONMENTS, expanded
 from ilvf.experiment.config import environment_of, overlays, split
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import require_known
+from ilvf.plugins import is_reference
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -158,7 +160,8 @@ def test_the_influence_page_runs():
     for snippet in blocks(DOCS / "guides" / "your_own_influence.md", "python"):
         exec(snippet, scope)
         found.append(scope["rollout"].get(("agents", "influence"), None))
-    assert len(found) == 4
+    assert len(found) == 5
+    assert isinstance(scope["nearest"](env=None, actor=None), scope["Nearest"])
     place = scope["rollout"]["agents", "state"][..., 2:4]
     near = torch.cdist(place, place) <= 1.0
     assert torch.equal(found[2].bool(), near)
@@ -169,9 +172,18 @@ def test_the_influence_page_runs():
 
 def test_the_algorithm_page_trains():
     scope: dict = {}
-    [snippet] = blocks(DOCS / "guides" / "your_own_algorithm.md", "python")
-    exec(snippet, scope)
+    training, _ = blocks(DOCS / "guides" / "your_own_algorithm.md", "python")
+    exec(training, scope)
     assert "eval/return/team" in scope["algorithm"].last_metrics
+
+
+def test_the_algorithm_page_declares_a_command(monkeypatch):
+    for name in ("ALGORITHMS", "CLASSES"):
+        known = dict(getattr(options, name))
+        monkeypatch.setattr(options, name, known)
+    _, declaring = blocks(DOCS / "guides" / "your_own_algorithm.md", "python")
+    exec(declaring, {"__name__": "my_package.ring"})
+    assert training_schema("ring").leaves("encircle")["algorithm.reach"].default == 1
 
 
 @pytest.mark.slow
@@ -220,11 +232,13 @@ def check_command(words: list[str]) -> None:
     assert name in COMMANDS, words
     has_recipe = name in ("train", "sweep") and "=" not in rest[0] and not rest[0].startswith("-")
     recipe = rest.pop(0) if has_recipe else "ilvf_p"
+    if is_reference(recipe):  # of the reader's package
+        return
     schema = training_schema(recipe) if name == "train" else module_of(name).SCHEMA
     if name == "study":
         known = (*overlays("study"), "temperature.yaml", "NAME")
         assert rest.pop(0) in known, words
-    pairs = dict(split(word) for word in rest if not word.startswith("-"))
+    pairs = expanded(dict(split(word) for word in rest if not word.startswith("-")))
     env, _ = environment_of(pairs.pop("env", schema.env))
     leaves = schema.leaves(env)
     if name == "sweep":

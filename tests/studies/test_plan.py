@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ilvf.experiment.membership import STUDY_RUN, Membership, membership
+from ilvf.studies.keys import require_trusted
 from ilvf.studies.plan import planned_runs
 from ilvf.studies.processes import job_of
 from study_helpers import small_study
@@ -17,6 +18,13 @@ def arguments_of(run):
 
 def encircle(**options):
     return {"tasks": [{"title": "Encircle", "env": "encircle", **options}]}
+
+
+def test_a_study_does_not_choose_what_code_runs(refused):
+    task = {"title": "Own", "env": "torchrl", "keys": {"env.task": "own_package:make"}}
+    with refused("Own", "env.task='own_package:make', which imports code", "trust=true"):
+        require_trusted(small_study(tasks=[task]))
+    require_trusted(small_study())
 
 
 def test_all_algorithms_run_with_a_seed_before_the_next_seed():

@@ -7,6 +7,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.envs import EnvBase
 
+from ilvf import plugins
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import ILVFPConfig, ILVFPOptions, MixingOptions
@@ -23,7 +24,7 @@ from ilvf.credit import (
 from ilvf.credit.discretise import Discretise
 from ilvf.credit.estimators import GAEWithReturns, gae, local_estimator
 from ilvf.distributed import mean_over_ranks
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
@@ -126,7 +127,8 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     networks = network_options(config)
     networks["shared_first"] = config.shared_first
     critic: Critic
-    if config.influence in ("learned", "score"):
+    influence = influence_of(config.influence, env, actor)
+    if needs_weights(config.influence, influence):
         critic = InfluenceCritic(
             env.n_agents,
             env.state_dim,
@@ -141,7 +143,7 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
         make_env,
         actor,
         critic,
-        influence=influence_of(config.influence, env, actor),
+        influence=influence,
         discretise=discretisation(config),
         seed=seed,
         **select(config, ILVFPOptions),
@@ -164,11 +166,40 @@ def influence_of(
         return torch.ones(env.n_agents, env.n_agents)
     if word == "identity":
         return eye.float()
+    if word not in GRAPHS:
+        return own_source(word, env, actor)
     require(
         hasattr(env, GRAPHS[word]),
         f"algorithm.influence={word}: {type(env).__name__} does not know its {GRAPHS[word]}",
     )
     return (getattr(env, GRAPHS[word]).T | eye).float()
+
+
+def needs_weights(word: str, influence: Tensor | InfluenceSource | None) -> bool:
+    """Does the critic learn weights: because Ŵ is made of them, or to be shown beside it?"""
+    reads = isinstance(influence, InfluenceSource) and influence.reads_weights
+    return word in ("learned", "score") or reads
+
+
+def own_source(word: str, env: EnvBase, actor: CategoricalActor) -> Tensor | InfluenceSource:
+    """What `package.module:function`, or a registered name, returns for an environment and actor.
+
+    Raises:
+        UsageError: it cannot be imported or called, or returns something else.
+    """
+    key = f"algorithm.influence={word}"
+    function = plugins.load(plugins.reference_of(word, plugins.INFLUENCE), "algorithm.influence")
+    require(callable(function), f"{key} is no function; it must return an InfluenceSource")
+    try:
+        found = function(env=env, actor=actor)
+    except Exception as error:  # code of a user raises anything
+        reason = plugins.in_words(error)
+        raise UsageError(f"{key} cannot be called with env= and actor=: {reason}") from error
+    require(
+        isinstance(found, Tensor | InfluenceSource),
+        f"{key} returns {type(found).__name__}, need an InfluenceSource or a tensor [N, N]",
+    )
+    return found
 
 
 def discretisation(config: MixingOptions) -> Discretise:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
+from ilvf import plugins
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import MADDPGOptions, PPOOptions, QMIXOptions, SparsePPOOptions
@@ -19,38 +20,75 @@ CLASSES: dict[str, str] = {}  # LightningModule → module of this package that 
 C = TypeVar("C", bound="type[AlgorithmConfig]")
 
 
-def algorithm(name: str, module: str) -> Callable[[C], C]:
+def algorithm(name: str, module: str, build: str | None = None) -> Callable[[C], C]:
     """Declare the config of an algorithm.
 
-    `ilvf.algorithms.NAME` has a function `build(config, make_env, env, seed)` that returns the
-    LightningModule. The command line, the tests and the documentation find it by this declaration.
+    A function `build(config, make_env, env, seed)` returns the LightningModule. The command line,
+    the tests and the documentation find it by this declaration.
 
     Args:
         name: NAME, of the file, the recipe and the command.
         module: class of the LightningModule; the first algorithm that declares it defines it.
+        build: "package.module:function" of an algorithm of another package; by default
+            "ilvf.algorithms.NAME:build".
     """
 
     def register(config: C) -> C:
+        require(
+            name not in ALGORITHMS or ALGORITHMS[name].__module__ == config.__module__,
+            f"the algorithm {name!r} is declared already; {config.__name__} needs another name",
+        )
         ALGORITHMS[name] = config
-        CLASSES.setdefault(module, name)
+        config.declared = name
+        config.builder = build or f"ilvf.algorithms.{name}:build"
+        if build is None:
+            CLASSES.setdefault(module, name)
         return config
 
     return register
 
 
 def config_of(name: str) -> "type[AlgorithmConfig]":
-    """The config dataclass of an algorithm.
+    """The config dataclass of an algorithm; imports the package that has registered it.
 
     Raises:
         UsageError: no algorithm has this name.
     """
-    known = sorted(ALGORITHMS)
+    if name not in ALGORITHMS:
+        plugins.import_modules()
+    found = plugins.registered(plugins.ALGORITHMS)
+    if name not in ALGORITHMS and name in found:
+        config_class(found[name])
+    known = sorted({*ALGORITHMS, *found})
     require(
         name in ALGORITHMS,
         f"the algorithm {name!r} is not known; "
         f"choose one of {', '.join(known)}{nearest(name, known)}",
     )
     return ALGORITHMS[name]
+
+
+def name_of(word: str) -> str:
+    """The declared name that the word of a command line means.
+
+    Args:
+        word: a name, or `package.module:CONFIG`, which is imported; no file may name code so.
+
+    Raises:
+        UsageError: it names no config.
+    """
+    return config_class(word).declared if plugins.is_reference(word) else word
+
+
+def config_class(reference: str) -> "type[AlgorithmConfig]":
+    """The config that `package.module:CONFIG` names, which its module has declared."""
+    found = plugins.load(reference, "the algorithm")
+    require(
+        isinstance(found, type) and found in ALGORITHMS.values(),
+        f"the algorithm {reference} is no config; declare it by "
+        '@algorithm(NAME, CLASS, build="package.module:function")',
+    )
+    return found
 
 
 # ---------------------------------------------------------------------- shared by all algorithms
@@ -144,6 +182,8 @@ class AlgorithmConfig(ActorOptions, TrainingOptions):
     continuous: ClassVar[bool] = True  # takes continuous actions too
     title: ClassVar[str]  # name in figures and tables
     source: ClassVar[str] = ""  # where it is explained, for descriptions in MLflow
+    declared: ClassVar[str]  # its name
+    builder: ClassVar[str]  # "module:function" that builds it
 
 
 # ---------------------------------------------------------------------- on-policy
@@ -198,6 +238,19 @@ class ILVFPOptions(SparsePPOOptions, RelationOptions, OnPolicyOptions):
     )
 
 
+InfluenceWord = Literal["learned", "score", "ones", "identity", "reward_graph", "full_graph"]
+
+
+def is_own_source(value: object) -> bool:
+    """Is this a reference to an influence source, or a registered one?"""
+    return plugins.is_reference(value) or value in plugins.registered(plugins.INFLUENCE)
+
+
+def is_named_source(value: object) -> bool:
+    """Is this a word of the library or a registered name, so that no file chooses the code?"""
+    return not plugins.is_reference(value)
+
+
 @algorithm("ilvf_p", "ILVFP")
 @dataclass
 class ILVFPConfig(ILVFPOptions, MixingOptions, PolicyConfig):
@@ -205,12 +258,13 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, PolicyConfig):
 
     title = "ILVF-P"
     source = "eqs. 7-11 of the paper, docs/concepts/credit.md"
-    influence: Literal["learned", "score", "ones", "identity", "reward_graph", "full_graph"] = (
-        option(
-            "learned",
-            "learned by the critic, score (see ilvf_s), or fixed: ones (MAPPO), identity (IPPO-C), "
-            "reward_graph (oracle), ...",
-        )
+    influence: InfluenceWord | str = option(
+        "learned",
+        "learned by the critic, score (see ilvf_s), or fixed: ones (MAPPO), identity (IPPO-C), "
+        "reward_graph (oracle), ...; or your own, package.module:function",
+        also=is_own_source,
+        confirm="imports code",
+        harmless=is_named_source,
     )
     shared_first: bool = option(False, "critics share their first layers: for large teams")
 

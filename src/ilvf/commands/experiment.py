@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ilvf.algorithms.options import name_of
 from ilvf.errors import require
 from ilvf.experiment.command_line import program_words
 from ilvf.experiment.config import Config, resolve
@@ -59,7 +60,8 @@ class Experiment:
             isinstance(algorithm, str),
             f"algorithm={shown(algorithm)} must be a word, such as 'ilvf_p'",
         )
-        self._schema = training_schema(algorithm)
+        self._algorithm = algorithm
+        self._schema = training_schema(name_of(algorithm))
         self._words = [f"env={task}", *words_of(config)]
         self.config = resolved(self._schema, self._words)
         self.folder: Path | None = None
@@ -139,7 +141,7 @@ class Experiment:
         from ilvf.experiment.run import train
         from ilvf.reports.pictures import Pictures
 
-        command = [*program_words(), "train", self._schema.name, *words]
+        command = [*program_words(), "train", self._algorithm, *words]
         with variables_restored():
             try:
                 self.module = train(config, [Pictures()], command)

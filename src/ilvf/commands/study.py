@@ -41,6 +41,9 @@ class StudyKeys(Options):
     net_file: str | None = option(
         None, "most.net.xml for tasks with env=monaco, see env.net_file", path=True
     )
+    trust: bool = option(
+        False, "run code of your own that tasks of the yaml file name, such as env.task"
+    )
     out: str = option("runs", "the study is in OUT/studies/STUDY-SCALE", path=True)
     dry: bool = option(False, "list the runs that have not finished, without running them")
     report: bool = option(False, "write the report of the finished runs, without running others")
@@ -59,11 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     from ilvf.studies.absent import with_network
     from ilvf.studies.description import read_study
+    from ilvf.studies.keys import require_trusted
     from ilvf.studies.part import part_of
     from ilvf.studies.processes import study_label
     from ilvf.studies.runner import Runner
 
     study = read_study(config.study, config.scale)
+    if not config.trust:
+        require_trusted(study)
     if config.net_file is not None:
         study = with_network(study, config.net_file)
     part = part_of(study, config.tasks, config.algorithms, config.seeds)

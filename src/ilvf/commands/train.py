@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from ilvf.algorithms.options import ALGORITHMS
+from ilvf.algorithms.options import ALGORITHMS, name_of
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.variables import require_launched
 from ilvf.options import shown
+from ilvf.plugins import ALGORITHMS as PLUGINS
+from ilvf.plugins import registered
 
 EXAMPLES = """
 ilvf train {name} env.n_agents=10 trainer.max_epochs=50
@@ -48,13 +50,17 @@ def main(arguments: Sequence[str]) -> None:
         not name.startswith("-") and "=" not in name,
         f"ilvf train needs an algorithm before {shown(name)}: one of {', '.join(ALGORITHMS)}",
     )
-    train_algorithm(name, arguments=rest)
+    train_algorithm(name_of(name), arguments=rest)
 
 
 def help_page() -> str:
     """The algorithms."""
-    width = max(map(len, ALGORITHMS))
+    meanings = {name: f"{config.__doc__}" for name, config in ALGORITHMS.items()}
+    for name, reference in registered(PLUGINS).items():
+        meanings.setdefault(name, f"of another package: {reference}")
+    width = max(map(len, meanings))
     lines = ["Train an algorithm: ilvf train ALGORITHM key=value ...", ""]
-    lines += [f"  {name:<{width}}  {config.__doc__}" for name, config in ALGORITHMS.items()]
+    lines += [f"  {name:<{width}}  {meaning}" for name, meaning in meanings.items()]
+    lines += ["", "An algorithm of your own is package.module:CONFIG, or a registered name."]
     lines += ["", "ilvf train ALGORITHM --help lists all keys; --cfg prints the resolved config."]
     return "\n".join(lines)

@@ -143,7 +143,8 @@ def saved_state_problems(env: EnvBase, group: str) -> Iterator[str]:
 
 # ---------------------------------------------------------------------- helpers
 def saves_states(env: EnvBase) -> bool:
-    return hasattr(env, "get_state") and hasattr(env, "set_state")
+    """Has the environment both methods? `EnvBase` has a `set_state` that does nothing."""
+    return hasattr(env, "get_state") and type(env).set_state is not EnvBase.set_state
 
 
 def _is_batch(value: object, env: EnvBase) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ilvf.algorithms.base import EnvFactory, Training
+from ilvf.algorithms.options import config_of
 from ilvf.checkpoints.fit import require_fit
 from ilvf.checkpoints.verify import require_config
 from ilvf.envs import make_env
@@ -29,8 +30,9 @@ def build(config: Config) -> Training:
     env = factory(num_envs=1, seed=config.seed)
     env.close()  # only its sizes are needed
     require_memory(config, env)
-    module = importlib.import_module(f"ilvf.algorithms.{config.recipe}")
-    trained = module.build(OmegaConf.to_object(config.algorithm), factory, env, config.seed)
+    module, _, function = config_of(config.recipe).builder.partition(":")
+    make = getattr(importlib.import_module(module), function)
+    trained = make(OmegaConf.to_object(config.algorithm), factory, env, config.seed)
     trained.config = saved_form(config)
     return trained
 

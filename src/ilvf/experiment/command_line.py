@@ -6,12 +6,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from ilvf.envs.options import ENVIRONMENTS
+from ilvf.envs.options import ENVIRONMENTS, PLUGINS, expanded
 from ilvf.errors import require
 from ilvf.experiment.config import Config, environment_of, overlays, resolve, split
 from ilvf.experiment.schema import Leaf, Schema
 from ilvf.experiment.variables import require_variables
 from ilvf.options import nearest, one_line
+from ilvf.plugins import registered
 
 HELP = ("--help", "-h")
 SHOW = "--cfg"
@@ -48,7 +49,7 @@ def command_line(schema: Schema, arguments: Sequence[str] | None = None) -> Conf
 
 def help_page(schema: Schema, arguments: Sequence[str] = ()) -> str:
     """Every key with its default and meaning; the keys of `env=NAME` if `arguments` names one."""
-    given = dict(split(argument) for argument in arguments)
+    given = expanded(dict(split(argument) for argument in arguments))
     env, _ = environment_of(given.get("env", schema.env))
     leaves = schema.leaves(env)
     rows = [(f"env={env}", environments_line())] if env is not None else []
@@ -72,8 +73,11 @@ def help_page(schema: Schema, arguments: Sequence[str] = ()) -> str:
 
 def environments_line() -> str:
     """The environments, for `--help`."""
-    names = [*ENVIRONMENTS, *overlays("env")]
-    return f"the environment: {', '.join(names)}, or a yaml file; its keys are env.*"
+    names = [*ENVIRONMENTS, *overlays("env"), *registered(PLUGINS)]
+    return (
+        f"the environment: {', '.join(names)}, a yaml file, or package.module:function; "
+        "its keys are env.*"
+    )
 
 
 def default_text(leaf: Leaf) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ilvf.envs.options import ENVIRONMENTS
+from ilvf.envs.options import ENVIRONMENTS, expanded
 from ilvf.errors import UsageError, require
 from ilvf.experiment.renamed import renamed_argument, renamed_key, renamed_value
 from ilvf.experiment.schema import (
@@ -40,7 +40,7 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
         UsageError: an unknown key, with the nearest known one; a value of another type or out of
             bounds; a missing file.
     """
-    given = given_values(arguments)
+    given = expanded(given_values(arguments))
     checkpoint = next((key for key in RESUMING if given.get(key) not in (None, "", "null")), None)
     if checkpoint is not None:
         return _resume(schema, given, checkpoint)
@@ -53,9 +53,24 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
         content = overlay_of("preset", preset)
         require_sections(leaves, content, f"preset {preset}")
         update(values, leaves, known_part(leaves, content), f"preset {preset}")
+    require_confirmed(values, leaves, given, "the environment or preset file")
     update_from_text(values, leaves, given)
     make_files_absolute(values, leaves)
     return schema.structured(values, env)
+
+
+def require_confirmed(
+    values: Mapping[str, Any], leaves: Mapping[str, Leaf], given: Mapping[str, str], where: str
+) -> None:
+    """Raise if a file sets what the user must give again, such as a task that imports code.
+
+    Args:
+        given: the keys of the command line.
+        where: what the values come from, for the message.
+    """
+    for name, leaf in leaves.items():
+        if name not in given:
+            leaf.require_confirmed(values[name], where)
 
 
 def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
@@ -77,9 +92,7 @@ def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     leaves = schema.leaves(env)
     if key == "resume":
         require_resumable(path, content, off_policy="algorithm.capacity" in leaves)
-    for name, leaf in leaves.items():
-        if name not in given:
-            leaf.require_confirmed(values[name], path)
+    require_confirmed(values, leaves, given, f"the checkpoint {path}")
     update_from_text(values, leaves, given)
     make_files_absolute(values, leaves)
     return schema.structured(values, env)

@@ -90,12 +90,12 @@ def lengths_of(runs: Sequence[FinishedRun]) -> dict[int, str]:
         if not classes or frames > SAME_LENGTH * classes[-1][0]:
             classes.append([])
         classes[-1].append(frames)
-    names = {}
-    for frames in classes:
-        shortest = frames[0]
-        longest = frames[-1]
+    names: dict[int, str] = {}
+    for equal in classes:
+        shortest = equal[0]
+        longest = equal[-1]
         name = str(shortest) if shortest == longest else f"{shortest} to {longest}"
-        names |= dict.fromkeys(frames, name)
+        names |= dict.fromkeys(equal, name)
     return names
 
 

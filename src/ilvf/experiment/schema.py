@@ -54,15 +54,25 @@ class Leaf:
         require_literal(self.key, value)
         return checked(self.key, value, self.kind, self.metadata)
 
-    def require_confirmed(self, value: Any, path: object) -> None:
-        """Raise if a value of the checkpoint `path` must be given again by the user."""
-        effect = self.metadata.get("confirm")
-        harmless = self.metadata.get("harmless") or (lambda _: False)
+    def require_confirmed(self, value: Any, where: str) -> None:
+        """Raise if a value must be given again by the user.
+
+        Args:
+            where: the file that has it, for the message.
+        """
+        effect = self.effect_of(value)
         require(
-            not effect or value == self.default or harmless(value),
-            f"the checkpoint {path} has {self.key}={shown(value)}, which {effect}; "
+            not effect,
+            f"{where} has {self.key}={shown(value)}, which {effect}; "
             f"if you trust it, give {self.key}=... again on the command line",
         )
+
+    def effect_of(self, value: Any) -> str:
+        """What a value can do to the user's machine, such as "imports code"; empty if nothing."""
+        harmless = self.metadata.get("harmless") or (lambda _: False)
+        if value == self.default or harmless(value):
+            return ""
+        return self.metadata.get("confirm") or ""
 
     @property
     def allowed(self) -> str:

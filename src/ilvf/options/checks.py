@@ -28,8 +28,9 @@ def checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any:
         return value
     choices = words_of(plain)
     if choices:
+        also = limits.get("also") or (lambda _: False)
         require(
-            value in choices,
+            value in choices or also(value),
             f"{name}={shown(value)} is not known; choose one of {', '.join(choices)}"
             f"{nearest(str(value), choices)}",
         )

@@ -21,6 +21,7 @@ def option(
     below: float | None = None,
     most: float | None = None,
     path: bool = False,
+    also: Callable[[Any], bool] | None = None,
     confirm: str | None = None,
     harmless: Callable[[Any], bool] | None = None,
 ) -> Any:
@@ -32,12 +33,14 @@ def option(
         above, least: value > above, value >= least.
         below, most: value < below, value <= most.
         path: the value names a file or folder. A path that the system cannot look up is refused.
+        also: values that a `Literal[...] | str` has besides its words.
         confirm: what a value can do to the user's machine ("imports code"). Such a value is taken
             from a checkpoint only if the user gives it again on the command line.
         harmless: values that need no confirmation.
     """
     bounds = {"above": above, "least": least, "below": below, "most": most, "path": path}
     metadata = {"meaning": meaning, **bounds, "confirm": confirm, "harmless": harmless}
+    metadata["also"] = also
     if isinstance(default, dict | list):
         kind = type(default)
         return dataclasses.field(default_factory=lambda: kind(default), metadata=metadata)

@@ -7,6 +7,7 @@ from ilvf.errors import UsageError, require
 from ilvf.experiment.config import environment_of
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import Leaf, require_known
+from ilvf.options import shown
 from ilvf.studies.description import Study, StudyAlgorithm, StudyTask
 
 RESERVED = {  # decided by frames, seeds, scales and the runner
@@ -58,6 +59,24 @@ def require_keys_of_some(study: Study) -> None:
             f"study {study.name}: keys cannot have {', '.join(clash)}, which frames, seeds and "
             "scales decide",
         )
+
+
+def require_trusted(study: Study) -> None:
+    """Raise if a key of the study's file imports code, or can make a program write files.
+
+    Raises:
+        UsageError: names the key and its value.
+    """
+    for task in study.tasks:
+        for algorithm in study.algorithms_of(task):
+            leaves = leaves_of(task, algorithm)
+            for key, value in keys_of(study, task, algorithm):
+                effect = require_known(key, leaves, study.name).effect_of(value)
+                require(
+                    not effect,
+                    f"study {study.name}, {task.title}: it has {key}={shown(value)}, which "
+                    f"{effect}; if you trust the file, add trust=true",
+                )
 
 
 def leaves_of(task: StudyTask, algorithm: StudyAlgorithm) -> dict[str, Leaf]:
