@@ -11,7 +11,7 @@ from ilvf.envs import make_env
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
-from run_helpers import only_run
+from run_helpers import mlflow_runs
 
 SMALL = [word for word in TINY if not word.startswith("env.")]
 
@@ -107,12 +107,13 @@ def test_modules_of_the_environment_variable_declare_algorithms(monkeypatch, ref
 def test_an_algorithm_of_another_package_trains_and_resumes(out, capsys):
     words = [*SMALL, "env=own_package:stateless", "env.horizon=10", f"out={out}"]
     main(["own_package:CircleConfig", *words, "algorithm.reach=0"])
-    run = only_run(out)
+    [run] = mlflow_runs(out)
     assert run.data.params["recipe"] == "circle"
     assert run.data.tags["algorithm"] == "Circle"
     confirmed = "env.task=own_package:stateless"
     main(["circle", "resume=last", confirmed, f"out={out}", "trainer.max_epochs=3"])
-    assert only_run(out).data.metrics["frames"] == 120
+    [run] = mlflow_runs(out)
+    assert run.data.metrics["frames"] == 120
 
 
 def test_a_reference_to_something_else_is_no_algorithm(refused):

@@ -5,14 +5,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ilvf.algorithms.base import Training
 from ilvf.experiment.command_line import invocation
+from ilvf.experiment.metrics_file import METRICS
 from ilvf.experiment.tracking import MLflowTracker
 
 
 def print_ending(
-    module: Training, tracker: MLflowTracker, signal_number: int | None, command: Sequence[str]
+    module: Training, tracker: Any, signal_number: int | None, command: Sequence[str]
 ) -> None:
     """The last evaluation, the checkpoint, and the commands that continue and open the run.
 
@@ -32,8 +34,11 @@ def print_ending(
     again = shlex.join([*invocation(command), f"resume={last}"])
     print(f"checkpoint   {last}")
     print(f"continue     {again} trainer.max_epochs=...")
-    print(f"MLflow run   {tracker.run_id}")
-    print(how_to_open(tracker.uri), flush=True)
+    if isinstance(tracker, MLflowTracker):
+        print(f"MLflow run   {tracker.run_id}")
+        print(how_to_open(tracker.uri), flush=True)
+    else:
+        print(f"metrics      {tracker.run_dir / METRICS}", flush=True)
 
 
 def how_to_open(uri: str) -> str:

@@ -16,6 +16,7 @@ NOT_COMPARED = (  # config keys that do not distinguish groups of runs
     "out",
     "preset",
     "trainer.threads",
+    "trainer.logger",
     "trainer.progress",
     "trainer.system_metrics",
     "trainer.accelerator",

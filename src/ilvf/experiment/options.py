@@ -50,12 +50,19 @@ class TrainerOptions(Options):
         0, "CPU threads per process, 0 for torch's own choice", least=0, most=MOST_THREADS
     )
     progress: bool = option(True, "show a progress bar")
+    logger: Literal["mlflow", "tensorboard", "csv", "wandb", "none"] = option(
+        "mlflow", "where metrics go, besides the run's folder; ilvf compare reads mlflow"
+    )
     system_metrics: bool = option(
         False, "record the load of processor, memory, disk, network and GPUs in MLflow"
     )
 
     def check(self) -> None:
         super().check()
+        require(
+            not self.system_metrics or self.logger == "mlflow",
+            f"trainer.system_metrics=true needs trainer.logger=mlflow, not {self.logger}",
+        )
         devices = self.devices
         if isinstance(devices, int):
             require(

@@ -18,11 +18,15 @@ class Outbox:
     refuses twice, while it takes the newest one, is left out: it would hold up all others. The
     first failure is told once, the others are not.
 
+    Args:
+        store: its name, for that sentence.
+
     Attributes:
         left_out: the number of files that the store did not take.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: str = "MLflow") -> None:
+        self.store = store
         self._waiting: dict[str, list[Send]] = {"metrics": [], "files": []}
         self._failed_at: dict[str, float] = {}
         self._warned = False
@@ -45,7 +49,7 @@ class Outbox:
             self._send_all(self._waiting[kind], in_order=kind == "metrics")
         except Exception as error:  # no error of a store or a network may end the training
             self._failed_at[kind] = time.monotonic()
-            self.warn_once(f"MLflow failed ({first_line(error)})")
+            self.warn_once(f"{self.store} failed ({first_line(error)})")
 
     def _send_all(self, waiting: list[Send], in_order: bool) -> None:
         """Send and remove records until one fails.
@@ -68,7 +72,8 @@ class Outbox:
             send()
         except Exception as error:  # see `flush`
             self.left_out += 1
-            self.warn_once(f"MLflow does not take a file ({first_line(error)}), which is left out")
+            reason = first_line(error)
+            self.warn_once(f"{self.store} does not take a file ({reason}), which is left out")
 
     def retry(self) -> None:
         """Let the next call of `send` try again at once."""

@@ -25,6 +25,7 @@ NOT_REPEATED = (  # keys that do not decide what a run learns, and its seed, whi
     "resume",
     "seed",
     "seeds",
+    "trainer.logger",
     "trainer.progress",
     "trainer.system_metrics",
 )

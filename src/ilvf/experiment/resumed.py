@@ -20,6 +20,7 @@ HARMLESS = (  # config keys that do not change what an iteration computes
     "preset",
     "seeds",
     "trainer.max_epochs",
+    "trainer.logger",
     "trainer.progress",
     "trainer.system_metrics",
     "trainer.threads",

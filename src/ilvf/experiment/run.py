@@ -29,6 +29,7 @@ from ilvf.experiment.command_line import words_of_process
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
 from ilvf.experiment.folder import experiment_name, make_run_folder, mlflow_name
+from ilvf.experiment.folder_tracker import FolderTracker, logger_of, require_logger
 from ilvf.experiment.interrupts import handlers_kept, signals_held
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
@@ -43,7 +44,13 @@ from ilvf.experiment.system_metrics import system_metrics
 from ilvf.experiment.tracking import MLflowTracker
 
 MONITOR = "eval/return/team"
-NOT_LIGHTNINGS = ("threads", "progress", "system_metrics")  # keys of trainer.*, not Lightning's
+Tracker = MLflowTracker | FolderTracker
+NOT_LIGHTNINGS = (
+    "threads",
+    "progress",
+    "system_metrics",
+    "logger",
+)  # keys of trainer.*, not Lightning's
 
 
 def train(
@@ -67,6 +74,7 @@ def train(
     keep_memory()
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
+    require_logger(config.trainer.logger)
     L.seed_everything(config.seed, verbose=False)
     module = build(config)
     checkpoint = Path(config.resume) if config.resume else None
@@ -107,7 +115,7 @@ def _read(checkpoint: Path | None, module: Training) -> dict[str, Any] | None:
 def _fit(
     trainer: L.Trainer,
     module: Training,
-    tracker: MLflowTracker,
+    tracker: Tracker,
     stop: CleanStop,
     resumed: Resumed | None,
     tags: Mapping[str, str],
@@ -116,8 +124,9 @@ def _fit(
     status = "FAILED"
     try:
         tracker.start(module.config, module.config["seed"], resumed, tags)
-        measured = module.config["trainer"]["system_metrics"] and tracker.started
-        with handlers_kept(), system_metrics(measured, tracker.uri, tracker.run_id):
+        uri = tracker.uri if isinstance(tracker, MLflowTracker) else ""
+        measured = bool(uri) and module.config["trainer"]["system_metrics"] and tracker.started
+        with handlers_kept(), system_metrics(measured, uri, tracker.run_id):
             trainer.fit(module, ckpt_path=str(resumed.checkpoint) if resumed else None)
         files: Any = trainer.strategy.checkpoint_io
         files.require_saved(tracker.run_dir / "checkpoints" / "last.ckpt")
@@ -147,13 +156,19 @@ def quiet() -> None:
     for message in (
         ".*logging interval.*",
         ".*Checkpoint directory .* exists.*",
+        ".*Experiment logs directory .* exists.*",
         ".*could not find the monitored key.*",
         ".*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
 
-def _tracker(config: Config, folder: Path, run_id: str | None) -> MLflowTracker:
+def _tracker(config: Config, folder: Path, run_id: str | None) -> Tracker:
+    """What records the run: MLflow, or its folder and another logger."""
+    name = config.trainer.logger
+    if name != "mlflow":
+        run = mlflow_name(config)
+        return FolderTracker(folder, logger_of(name, folder, experiment_name(config), run))
     out = Path(config.out).resolve() if run_id is None else folder.parent
     uri = tracking_uri(out)
     experiment = experiment_name(config)
@@ -162,7 +177,7 @@ def _tracker(config: Config, folder: Path, run_id: str | None) -> MLflowTracker:
 
 
 def make_trainer(
-    config: Config, folder: Path, tracker: MLflowTracker, callbacks: Sequence[Callback]
+    config: Config, folder: Path, tracker: Tracker, callbacks: Sequence[Callback]
 ) -> L.Trainer:
     """Lightning's Trainer, with checkpoints `best` and `last` and one progress bar.
 
@@ -223,7 +238,7 @@ def _frames_of_an_iteration(module: Training, trainer: L.Trainer) -> int:
     return module.options.num_envs * module.options.rollout_steps * trainer.world_size
 
 
-def _store_files(tracker: MLflowTracker) -> None:
+def _store_files(tracker: Tracker) -> None:
     """Copy checkpoints and metrics of the run's folder to the store, and the best policy."""
     checkpoints = []
     for name in ("best", "last"):

@@ -2,7 +2,7 @@
 
 import datetime
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +51,19 @@ def run_seeds(config: Config, command: Sequence[str]) -> None:
     free = places(trainer["accelerator"], trainer["devices"])
     logs = Path(config.out) / "logs"
     make_folder(logs, f"out={config.out}")
-    parent = parent_of(config, len(seeds))
-    jobs = jobs_of(config, seeds, logs, parent.run_id, command)
+    parent = parent_of(config, len(seeds)) if config.trainer.logger == "mlflow" else None
+    tags = {} if parent is None else {PARENT: parent.run_id}
+    jobs = jobs_of(config, seeds, logs, tags, command)
     status = "KILLED"
     try:
         failed = run_jobs(jobs, free)
         status = "FAILED" if failed else "FINISHED"
     finally:
-        parent.close(status)
+        if parent is not None:
+            parent.close(status)
     require_all_succeeded(jobs, failed)
-    print(f"compare them by   {shlex.join(['ilvf', 'compare', f'out={config.out}'])}")
+    if parent is not None:
+        print(f"compare them by   {shlex.join(['ilvf', 'compare', f'out={config.out}'])}")
 
 
 def parent_of(config: Config, number: int) -> Parent:
@@ -81,13 +84,17 @@ def parent_of(config: Config, number: int) -> Parent:
 
 
 def jobs_of(
-    config: Config, seeds: Sequence[int], logs: Path, parent: str, command: Sequence[str]
+    config: Config,
+    seeds: Sequence[int],
+    logs: Path,
+    tags: Mapping[str, str],
+    command: Sequence[str],
 ) -> list[Job]:
     """A process of the command for each seed.
 
     Args:
         logs: folder of their output.
-        parent: id of the MLflow run above them.
+        tags: of the runs in MLflow.
         command: its words.
     """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -98,7 +105,7 @@ def jobs_of(
             experiment=experiment_name(config),
             name=new_mlflow_name(config, seed),
             folder=new_folder_name(config, seed),
-            tags={PARENT: parent},
+            tags=tags,
         )
         log = logs / f"{stamp}-s{seed}.log"
         jobs.append(

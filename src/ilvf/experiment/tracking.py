@@ -2,11 +2,8 @@
 
 A tracking store must never end a run: records that cannot be sent are kept and sent later, training
 continues, and one warning says so. The metrics of every iteration are also in `metrics.jsonl`.
-
-SIGINT and SIGTERM wait until an iteration is recorded, so that it is recorded once.
 """
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +17,12 @@ from ilvf.errors import UsageError
 from ilvf.experiment.facts import code_version, machine
 from ilvf.experiment.interrupts import signals_held
 from ilvf.experiment.membership import SHOWN_BY
-from ilvf.experiment.metrics_file import METRICS, Row, append_row, read_rows, rewrite
+from ilvf.experiment.metrics_file import METRICS, Row
 from ilvf.experiment.models import log_policy
 from ilvf.experiment.outbox import Outbox
 from ilvf.experiment.presentation import log_environment
-from ilvf.experiment.resumed import Resumed, set_aside
+from ilvf.experiment.resumed import Resumed
+from ilvf.experiment.run_folder import RunFolder
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seed_summary import summarise_parent
 from ilvf.experiment.store import (
@@ -60,34 +58,19 @@ class MLflowTracker(MLFlowLogger):
         self.run_dir = run_dir
         self._outbox = Outbox()
         self.started = False
-        self._written_until = -1  # frames of the last row for metrics.jsonl
+        self._folder = RunFolder(run_dir, self._outbox)
         self._sent_until = -1  # frames of the last row for the store
         self._begun = -1  # frames of the last row whose sending has begun
-        self._unwritten: list[tuple[int, Mapping[str, float]]] = []  # rows for metrics.jsonl
 
     # ------------------------------------------------------------------ called by Lightning
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         step = step or 0
         with signals_held():
-            if step > self._written_until:
-                self._written_until = step
-                self._unwritten.append((step, metrics))
-                self._write_rows()
+            self._folder.add(metrics, step)
             if step > self._sent_until:
                 self._sent_until = step
                 self._send_metrics(metrics, step)
-
-    def _write_rows(self) -> None:
-        """Append rows to `metrics.jsonl`; those that cannot be written wait for the next call."""
-        try:
-            while self._unwritten:
-                with signals_held(patience=math.inf):
-                    append_row(self.run_dir / METRICS, *self._unwritten[0])
-                    self._unwritten.pop(0)
-        except OSError as error:
-            path = self.run_dir / METRICS
-            self._outbox.warn_once(f"{path} cannot be written ({error.strerror})")
 
     def _send_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Send a row once: an attempt that failed may have reached the store all the same."""
@@ -153,7 +136,7 @@ class MLflowTracker(MLFlowLogger):
         chosen = self._choose_run(resumed)
         if resumed is not None and resumed.changes:
             chosen["resume.changes"] = resumed.changes
-        rows = self._rows(resumed)
+        rows = self._folder.continued(resumed)
         continued = self._run_id is not None
         assert self.experiment is client  # the property creates the run
         self.started = True
@@ -193,21 +176,11 @@ class MLflowTracker(MLFlowLogger):
         kept = {key: tags[key] for key in SHOWN_BY if key in tags}
         return {**kept, "resume.run": old, "resume.frames": resumed.frames}
 
-    def _rows(self, resumed: Resumed | None) -> list[Row]:
-        """The rows of `metrics.jsonl` that stay; drops a line that a kill has cut."""
-        path = self.run_dir / METRICS
-        rows = read_rows(path)
-        if resumed is not None and resumed.replaces(row["frames"] for row in rows):
-            return set_aside(self.run_dir, resumed, rows)
-        rewrite(path, rows)
-        return rows
-
     def _catch_up(self, rows: Sequence[Row]) -> None:
         """Send the rows that the store lacks."""
         self._sent_until = latest_frames(self._mlflow_client, str(self.run_id))
         for row in rows:
             frames = int(row["frames"])
-            self._written_until = frames
             if frames > self._sent_until:
                 self._sent_until = frames
                 self._send_metrics(row, frames)
@@ -229,11 +202,9 @@ class MLflowTracker(MLFlowLogger):
     @rank_zero_only
     def figure(self, figure: Any, name: str) -> None:
         """Store a matplotlib figure in the run's folder and with the run."""
-        path = self.run_dir / "pictures" / name
 
         def send() -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=110)
+            path = self._folder.save_figure(figure, name)
             self.experiment.log_artifact(self.run_id, str(path), "pictures")
 
         self._outbox.send(send, "files")
@@ -241,11 +212,9 @@ class MLflowTracker(MLFlowLogger):
     @rank_zero_only
     def written(self, write: Callable[[Path], None], name: str) -> None:
         """Store a file, which `write` writes, in the run's folder and with the run."""
-        path = self.run_dir / name
 
         def send() -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path)
+            path = self._folder.save(write, name)
             self.experiment.log_artifact(self.run_id, str(path))
 
         self._outbox.send(send, "files")
@@ -254,7 +223,7 @@ class MLflowTracker(MLFlowLogger):
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
         with signals_held():
-            self._write_rows()
+            self._folder.write_rows()
             self._outbox.retry()
             self._outbox.flush("files")
             self._outbox.send(lambda: self.experiment.set_terminated(self.run_id, status))

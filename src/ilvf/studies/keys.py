@@ -18,6 +18,7 @@ RESERVED = {  # decided by frames, seeds, scales and the runner
     "seeds",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.logger",
     "trainer.max_epochs",
     "trainer.progress",
     "trainer.threads",
