@@ -50,6 +50,17 @@ class TrainerOptions(Options):
         0, "CPU threads per process, 0 for torch's own choice", least=0, most=MOST_THREADS
     )
     progress: bool = option(True, "show a progress bar")
+    early_stopping: int | None = option(
+        None, "evaluations in a row without a better return that end the run; null: none", least=1
+    )
+    early_stopping_delta: float = option(
+        0.0, "least improvement of the return that counts for early stopping", least=0
+    )
+    save_top_k: int = option(
+        1,
+        "best evaluations that keep a checkpoint; above 1 also as top-ITERATION.ckpt",
+        least=1,
+    )
     logger: Literal["mlflow", "tensorboard", "csv", "wandb", "none"] = option(
         "mlflow", "where metrics go, besides the run's folder; ilvf compare reads mlflow"
     )

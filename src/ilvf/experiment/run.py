@@ -34,6 +34,7 @@ from ilvf.experiment.interrupts import handlers_kept, signals_held
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
+from ilvf.experiment.monitors import MONITOR, EvaluationStopping, ModelCheckpointTop
 from ilvf.experiment.presentation import tags_of
 from ilvf.experiment.processes import number_of_processes
 from ilvf.experiment.resumed import Resumed
@@ -43,13 +44,15 @@ from ilvf.experiment.store import open_store, tracking_uri
 from ilvf.experiment.system_metrics import system_metrics
 from ilvf.experiment.tracking import MLflowTracker
 
-MONITOR = "eval/return/team"
 Tracker = MLflowTracker | FolderTracker
 NOT_LIGHTNINGS = (
     "threads",
     "progress",
     "system_metrics",
     "logger",
+    "early_stopping",
+    "early_stopping_delta",
+    "save_top_k",
 )  # keys of trainer.*, not Lightning's
 
 
@@ -159,6 +162,7 @@ def quiet() -> None:
         ".*Experiment logs directory .* exists.*",
         ".*could not find the monitored key.*",
         ".*sync_dist=True.*",
+        ".*callbacks used to create the checkpoint need to be provided.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
@@ -203,7 +207,7 @@ def make_trainer(
         return L.Trainer(
             **options,
             logger=tracker,
-            callbacks=[*callbacks, best, last, *bars],
+            callbacks=[*callbacks, *monitors(config, folder), best, last, *bars],
             plugins=[AtomicCheckpoints()],
             default_root_dir=folder,
             enable_progress_bar=bool(bars),
@@ -217,6 +221,26 @@ def make_trainer(
         if misconfigured or isinstance(error, ValueError | TypeError | RuntimeError):
             raise UsageError(f"trainer: {' '.join(str(error).split())}") from error
         raise
+
+
+def monitors(config: Config, folder: Path) -> list[Callback]:
+    """Early stopping and the checkpoints of the best evaluations, if the config has them."""
+    found: list[Callback] = []
+    options = config.trainer
+    if options.early_stopping is not None:
+        found.append(EvaluationStopping(options.early_stopping, options.early_stopping_delta))
+    if options.save_top_k > 1:
+        top = ModelCheckpointTop(
+            folder / "checkpoints",
+            filename="top-{epoch}",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            monitor=MONITOR,
+            mode="max",
+            save_top_k=options.save_top_k,
+        )
+        found.append(top)
+    return found
 
 
 def _resumed(
