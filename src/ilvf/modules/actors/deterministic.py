@@ -115,9 +115,11 @@ class NoisyActor(TensorDictModuleBase):
             UsageError: the process has other entries or shapes.
         """
         names = self.noise.out_keys[1:]
+        if not names:  # Gaussian noise has no memory
+            return
         shapes = ((*batch, *self.actions.low.shape), tuple(batch))
         found = {name: tuple(value.shape) for name, value in process.items()}
-        need = dict(zip(names, shapes, strict=False))
+        need = dict(zip(names, shapes, strict=True))
         require(found in ({}, need), f"its entries are {found}, need {need}")
         self.process = {name: x.to(self.actions.low.device) for name, x in process.items()}
 
