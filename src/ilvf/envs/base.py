@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Integral
+from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -227,7 +228,7 @@ class BatchedEnv(KnownGraphs, BatchedWorlds):
     """
 
 
-def require_count(name: str, value: object) -> None:
+def require_count(name: str, value: Any) -> None:
     """Raise unless an argument is a whole number, at least 1."""
     is_count = isinstance(value, Integral) and int(value) >= 1
     require(is_count, f"{name}={value!r} must be a whole number, at least 1")

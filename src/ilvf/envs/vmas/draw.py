@@ -31,10 +31,10 @@ def draw_entities(entities: Sequence[Any], places: Tensor) -> Any:
             x, y, _ = path[-1].tolist()
             axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7)
             number += 1
-    low = (places[..., :2].amin((0, 1)) - MARGIN).tolist()
-    high = (places[..., :2].amax((0, 1)) + MARGIN).tolist()
-    axes.set_xlim(low[0], high[0])
-    axes.set_ylim(low[1], high[1])
+    left, low = (places[..., :2].amin((0, 1)) - MARGIN).tolist()
+    right, high = (places[..., :2].amax((0, 1)) + MARGIN).tolist()
+    axes.set_xlim(left, right)
+    axes.set_ylim(low, high)
     return figure
 
 
