@@ -212,7 +212,8 @@ def test_seeds_have_a_parent_with_their_means_also_after_a_resume(out, recipe):
     output_of(start_recipe(out, "mappo", *TINY, "seeds=0-1"))
     parent = parent_in(out)
     assert parent.info.status == "FINISHED"
-    assert parent.info.run_name == "mappo, seeds 0-1"
+    assert parent.info.run_name.startswith("MAPPO · encircle n=4 · horizon=10 · ")
+    assert parent.info.run_name.endswith(" · seeds 0-1")
     assert parent.data.tags["algorithm"] == "MAPPO"
     assert parent.data.params["env.n_agents"] == "4"
     assert "seeds=0-1`" in parent.data.tags["mlflow.note.content"]

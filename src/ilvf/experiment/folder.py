@@ -1,9 +1,11 @@
 """The names and the folder of a run."""
 
+import contextlib
 import datetime
 import os
+import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from ilvf.checkpoints.files import run_folder, started_by_lightning
 from ilvf.distributed import decided_by_first, several
 from ilvf.errors import UsageError
 from ilvf.experiment.config import Config
+from ilvf.experiment.lock import HOLDER, LOCK
 from ilvf.experiment.membership import membership
 from ilvf.experiment.processes import require_torchrun
 
@@ -32,17 +35,6 @@ def task_name(env: Mapping[str, Any]) -> str:
     """The environment, and its task if it has several."""
     task = env.get("task")
     return f"{env['name']}/{task}" if task else env["name"]
-
-
-def mlflow_name(config: Config) -> str:
-    """The name of the run in MLflow: of the study, or the algorithm and the seed."""
-    member = membership()
-    return member.name if member is not None else new_mlflow_name(config, config.seed)
-
-
-def new_mlflow_name(config: Config, seed: int) -> str:
-    """The name of a run that is not of a study."""
-    return f"{run_name(config)}-s{seed}"
 
 
 def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
@@ -80,6 +72,19 @@ def new_folder_name(config: Config, seed: int) -> str:
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{run_name(config)}-{config.env.name}-s{seed}"
     return f"{name}-{stamp}-{uuid.uuid4().hex[:4]}"
+
+
+@contextlib.contextmanager
+def removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove a new folder again if the block fails before anything but its lock is in it."""
+    new = not any(folder.iterdir())
+    try:
+        yield
+    except BaseException:
+        left = {path.name for path in folder.iterdir()}
+        if new and left <= {LOCK, HOLDER}:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def make_folder(path: Path, cause: str) -> None:

@@ -43,6 +43,9 @@ class Job:
 Ended = Callable[[Job, int], None]  # called with a job that has ended and its exit code
 
 
+Watch = Callable[[Collection[Job]], None]  # called with the jobs that run
+
+
 class RunsFailed(UsageError):
     """Some of several runs have failed; names their logs."""
 
@@ -117,7 +120,11 @@ def cores() -> int:
 
 
 def run_jobs(
-    jobs: Sequence[Job], free: Sequence[Place], ended: Ended | None = None, done: int = 0
+    jobs: Sequence[Job],
+    free: Sequence[Place],
+    ended: Ended | None = None,
+    done: int = 0,
+    watch: Watch | None = None,
 ) -> list[Job]:
     """Run all jobs, one in every place, with a progress bar that shows the time left.
 
@@ -129,6 +136,7 @@ def run_jobs(
         free: the places, see `places`.
         ended: called whenever a job has ended.
         done: jobs that had ended before; the bar begins there.
+        watch: called again and again with the running jobs.
 
     Returns:
         The jobs that failed.
@@ -144,8 +152,12 @@ def run_jobs(
             bar.update()
 
         try:
-            return _run_all(list(jobs), running, list(free), note)
+            return _run_all(list(jobs), running, list(free), note, watch or (lambda _: None))
         except KeyboardInterrupt:
+            tqdm.write(
+                f"stopping {len(running)} runs after their iteration, with a checkpoint each; "
+                "continue each by resume=FOLDER (again: do not wait)"
+            )
             _stop(running)
             raise SystemExit(130) from None
         except Exception:
@@ -158,6 +170,7 @@ def _run_all(
     running: "dict[Job, subprocess.Popen[bytes]]",
     free: list[Place],
     ended: Ended,
+    watch: Watch,
 ) -> list[Job]:
     """Keep every place busy until all jobs have ended; the jobs that failed."""
     failed = []
@@ -168,12 +181,14 @@ def _run_all(
             taken[job] = free.pop(0)
             running[job] = _start(job, taken[job])
         time.sleep(POLL)
+        watch(running)
         for job in [job for job, process in running.items() if process.poll() is not None]:
             code = running.pop(job).returncode
             free.append(taken.pop(job))
             if code:
                 failed.append(job)
             ended(job, code)
+    watch(())
     return failed
 
 

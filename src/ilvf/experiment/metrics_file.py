@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 METRICS = "metrics.jsonl"
 NAME = re.compile(r"[\w\-. ]+(/[\w\-. ]+)*")
 LONGEST_NAME = 250  # of a metric in MLflow
+LAST_BYTES = 50_000  # at the end of the file, which hold at least one row
 MOST_FRAMES = 2**53  # up to here a float holds every integer
 Row = dict[str, float]
 
@@ -71,6 +72,20 @@ def read_rows(path: Path) -> list[Row]:
     if damage:
         warnings.warn(f"{path}, {description_of(damage)}", stacklevel=2)
     return [rows[frames] for frames in sorted(rows)]
+
+
+def last_row(path: Path) -> Row | None:
+    """The last complete row of a file that a run may be writing; None if there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - LAST_BYTES, 0))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return None
+    rows = [row_of(parsed(line)) for line in lines[:-1]]
+    known = [row for row in rows if row is not None]
+    return known[-1] if known else None
 
 
 def parsed(line: str) -> Any:

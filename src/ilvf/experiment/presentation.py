@@ -36,6 +36,8 @@ SYMBOLS = {  # last word of a config key → how the paper writes it
     "gamma": "γ",
     "lmbda": "λ",
 }
+MOST_DETAILS = 4  # of a run's name
+LONGEST_DETAIL = 40  # characters of a value in it
 LONGEST_COMMAND = 3000  # characters; MLflow's tags have at most 8000
 LONGEST_HEADING = 300  # characters of the environment's options
 LONGEST_SOURCE = 60_000  # characters of an environment's options; MLflow's limit is 65535
@@ -67,6 +69,29 @@ def title_of(config: Config) -> str:
     """The algorithm's title; VDN is QMIX with another mixer."""
     title = config_of(config.recipe).title
     return title if run_name(config) == config.recipe else run_name(config).upper()
+
+
+def mlflow_name(config: Config) -> str:
+    """The name of the run in MLflow: of the study, or what it is and its seed."""
+    member = membership()
+    return member.name if member is not None else f"{name_in_mlflow(config)} · s{config.seed}"
+
+
+def name_in_mlflow(config: Config) -> str:
+    """`ALGORITHM · TASK n=20 · τ=0.5`: the algorithm, the task, and what differs from its defaults.
+
+    At most `MOST_DETAILS` keys are named; the others follow as `…`. Keys of `trainer` are left out.
+    """
+    task = [task_name(config.env)]
+    if "n_agents" in config.env:
+        task.append(f"{in_symbols('n_agents')}={config.env.n_agents}")
+    details = []
+    for key, value in changes(config).items():
+        section, _, name = key.partition(".")
+        if section in ("env", "algorithm") and key not in ("env.n_agents", "env.task"):
+            details.append(f"{in_symbols(name)}={one_line(text_of(value))[:LONGEST_DETAIL]}")
+    more = ["…"] if len(details) > MOST_DETAILS else []
+    return " · ".join([title_of(config), " ".join(task), *details[:MOST_DETAILS], *more])
 
 
 def in_symbols(key: str) -> str:

@@ -28,14 +28,14 @@ from ilvf.experiment.callbacks import CleanStop, IterationBar
 from ilvf.experiment.command_line import words_of_process
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
-from ilvf.experiment.folder import experiment_name, make_run_folder, mlflow_name
+from ilvf.experiment.folder import experiment_name, make_run_folder, removed_if_refused
 from ilvf.experiment.folder_tracker import FolderTracker, logger_of, require_logger
 from ilvf.experiment.interrupts import handlers_kept, signals_held
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
 from ilvf.experiment.monitors import MONITOR, EvaluationStopping, ModelCheckpointTop
-from ilvf.experiment.presentation import tags_of
+from ilvf.experiment.presentation import mlflow_name, tags_of
 from ilvf.experiment.processes import number_of_processes
 from ilvf.experiment.resumed import Resumed
 from ilvf.experiment.schema import flatten
@@ -82,14 +82,16 @@ def train(
     module = build(config)
     checkpoint = Path(config.resume) if config.resume else None
     content = _read(checkpoint, module)
+    require_devices(config)
     folder = make_run_folder(config, checkpoint)
-    tracker = _tracker(config, folder, content["ilvf"]["run"] if content else None)
     stop = CleanStop()
-    trainer = make_trainer(config, folder, tracker, [stop, *callbacks])
-    if checkpoint and content:
-        require_same_size(content, trainer.world_size, module.options.num_envs)
-        require_replay_files(checkpoint, content)
-        require_more_iterations(content, config.trainer.max_epochs)
+    with removed_if_refused(folder):
+        tracker = _tracker(config, folder, content["ilvf"]["run"] if content else None)
+        trainer = make_trainer(config, folder, tracker, [stop, *callbacks])
+        if checkpoint and content:
+            require_same_size(content, trainer.world_size, module.options.num_envs)
+            require_replay_files(checkpoint, content)
+            require_more_iterations(content, config.trainer.max_epochs)
     lock = RunLock(folder) if trainer.is_global_zero else None
     try:
         resumed = _resumed(checkpoint, content, module, trainer)
@@ -103,6 +105,12 @@ def train(
     if stop.signal:
         raise SystemExit(128 + stop.signal)
     return module
+
+
+def require_devices(config: Config) -> None:
+    """Raise unless this machine has the devices of a config."""
+    options: Any = OmegaConf.to_container(config.trainer)
+    number_of_processes(options["accelerator"], options["devices"])
 
 
 def _read(checkpoint: Path | None, module: Training) -> dict[str, Any] | None:

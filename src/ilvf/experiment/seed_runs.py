@@ -16,14 +16,19 @@ from ilvf.experiment.folder import (
     experiment_name,
     make_folder,
     new_folder_name,
-    new_mlflow_name,
-    run_name,
 )
 from ilvf.experiment.jobs import Job, places, require_all_succeeded, run_jobs
 from ilvf.experiment.membership import PARENT, Membership
 from ilvf.experiment.parent import Parent
-from ilvf.experiment.presentation import DESCRIPTION, description_of_seeds, labels
+from ilvf.experiment.presentation import (
+    DESCRIPTION,
+    description_of_seeds,
+    labels,
+    name_in_mlflow,
+)
+from ilvf.experiment.processes import number_of_processes
 from ilvf.experiment.schema import flatten
+from ilvf.experiment.seed_progress import SeedBars
 from ilvf.experiment.seed_summary import NUMBER_OF_SEEDS
 from ilvf.experiment.seeds import parse_seeds
 from ilvf.options import one_line
@@ -56,14 +61,27 @@ def run_seeds(config: Config, command: Sequence[str]) -> None:
     jobs = jobs_of(config, seeds, logs, tags, command)
     status = "KILLED"
     try:
-        failed = run_jobs(jobs, free)
+        failed = run_jobs(list(jobs), free, watch=bars_of(config, jobs).show)
         status = "FAILED" if failed else "FINISHED"
     finally:
         if parent is not None:
             parent.close(status)
-    require_all_succeeded(jobs, failed)
+    require_all_succeeded(list(jobs), failed)
     if parent is not None:
         print(f"compare them by   {shlex.join(['ilvf', 'compare', f'out={config.out}'])}")
+
+
+def bars_of(config: Config, jobs: Mapping[Job, Path]) -> SeedBars:
+    """The progress bars of the runs.
+
+    Args:
+        jobs: job → folder of its run.
+    """
+    trainer: Any = OmegaConf.to_container(config.trainer)
+    processes = number_of_processes(trainer["accelerator"], trainer["devices"])
+    iteration = config.algorithm.num_envs * config.algorithm.rollout_steps
+    frames = trainer["max_epochs"] * iteration * processes * trainer["num_nodes"]
+    return SeedBars(jobs, frames)
 
 
 def parent_of(config: Config, number: int) -> Parent:
@@ -73,7 +91,7 @@ def parent_of(config: Config, number: int) -> Parent:
     return Parent(
         Path(config.out),
         experiment_name(config),
-        f"{run_name(config)}, seeds {one_line(str(config.seeds))}",
+        f"{name_in_mlflow(config)} · seeds {one_line(str(config.seeds))}",
         tags={
             **labels(config),
             NUMBER_OF_SEEDS: str(number),
@@ -89,26 +107,28 @@ def jobs_of(
     logs: Path,
     tags: Mapping[str, str],
     command: Sequence[str],
-) -> list[Job]:
+) -> dict[Job, Path]:
     """A process of the command for each seed.
 
     Args:
         logs: folder of their output.
         tags: of the runs in MLflow.
         command: its words.
+
+    Returns:
+        job → folder of its run.
     """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     words = [word for word in command if word.partition("=")[0] not in ("seed", "seeds")]
-    jobs = []
+    jobs = {}
     for seed in seeds:
         member = Membership(
             experiment=experiment_name(config),
-            name=new_mlflow_name(config, seed),
+            name=f"{name_in_mlflow(config)} · s{seed}",
             folder=new_folder_name(config, seed),
             tags=tags,
         )
         log = logs / f"{stamp}-s{seed}.log"
-        jobs.append(
-            Job((*words, "trainer.progress=false", f"seed={seed}"), log, member.variables())
-        )
+        of_seed = (*words, "trainer.progress=false", f"seed={seed}")
+        jobs[Job(of_seed, log, member.variables())] = Path(config.out) / member.folder
     return jobs
