@@ -250,6 +250,16 @@ def check_command(words: list[str]) -> None:
         require_known(key, leaves, " ".join(words))
 
 
+def test_each_figure_has_a_command_that_exists():
+    text = (DOCS / "results" / "studies.md").read_text()
+    table = text.partition("## Which command makes which figure")[2].partition("\n## ")[0]
+    assert all(f"\n| {number}, " in table for number in range(1, 10))
+    commands = re.findall(r"`ilvf ([^`]+)`", table)
+    assert len(commands) >= 10
+    for command in commands:
+        check_command(command.split())
+
+
 def test_commands_are_found():
     """The test above looks at something."""
     assert len(list(itertools.chain.from_iterable(map(commands_in, TEXTS)))) > 40

@@ -11,7 +11,7 @@ from ilvf.envs import make_env
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
-from run_helpers import mlflow_runs
+from run_helpers import mlflow_client
 
 SMALL = [word for word in TINY if not word.startswith("env.")]
 
@@ -35,6 +35,14 @@ def installed(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+def the_run(out):
+    """The one run in the store."""
+    client = mlflow_client(out)
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    (run,) = client.search_runs(experiments)
+    return run
 
 
 def config_for(*words, recipe="ilvf_p"):
@@ -107,12 +115,12 @@ def test_modules_of_the_environment_variable_declare_algorithms(monkeypatch, ref
 def test_an_algorithm_of_another_package_trains_and_resumes(out, capsys):
     words = [*SMALL, "env=own_package:stateless", "env.horizon=10", f"out={out}"]
     main(["own_package:CircleConfig", *words, "algorithm.reach=0"])
-    [run] = mlflow_runs(out)
+    run = the_run(out)
     assert run.data.params["recipe"] == "circle"
     assert run.data.tags["algorithm"] == "Circle"
     confirmed = "env.task=own_package:stateless"
     main(["circle", "resume=last", confirmed, f"out={out}", "trainer.max_epochs=3"])
-    [run] = mlflow_runs(out)
+    run = the_run(out)
     assert run.data.metrics["frames"] == 120
 
 
