@@ -113,6 +113,10 @@ class TrainingOptions(Options):
     )
     eval_deterministic: bool = option(True, "evaluate the most likely actions; false samples")
 
+    def frames_of(self, iterations: int) -> int:
+        """Environment frames of a run of one process."""
+        return iterations * self.num_envs * self.rollout_steps
+
     def check(self) -> None:
         super().check()
         require(
@@ -172,6 +176,16 @@ class OffPolicyOptions(TrainingOptions):
             self.capacity >= need,
             f"capacity={self.capacity} is too small for a rollout and a minibatch; it needs {need}",
         )
+
+    def frames_of(self, iterations: int) -> int:
+        """Those of the iterations, and before them the rollouts of random actions.
+
+        These fill the buffer with `warmup` frames, and with so many that the first iteration's
+        rollout completes a minibatch.
+        """
+        rollout = self.num_envs * self.rollout_steps
+        needed = max(self.warmup, self.batch_size - rollout, 0)
+        return super().frames_of(iterations + -(-needed // rollout))
 
 
 @dataclass

@@ -3,7 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from omegaconf import OmegaConf
+
+from ilvf.algorithms.options import TrainingOptions
 from ilvf.errors import UsageError, require
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
@@ -75,9 +79,9 @@ def runs_of(
         arguments.append(f"preset={study.scale.preset}")
     arguments += [f"{key}={text_of(value)}" for key, value in keys_of(study, task, algorithm)]
     config = resolve(training_schema(algorithm.recipe), arguments)
-    frames_per_iteration = config.algorithm.num_envs * config.algorithm.rollout_steps
     wanted = study.scale.frames or task.frames * study.scale.factor
-    iterations = max(round(wanted / frames_per_iteration), 1)
+    options: Any = OmegaConf.to_object(config.algorithm)
+    iterations, frames = length_of_run(options, wanted)
     arguments += [
         f"trainer.max_epochs={iterations}",
         f"trainer.accelerator={study.scale.accelerator}",
@@ -91,12 +95,20 @@ def runs_of(
             seed=seed,
             recipe=algorithm.recipe,
             arguments=(*arguments, f"seed={seed}"),
-            frames=iterations * frames_per_iteration,
+            frames=frames,
             metric=task.metric,
             folder=f"{plain(task.title)}_{plain(algorithm.title)}_s{seed}",
         )
         runs.append(run)
     return runs
+
+
+def length_of_run(options: TrainingOptions, wanted: float) -> tuple[int, int]:
+    """(iterations, frames) of the run whose number of frames is nearest; one iteration at least."""
+    first = options.frames_of(1)
+    more = options.frames_of(2) - first
+    iterations = max(1 + round((wanted - first) / more), 1)
+    return iterations, options.frames_of(iterations)
 
 
 def plain(title: str) -> str:
