@@ -159,5 +159,10 @@ def _time_limit(env: gymnasium.Env) -> int | None:
     """Steps of an episode: the shorter of Gymnasium's limit and the environment's own."""
     found = [getattr(env.unwrapped, name, None) for name in OWN_LIMITS]
     found.append(env.spec.max_episode_steps if env.spec else None)
-    limits = [limit for limit in found if isinstance(limit, int) and limit > 0]
+    limits = [limit for limit in found if _is_count(limit)]
     return min(limits, default=None)
+
+
+def _is_count(value: Any) -> bool:
+    """A whole number above 0; True is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
