@@ -157,12 +157,7 @@ def _parts(result: Any, method: str, names: tuple[str, ...]) -> Any:
 
 def _time_limit(env: gymnasium.Env) -> int | None:
     """Steps of an episode: the shorter of Gymnasium's limit and the environment's own."""
-    found = [getattr(env.unwrapped, name, None) for name in OWN_LIMITS]
+    found: list[Any] = [getattr(env.unwrapped, name, None) for name in OWN_LIMITS]
     found.append(env.spec.max_episode_steps if env.spec else None)
-    limits = [limit for limit in found if _is_count(limit)]
-    return min(limits, default=None)
-
-
-def _is_count(value: Any) -> bool:
-    """A whole number above 0; True is none."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
+    numbers = [x for x in found if isinstance(x, int | np.integer) and not isinstance(x, bool)]
+    return min((int(x) for x in numbers if x > 0), default=None)
