@@ -75,7 +75,11 @@ state_dim, n_actions = 3, 2
 
 
 def part(n):
-    return {"observation": torch.randn(6, 8, n, 3), "reward": torch.randn(6, 8, n, 1)}
+    return {
+        "observation": torch.randn(6, 8, n, 3),
+        "reward": torch.randn(6, 8, n, 1),
+        "action": torch.randint(2, (6, 8, n)),
+    }
 
 
 def teams():
@@ -98,29 +102,42 @@ def test_every_python_block_compiles(page):
         compile(code, name_of(page), "exec")
 
 
-def test_the_pipeline_page_runs():
+def test_the_pipeline_page_runs(tmp_path, monkeypatch):
     """Its blocks run one after the other, as a reader would run them."""
+    monkeypatch.chdir(tmp_path)
     scope: dict = {}
     exec(PRELUDE + GROUPS, scope)
     snippets = blocks(DOCS / "guides" / "in_your_pipeline.md", "python")
-    assert len(snippets) == 7
+    assert len(snippets) == 9
     found = []
     for snippet in snippets:
         exec(snippet, scope)
         found.append(scope["rollout"]["agents", "influence"].clone())
     fixed_graph = scope["env"].reward_graph.T.float()
     assert torch.equal(found[2], fixed_graph.expand_as(found[2]))
-    check_groups(scope["traffic"])
+    check_groups(scope)
+    check_scale(scope["terms"])
     check_redraw(scope["flat"], scope["rollout"])
     check_masks(scope["flat"])
     assert scope["loss"](scope["flat"])["loss_objective"].isfinite()
     check_collector_and_buffer(scope)
 
 
-def check_groups(traffic):
+def check_groups(scope):
+    traffic = scope["traffic"]
     assert traffic["cars", "advantage"].shape == (6, 8, 2, 1)
     assert traffic["lights", "advantage"].shape == (6, 8, 3, 1)
     assert traffic["influence"].shape == (6, 8, 5, 5)
+    trained = scope["optimiser"].state
+    read_by_q = {"action_value", "attention", "first"}
+    for name, parameter in scope["of_five"].named_parameters():
+        if name.split(".")[0] in read_by_q and "of_value" not in name:
+            assert parameter in trained, name
+
+
+def check_scale(terms):
+    assert 0 < terms["loss_critic"] < 10
+    assert 0 < terms["loss_action_value"] < 40
 
 
 def check_redraw(flat, rollout):

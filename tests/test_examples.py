@@ -38,7 +38,11 @@ TOYS = {
     "mappo_vmas": Toy(batch=240, batches=2, agents=4, most_added=6),
     "a2c_fixed_graph": Toy(batch=64, batches=10, agents=10, most_added=3),
 }
-EXTRAS = {"mappo_pettingzoo": ("mpe2", "ilvf[mpe]"), "mappo_vmas": ("vmas", "ilvf[vmas]")}
+EXTRAS = {
+    "mappo_pettingzoo": ("mpe2", "ilvf[mpe]"),
+    "mappo_vmas": ("vmas", "ilvf[vmas]"),
+    "two_groups": ("vmas", "ilvf[vmas]"),
+}
 
 
 def source(name: str) -> str:
@@ -148,13 +152,36 @@ def test_the_seed_decides_the_learning_curve():
     assert first != other
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.slow
+def test_two_groups_train_their_policies_and_the_critic_of_both(recorder):
+    """The optimiser has every parameter once, and changes all of them."""
+    curve = load("two_groups").main(["--frames", "240", "--batch", "120"])
+    assert len(curve) == 2
+    assert all(map(math.isfinite, curve))
+    assert recorder.unchanged() == []
+    assert len({id(p) for p in recorder.parameters}) == len(recorder.parameters)
+    critic = sum(p.shape[0] == 5 for p in recorder.parameters)
+    assert 0 < critic < len(recorder.parameters)
+    batch = recorder.batches[-1]
+    assert batch["influence"].shape == (120, 5, 5)
+    groups = ("couriers", "scouts")
+    individual = torch.cat([batch[name, "individual_advantage"] for name in groups], -2)
+    found = torch.cat([batch[name, "advantage"] for name in groups], -2)
+    expected = ilvf.credit.standardise(batch["influence"] @ individual)
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*TOYS, "two_groups"])
 def test_an_example_is_short(name):
     assert len(source(name).splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_ilvf_adds_few_lines(name):
     assert 1 < len(added_lines(name)) <= TOYS[name].most_added
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize("name", [*TOYS, "two_groups"])
 def test_every_line_that_adds_ilvf_is_marked(name):
     code = source(name).rpartition('"""\n\nimport')[2]
     names = ("ILVFAdvantage", "ActionValueLoss", "InfluenceCritic")

@@ -30,6 +30,14 @@ def test_dir_lists_the_public_names():
     assert dir(ilvf) == sorted(ilvf.__all__)
 
 
+@pytest.mark.parametrize(
+    "name", ["algorithms", "analysis", "credit", "envs", "envs.traffic", "losses", "modules"]
+)
+def test_dir_lists_the_names_of_a_package_before_they_are_used(name):
+    code = f"import ilvf.{name} as p; names = dir(p); assert names; [getattr(p, n) for n in names]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_type_checkers_see_the_same_names():
     """The imports under `if TYPE_CHECKING` are those of the lazy list."""
     tree = ast.parse((ROOT / "src" / "ilvf" / "__init__.py").read_text())

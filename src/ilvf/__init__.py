@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ilvf.algorithms.options import CLASSES
 from ilvf.envs.options import classes
-from ilvf.lazy import lazily, names_of
+from ilvf.lazy import lazily, listing, names_of
 
 __version__ = "0.2.0"
 
@@ -57,9 +57,7 @@ __all__ = ["__version__", *names_of(_PUBLIC)]
 
 __getattr__ = lazily(__name__, _PUBLIC)
 
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = listing(__all__)
 
 
 if TYPE_CHECKING:

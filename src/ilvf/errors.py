@@ -27,7 +27,9 @@ def require(condition: bool, sentence: str) -> None:
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise unless `value` is one of the words in `choices`."""
     known = ", ".join(choices)
-    require(value in choices, f"{name}={value!r} is not known; choose one of {known}")
+    found = " ".join(repr(value).split())  # a tensor has several lines
+    is_known = isinstance(value, str) and value in choices
+    require(is_known, f"{name}={found:.80} is not known; choose one of {known}")
 
 
 def run_recipe(main: Callable[[], object]) -> None:

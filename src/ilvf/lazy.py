@@ -25,6 +25,11 @@ def lazily(package: str, public: Mapping[str, Sequence[str]]) -> Callable[[str],
     return __getattr__
 
 
+def listing(names: Sequence[str]) -> Callable[[], list[str]]:
+    """A package's `__dir__`: its public names, imported or not."""
+    return lambda: list(names)
+
+
 def names_of(public: Mapping[str, Sequence[str]]) -> list[str]:
     """All names in `public`, in its order."""
     return [name for names in public.values() for name in names]

@@ -43,6 +43,7 @@ def test_the_preset_of_the_paper(name, recipe, capsys):
         ("ippo", "algorithm.critic=global", ("algorithm.critic='global'", "observation")),
         ("prd", "algorithm.threshold=0", ("threshold=0", "(0, 1]")),
         ("coma", "algorithm.tau=1", ("unknown key 'algorithm.tau'",)),
+        ("ilvf_p", "algorithm.evidence=3", ("unknown key", "an option of ilvf_s")),
     ],
 )
 def test_bad_arguments(name, argument, words, recipe, out, capsys):

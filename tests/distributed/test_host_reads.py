@@ -38,7 +38,7 @@ METRICS = "algorithms/base.py _gather_metrics"
 ALLOWED = {  # reads of a whole iteration, by file and function
     METRICS: 1,  # all metrics in one transfer
     "credit/signals.py write_values": 3,  # picks the states after which an episode ends
-    "credit/sources.py influence": 3,  # checks the range of the weights, once a rollout
+    "credit/sources.py require_weights": 3,  # checks the range of the weights, once a rollout
 }
 
 

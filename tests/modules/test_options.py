@@ -167,7 +167,7 @@ def test_bad_options_are_one_sentence(refused):
         StateCritic(N, D, hidden=0)
     with refused("input_norm='batch'", "layer"):
         Mixer("qmix", N, D, input_norm="batch")
-    with refused("0 → 4", "empty"):
+    with refused("fan_in=0", "at least 1"):
         AgentLinear(N, 0, 4)
 
 

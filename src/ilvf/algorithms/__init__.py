@@ -4,6 +4,8 @@ Each declared algorithm's class (`ilvf.algorithms.options`) can be imported from
 """
 
 from ilvf.algorithms.options import CLASSES
-from ilvf.lazy import lazily
+from ilvf.lazy import lazily, listing
 
 __getattr__ = lazily(__name__, {home: [name] for name, home in CLASSES.items()})
+
+__dir__ = listing(list(CLASSES))

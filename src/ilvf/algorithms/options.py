@@ -274,8 +274,9 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, PolicyConfig):
     source = "eqs. 7-11 of the paper, docs/concepts/credit.md"
     influence: InfluenceWord | str = option(
         "learned",
-        "learned by the critic, score (see ilvf_s), or fixed: ones (MAPPO), identity (IPPO-C), "
-        "reward_graph (oracle), ...; or your own, package.module:function",
+        "learned by the critic, score (its options: ilvf_s with algorithm.critic=influence), or "
+        "fixed: ones (MAPPO), identity (IPPO-C), reward_graph (oracle), ...; or your own, "
+        "package.module:function",
         also=is_own_source,
         confirm="imports code",
         harmless=is_named_source,

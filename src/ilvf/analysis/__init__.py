@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ilvf.lazy import lazily
+from ilvf.lazy import lazily, listing
 
 if TYPE_CHECKING:
     from ilvf.analysis.auditing import Audit, audit
@@ -56,3 +56,5 @@ __all__ = [
 ]
 
 __getattr__ = lazily(__name__, _PUBLIC)
+
+__dir__ = listing(__all__)

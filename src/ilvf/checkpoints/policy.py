@@ -14,6 +14,8 @@ from ilvf.checkpoints.restoring import restoring
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
 from ilvf.options import shown
+from ilvf.options.arguments import require_device, require_kind
+from ilvf.options.checks import require_usable_path
 
 Actor = CategoricalActor | GreedyActor | GaussianActor | DeterministicActor
 PREFIX = "loss.actor."  # of the actor's parameters in a checkpoint
@@ -153,8 +155,11 @@ def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
         device: where its networks are put.
 
     Raises:
-        UsageError: there is no checkpoint, or it is damaged.
+        UsageError: there is no checkpoint or it is damaged, or there is no such device.
     """
+    require_kind("load_policy", "path", path, str | Path, "the path of a checkpoint")
+    require_usable_path("load_policy: path", str(path))
+    require_device("load_policy", device)
     file = find_checkpoint(str(path), Path("runs"), prefer="best")
     content = read_checkpoint(file)
     return Policy(actor_of(content, file).to(device), content["ilvf"]["config"])

@@ -174,7 +174,7 @@ class Experiment:
 
 def words_of(config: Mapping[str, Any] | None) -> list[str]:
     """`key=value` for every key of a config, dotted or nested."""
-    given = flatten(require_mapping(config or {}, "config"))
+    given = flatten(require_mapping({} if config is None else config, "config"))
     return [f"{key}={text_of(as_plain(value))}" for key, value in given.items()]
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ilvf.lazy import lazily, names_of
+from ilvf.lazy import lazily, listing, names_of
 
 _PUBLIC = {
     "functional": ["local_advantage", "force_diagonal", "standardise"],
@@ -15,6 +15,8 @@ _PUBLIC = {
 __all__ = names_of(_PUBLIC)
 
 __getattr__ = lazily(__name__, _PUBLIC)
+
+__dir__ = listing(__all__)
 
 if TYPE_CHECKING:
     from ilvf.credit.advantage import ILVFAdvantage

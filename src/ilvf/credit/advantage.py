@@ -1,6 +1,7 @@
 """`ILVFAdvantage`: any per-agent advantage estimator, mixed by who influences whom."""
 
 import contextlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase, dispatch
 from tensordict.utils import NestedKey, unravel_key
-from torch import Tensor
+from torch import Tensor, nn
 from torchrl.objectives.value import MultiAgentGAE, ValueEstimatorBase
 
 from ilvf.credit.functional import local_advantage, standardise
@@ -21,15 +22,29 @@ from ilvf.credit.signals import (
     of_group,
     per_agent,
     require_critic,
+    require_group,
     time_axis,
     to_agents,
     write_values,
     zero_dead_values,
 )
-from ilvf.credit.sources import AgentSignals, InfluenceSource, as_source, require_pairs
+from ilvf.credit.sources import (
+    ROUNDING,
+    SCALE,
+    AgentSignals,
+    InfluenceSource,
+    as_source,
+    require_pairs,
+    require_weights,
+)
 from ilvf.errors import UsageError, require, require_choice
+from ilvf.modules.checks import require_tensor, require_tensordict, require_truth
+from ilvf.modules.groups import group_names
+from ilvf.options.arguments import require_device, require_flags, require_kind
 
 SIGNALS = ("reward", "done", "terminated")
+ESTIMATOR = "a TorchRL value estimator, such as MultiAgentGAE(...)"
+NETWORK = "value_network"  # name of the critic, or of the network of `inner`, among the submodules
 INNER_KEYS = (*SIGNALS, "value", "value_target", "steps_to_next_obs", "sample_log_prob")
 
 
@@ -74,6 +89,10 @@ class ILVFAdvantage(ValueEstimatorBase):
     agent whose own clock ends before the others' (an `inner` with its own network must handle both
     itself). The keys of such an `inner` are adopted.
 
+    The critic, or the network of `inner`, is the submodule `value_network`: it is in `state_dict()`
+    and `parameters()`, and `to` moves it. A TorchRL loss that is built on the same network counts
+    its parameters once. Compiled code (`torch.compile`) does not check the range of weights.
+
     Raises:
         UsageError: a missing key, a shape without agent axis, a flattened rollout, an influence for
             another number of agents.
@@ -110,22 +129,47 @@ class ILVFAdvantage(ValueEstimatorBase):
         **learned: Any,
     ):
         require_choice("normalize", normalize, ("agent", "global", "none"))
-        require(
-            isinstance(inner, ValueEstimatorBase),
-            f"inner must be a TorchRL value estimator, found {inner!r:.80}",
-        )
+        require_kind("ILVFAdvantage", "inner", inner, ValueEstimatorBase, ESTIMATOR)
         require_critic(critic)
+        require_flags("ILVFAdvantage", shifted=shifted)
+        if device is not None:
+            require_device("ILVFAdvantage", device)
         source = as_source(influence, learned)
         network = critic if critic is not None else inner.value_network
         super().__init__(value_network=network, device=device)
         self.inner = inner
         self.source = source
-        self.__dict__["critic"] = critic  # not a submodule: the loss owns the networks
+        self._hold(network)
+        self.__dict__["critic"] = critic  # held as value_network
         self.normalize = normalize
         self.shifted_values = shifted
-        self.groups = (group,) if isinstance(group, str) else tuple(group)
-        require(bool(self.groups), "group is empty; give the name of a group of agents, or several")
+        self.groups = group_names(group)
         self.set_keys(**self._initial_keys())
+
+    critic: TensorDictModuleBase | None
+
+    # ------------------------------------------------------------------ networks
+    def _hold(self, network: Any) -> None:
+        """Make the network a submodule, which TorchRL's base class does not.
+
+        A loss that is built on the same network counts its parameters once.
+        """
+        if isinstance(network, nn.Module):
+            del self.__dict__["value_network"]
+            self.value_network = network
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Accept the state of a loss that was saved when estimators did not hold their networks."""
+        held = f"{prefix}{NETWORK}."
+        network = self._modules.get(NETWORK)
+        if prefix and network is not None and not any(key.startswith(held) for key in state_dict):
+            warnings.warn(
+                f"the state of {prefix.rstrip('.')} has no {NETWORK}, because an older version "
+                "saved it; the network keeps the parameters that the loss has loaded",
+                stacklevel=2,
+            )
+            state_dict.update(network.state_dict(prefix=held))
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     # ------------------------------------------------------------------ keys
     def _initial_keys(self) -> dict[str, NestedKey]:
@@ -188,6 +232,9 @@ class ILVFAdvantage(ValueEstimatorBase):
         Ŵ is drawn at every call. `redraw=False` keeps the Ŵ of an earlier call: one draw per
         rollout, however often its advantages are recomputed.
         """
+        require_tensordict(tensordict)
+        for group in self.groups:
+            require_group(tensordict, group, self._key("reward", group))
         self.source.prepare(tensordict)
         time = self._time(tensordict, time_dim)
         self._write_values(tensordict, time)
@@ -254,6 +301,7 @@ class ILVFAdvantage(ValueEstimatorBase):
                 key = ("next", *key_tuple(self._key(name, group)))
                 parts.append(to_agents(tensordict, key, n))
             signals[name] = torch.cat(parts, -2)
+        signals["reward"] = signals["reward"].to(individual.dtype)
         return AgentSignals(
             **signals, advantage=individual, alive=living, time=time, sizes=tuple(sizes)
         )
@@ -302,6 +350,11 @@ class ILVFAdvantage(ValueEstimatorBase):
     def _broadcast(self, tensordict: TensorDictBase, group: str) -> TensorDictBase:
         """A shallow copy in which reward and done of the whole team have an agent axis."""
         work = tensordict.copy()
+        for name in ("done", "terminated"):
+            key = ("next", *key_tuple(self._key(name, group)))
+            end = tensordict.get(key, None)
+            if end is not None:
+                require_truth(str(key), end)
         has_network = self.inner.value_network is not None
         if has_network and isinstance(self.inner, MultiAgentGAE):  # it expands them itself
             return work
@@ -328,7 +381,13 @@ class ILVFAdvantage(ValueEstimatorBase):
         """Ŵ `[*B, T, N, N]`, drawn or, with `redraw=False`, from the tensordict."""
         keys = self.tensor_keys
         if redraw or not self.source.reads_weights:
-            return self.source.influence(tensordict, keys.influence_weight, individual)
+            influence = self.source.influence(tensordict, keys.influence_weight, individual)
+            if not self.source.checked:
+                name = f"the influence of {type(self.source).__name__}"
+                require_tensor(name, influence)
+                require_pairs(influence, name, individual)
+                require_weights(name, influence, SCALE, ROUNDING)
+            return influence
         influence = need(tensordict, keys.influence, "It is there after a call with redraw=True")
         require_pairs(influence, keys.influence, individual)
         return influence

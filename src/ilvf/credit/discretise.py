@@ -5,15 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ilvf.errors import require
-from ilvf.modules.attention import gumbel_sigmoid
+from ilvf.modules.attention import noisy_sigmoid
+from ilvf.modules.checks import require_floats
+from ilvf.options.arguments import require_flags, require_number
 
 Discretise = Callable[[Tensor, torch.Generator | None], Tensor]
 
 
 def noisy(weight: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
     """w^g = sigmoid((h + g)/τ) from w = sigmoid(h/τ), with fresh Gumbel noise g (eq. 8)."""
-    return gumbel_sigmoid(tau * torch.logit(weight), tau, generator)
+    return noisy_sigmoid(tau * torch.logit(weight), tau, generator)
 
 
 class Threshold:
@@ -26,12 +27,15 @@ class Threshold:
     """
 
     def __init__(self, c: float = 0.5, *, noise: bool = False, tau: float = 1.0):
-        require(0 < c <= 1, f"threshold={c} must be in (0, 1]")
+        require_number("Threshold", "c", c, above=0, most=1)
+        require_flags("Threshold", noise=noise)
+        require_number("Threshold", "tau", tau, above=0)
         self.c = c
         self.noise = noise
         self.tau = tau
 
     def __call__(self, weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        require_floats("the weight", weight)
         if self.noise:
             weight = noisy(weight, self.tau, generator)
         return (weight >= self.c).to(weight.dtype)
@@ -46,10 +50,13 @@ class Bernoulli:
     """
 
     def __init__(self, *, noise: bool = True, tau: float = 1.0):
+        require_flags("Bernoulli", noise=noise)
+        require_number("Bernoulli", "tau", tau, above=0)
         self.noise = noise
         self.tau = tau
 
     def __call__(self, weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        require_floats("the weight", weight)
         if self.noise:
             weight = noisy(weight, self.tau, generator)
         u = torch.rand(weight.shape, generator=generator, dtype=weight.dtype, device=weight.device)
@@ -60,4 +67,5 @@ class Soft:
     """Ŵ = w: the weights themselves, without discretisation."""
 
     def __call__(self, weight: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        require_floats("the weight", weight)
         return weight

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from tensordict import TensorDictBase
-from tensordict.nn import TensorDictModule, TensorDictModuleBase, TensorDictSequential
 from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.objectives.value import MultiAgentGAE
@@ -16,6 +15,8 @@ from ilvf.credit.signals import alive
 from ilvf.credit.sources import InfluenceSource
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, CentralCritic, CounterfactualCritic, ValueNorm
+from ilvf.modules.actions import entries_of
+from ilvf.modules.value_norm import denormalised
 
 ROOT_KEYS = (
     "value_target",
@@ -25,17 +26,6 @@ ROOT_KEYS = (
     "mask",
     "bootstrap",
 )
-
-
-def denormalised(
-    module: TensorDictModuleBase, norm: ValueNorm | None, group: tuple[str, ...] = ("agents",)
-) -> TensorDictModuleBase:
-    """`module`, which writes `normalised_value`, followed by `state_value` in reward units."""
-    scale = norm.denormalize if norm is not None else torch.clone
-    keys = [(*group, "normalised_value")]
-    return TensorDictSequential(
-        module, TensorDictModule(scale, in_keys=keys, out_keys=[(*group, "state_value")])
-    )
 
 
 def require_discounts(gamma: float, lmbda: float) -> None:
@@ -83,9 +73,10 @@ def local_estimator(
 ) -> ILVFAdvantage:
     """`inner` on the critic's denormalised values, mixed by an influence."""
     values = critic.value_module(value_key="normalised_value", state_key=state_key)
-    return ILVFAdvantage(
-        inner, denormalised(values, norm), influence, normalize=normalize, shifted=True
+    scaled = denormalised(
+        values, norm, [("agents", "normalised_value")], [("agents", "state_value")]
     )
+    return ILVFAdvantage(inner, scaled, influence, normalize=normalize, shifted=True)
 
 
 class TeamAdvantage:
@@ -106,7 +97,7 @@ class TeamAdvantage:
         state_key: str = "state",
     ):
         module = critic.value_module(value_key="normalised_value", state_key=state_key)
-        values = denormalised(module, norm, ())
+        values = denormalised(module, norm, ["normalised_value"], ["state_value"])
         team = torch.ones(1, 1)
         self.estimator = ILVFAdvantage(inner, values, team, normalize=normalize, shifted=True)
         self.estimator.set_keys(
@@ -164,7 +155,7 @@ class CounterfactualAdvantage:
         """Write values, advantages and the value target into a rollout `[*B, T]`."""
         action = rollout["agents", "action"]
         q = self.critic.all_actions(rollout[self.state_key], action)
-        chosen = q.gather(-1, action.unsqueeze(-1))
+        chosen = entries_of(q, action)
         inputs = (rollout.get(key) for key in self.actor.in_keys)
         pi = self.actor.log_probs(*inputs).exp()
         average = (pi * self._denormalise(q)).sum(-1, keepdim=True)

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from ilvf.distributed import mean_over_ranks
+from ilvf.errors import require
+from ilvf.modules.checks import require_dtype, require_floats, require_tensor
+from ilvf.options.arguments import require_flags, require_number
 
 
 def local_advantage(influence: Tensor, advantage: Tensor) -> Tensor:
@@ -22,11 +25,33 @@ def local_advantage(influence: Tensor, advantage: Tensor) -> Tensor:
     Returns:
         Â `[*B, N, 1]`.
     """
+    require_floats("the influence", influence)
+    require_floats("the advantage", advantage)
+    found = tuple(influence.shape)
+    agents = tuple(advantage.shape[-2:])
+    n = agents[0] if agents else 0
+    require(
+        agents[1:] == (1,) and found[-2:] == (n, n),
+        f"local_advantage has an influence {found} and advantages {tuple(advantage.shape)}; "
+        "need [*B, N, N] and [*B, N, 1]",
+    )
+    require(
+        len(found) == 2 or found[:-2] == tuple(advantage.shape[:-2]),
+        f"the influence has the batch {found[:-2]}, the advantage {tuple(advantage.shape[:-2])}; "
+        "give one graph [N, N], or one for each row",
+    )
+    require_dtype(influence, advantage, "the influence", "the advantage")
     return influence @ advantage
 
 
 def force_diagonal(influence: Tensor) -> Tensor:
     """Ŵ_ii = 1: every agent is credited with its own return (i ∈ N_i^+, Definition 2)."""
+    require_tensor("the influence", influence)
+    found = tuple(influence.shape)
+    require(
+        len(found) >= 2 and found[-1] == found[-2],
+        f"the influence must be square, [*B, N, N], found {found}",
+    )
     diagonal = influence.diagonal(dim1=-2, dim2=-1)
     return influence.diagonal_scatter(torch.ones_like(diagonal), dim1=-2, dim2=-1)
 
@@ -45,6 +70,15 @@ def standardise(
         mask: bool `[*B, N, 1]`; only True entries count in the moments.
         eps: added to the standard deviation.
     """
+    require_floats("the advantage", x)
+    require(x.ndim >= 2, f"standardise needs [*B, N, 1], found {tuple(x.shape)}")
+    require_flags("standardise", per_agent=per_agent)
+    require_number("standardise", "eps", eps, least=0)
+    if mask is not None:
+        require_tensor("the mask", mask)
+        same = mask.shape == x.shape and mask.dtype == torch.bool
+        found = f"{tuple(mask.shape)} and dtype {mask.dtype}"
+        require(same, f"the mask has shape {found}; need bool {tuple(x.shape)}, True = counts")
     axes = tuple(range(x.ndim - 2)) if per_agent else tuple(range(x.ndim))
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     alive = None if mask is None else mask.to(wide.dtype)

@@ -4,9 +4,11 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
-from torch import Tensor
+from torch import Tensor, nn
 
 from ilvf.errors import UsageError, require
+from ilvf.modules.checks import need, require_truth
+from ilvf.options.arguments import found_words
 
 KEYS_HINT = (
     "A loss passes on all its keys: name them all, "
@@ -28,20 +30,6 @@ def of_group(key: NestedKey, first: str, group: str) -> NestedKey:
     return (group, *rest) if rest and head == first else key
 
 
-def need(tensordict: TensorDictBase, key: NestedKey, hint: str = "") -> Tensor:
-    """The entry at `key`.
-
-    Raises:
-        UsageError: there is none; lists the entries that exist, and `hint`.
-    """
-    value = tensordict.get(key, None)
-    if value is None:
-        found = ", ".join(sorted(map(str, tensordict.keys(True, True))))
-        advice = f". {hint}" if hint else ""
-        raise UsageError(f"the key {key} is needed; the tensordict has {found}{advice}")
-    return value
-
-
 def per_agent(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
     """The entry at `key`, which must have the shape `[*B, T, N, 1]`."""
     value = need(tensordict, key)
@@ -53,6 +41,29 @@ def per_agent(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
         f"one number per agent, for the batch {batch}",
     )
     return value
+
+
+def of_team(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
+    """The truth value at `key`, which must have the shape `[*B, 1]`, for the whole team."""
+    value = need(tensordict, key)
+    wanted = (*tensordict.batch_size, 1)
+    found = tuple(value.shape)
+    require(found == wanted, f"{key} has shape {found}, need {wanted}, for the whole team")
+    require_truth(str(key), value)
+    return value
+
+
+def require_group(tensordict: TensorDictBase, group: str, reward: NestedKey) -> None:
+    """Raise if the rewards are those of a group that the tensordict does not have."""
+    places = (group, ("next", group))
+    if key_tuple(reward)[0] != group or any(tensordict.get(k, None) is not None for k in places):
+        return
+    names = [name for name in list(tensordict.keys()) if name != "next"]
+    groups = [name for name in names if isinstance(tensordict.get(name), TensorDictBase)]
+    known = ", ".join(map(repr, groups)) or "none"
+    raise UsageError(
+        f"the tensordict has no group {group!r}; its groups are {known}; name one by group="
+    )
 
 
 def number_of_agents(tensordict: TensorDictBase, group: str, keys: list[NestedKey]) -> int:
@@ -147,6 +158,7 @@ def write_values(
         time: batch dimension of time.
         done: if given, steps follow each other along `time`: V(s_{t+1}) is then the value of the
             next row, and only the states after which an episode or the rollout ends are evaluated.
+            Compiled code evaluates all next states.
     """
     for key in critic.in_keys:
         hint = "An environment without states: critic.value_module(state_key='observation')"
@@ -154,7 +166,7 @@ def write_values(
         need(tensordict, ("next", *key_tuple(key)))
     critic(tensordict)
     following = tensordict.get("next").select(*critic.in_keys)
-    if done is None:
+    if done is None or torch.compiler.is_compiling():  # compiled code cannot pick states
         rows = critic(following)
         for key in keys:
             tensordict.set(("next", *key_tuple(key)), rows.get(key))
@@ -177,9 +189,8 @@ def require_critic(critic: TensorDictModuleBase | None) -> None:
     if critic is None:
         return
     require(
-        hasattr(critic, "out_keys"),
-        f"critic must be a TensorDictModule, found {type(critic).__name__}; "
-        "pass its value_module()",
+        hasattr(critic, "out_keys") and isinstance(critic, nn.Module),
+        f"critic must be a TensorDictModule, found {found_words(critic)}; pass its value_module()",
     )
     recurrent = [key for key in map(key_tuple, critic.out_keys) if key[0] == "next"]
     require(

@@ -19,12 +19,19 @@ from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
-from ilvf.credit.discretise import Discretise, Threshold
+from ilvf.credit.discretise import Bernoulli, Discretise, Soft, Threshold
 from ilvf.credit.functional import force_diagonal
 from ilvf.credit.signals import need
 from ilvf.errors import UsageError, require, require_choice
+from ilvf.modules.attention import require_generator
 from ilvf.options import nearest
+from ilvf.options.arguments import found_words, require_flags
 
+ROUNDING = 1e-5  # of weights that are computed, such as correlations
+SCALE = (
+    "divide each row by its largest entry (the scale of a row has no effect on standardised "
+    "advantages), and leave out negative ones"
+)
 WEIGHT_HINT = (
     "It comes from an InfluenceCritic's value_module(), from any module that writes it, "
     "or give influence=[N, N]"
@@ -59,10 +66,12 @@ class InfluenceSource(nn.Module):
     Attributes:
         reads_weights: the source reads influence weights that are written into the rollout.
         observes: the source learns from every rollout by `observe`; its buffers are its state.
+        checked: the source itself makes sure that Ŵ is in [0, 1]; else `ILVFAdvantage` checks it.
     """
 
     reads_weights = False
     observes = False
+    checked = False
 
     def prepare(self, rollout: TensorDictBase) -> None:
         """Called with the rollout `[*B, T]` before Ŵ is asked for; writes what the source needs."""
@@ -80,7 +89,7 @@ class InfluenceSource(nn.Module):
 
     @abstractmethod
     def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
-        """Ŵ `[*B, N, N]`.
+        """Ŵ `[*B, N, N]`, in [0, 1].
 
         Args:
             tensordict: a rollout `[*B, T]`, or a flat batch of one.
@@ -97,10 +106,11 @@ class FixedInfluence(InfluenceSource):
     """The same graph in every state: ones is MAPPO, the identity IPPO-C, a known graph the oracle.
 
     Args:
-        graph: Ŵ `[N, N]`, finite. Graphs of what enters an agent's reward, such as
+        graph: Ŵ `[N, N]`, in [0, 1]. Graphs of what enters an agent's reward, such as
             `env.reward_graph`, are its transpose.
     """
 
+    checked = True
     graph: Tensor
 
     def __init__(self, graph: Tensor):
@@ -149,13 +159,15 @@ class LearnedInfluence(InfluenceSource):
             "discretise must be a part such as Bernoulli() or Threshold(0.5), "
             f"found {discretise!r:.60}",
         )
+        require_flags("LearnedInfluence", diagonal=diagonal)
+        require_generator("LearnedInfluence", generator)
+        require_writer(writer)
         self.discretise: Discretise = discretise or Threshold()
+        self.checked = isinstance(self.discretise, Threshold | Bernoulli | Soft)
         self.orientation = orientation
         self.diagonal = diagonal
         self.generator = generator
-        self.__dict__["writer"] = writer  # not a submodule: the loss owns the networks
-
-    writer: TensorDictModuleBase | None
+        self.writer = writer
 
     @torch.no_grad()
     def prepare(self, rollout: TensorDictBase) -> None:
@@ -167,11 +179,7 @@ class LearnedInfluence(InfluenceSource):
     def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
         weight = need(tensordict, key, WEIGHT_HINT)
         require_pairs(weight, key, like)
-        low, high = weight.aminmax()
-        if not (low >= 0) & (high <= 1):  # the message is not formatted before: it reads, too
-            raise UsageError(
-                f"{key} is in [{low:.3g}, {high:.3g}], need [0, 1]: weights, not logits"
-            )
+        require_weights(str(key), weight, "weights, not logits")
         return self.draw(weight).to(like.dtype)
 
     def draw(self, weight: Tensor) -> Tensor:
@@ -221,16 +229,42 @@ def require_pairs(value: Tensor, key: NestedKey, like: Tensor) -> None:
     )
 
 
+def require_writer(writer: Any) -> None:
+    """Raise unless `writer` is a TensorDictModule or None."""
+    require(
+        writer is None or isinstance(writer, TensorDictModuleBase),
+        f"LearnedInfluence: writer must be a TensorDictModule, found {found_words(writer)}; "
+        "for a RelevanceCritic pass its relevance_module()",
+    )
+
+
+def require_weights(name: str, weight: Tensor, advice: str, slack: float = 0) -> None:
+    """Raise unless all numbers are in [0, 1].
+
+    It reads the device, so that compiled code does not do it.
+
+    Args:
+        name, advice: for the message.
+        slack: how far beyond they may be, by rounding.
+    """
+    if torch.compiler.is_compiling():
+        return
+    low, high = weight.aminmax()
+    if not (low >= -slack) & (high <= 1 + slack):  # formatting the message reads, too
+        raise UsageError(f"{name} is in [{low:.3g}, {high:.3g}], need [0, 1]: {advice}")
+
+
 def require_graph(influence: Tensor) -> None:
-    """Raise unless the graph is a finite square matrix."""
+    """Raise unless the graph is a square matrix with entries in [0, 1]."""
     require(
         isinstance(influence, Tensor),
-        "influence must be a tensor [N, N] or an InfluenceSource, "
-        f"found {type(influence).__name__}",
+        f"influence must be a tensor [N, N] or an InfluenceSource, found {found_words(influence)}",
     )
     found = tuple(influence.shape)
     require(
         len(found) == 2 and found[0] == found[1],
         f"influence must be a square [N, N] tensor, found {found}",
     )
+    require(influence.numel() > 0, "influence is empty, need a row for each agent")
     require(bool(torch.isfinite(influence).all()), "influence has entries that are not finite")
+    require_weights("influence", influence.float(), SCALE, ROUNDING)

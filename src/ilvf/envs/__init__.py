@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ilvf.envs.options import classes, declaration_of
 from ilvf.errors import require
-from ilvf.lazy import lazily
+from ilvf.lazy import lazily, listing, names_of
 from ilvf.options import configure
+from ilvf.options.arguments import require_batch, require_names
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,8 @@ _PUBLIC = {
 }
 
 __getattr__ = lazily(__name__, _PUBLIC)
+
+__dir__ = listing(["make_env", *names_of(_PUBLIC)])
 
 
 def make_env(
@@ -51,6 +54,8 @@ def make_env(
     Raises:
         UsageError: an unknown name or option, or a value out of bounds.
     """
+    require_names("make_env", name=name)
+    require_batch("make_env", num_envs, seed, device)
     if name == PETTINGZOO or name.startswith(f"{PETTINGZOO}/"):
         options["task"] = pettingzoo_task(name, options)
         name = PETTINGZOO

@@ -1,8 +1,6 @@
 """Base class of the batched environments: specs, resets, the clock, statistics, saved states."""
 
 from collections.abc import Mapping
-from numbers import Integral
-from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -12,6 +10,7 @@ from torchrl.data import Composite, Unbounded
 from ilvf.envs.scenario import KnownGraphs, Scenario, World
 from ilvf.envs.specs import FLAGS, TeamSpecs
 from ilvf.errors import UsageError, require
+from ilvf.options.arguments import require_batch, require_sizes
 
 __all__ = ["BatchedEnv", "BatchedWorlds", "World"]
 
@@ -45,7 +44,7 @@ class BatchedWorlds(Scenario):
         device: device of all tensors.
 
     Raises:
-        UsageError: num_envs or horizon is below 1.
+        UsageError: an argument of another type or out of bounds.
     """
 
     batch_locked = True
@@ -53,8 +52,9 @@ class BatchedWorlds(Scenario):
     def __init__(
         self, *, num_envs: int, horizon: int, seed: int | None, device: torch.device | str
     ):
-        require_count("num_envs", num_envs)
-        require_count("horizon", horizon)
+        name = type(self).__name__
+        require_batch(name, num_envs, seed, device)
+        require_sizes(name, horizon=horizon)
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
         self.horizon = horizon
         self.rng = torch.Generator(device=self.device)
@@ -226,12 +226,6 @@ class BatchedEnv(KnownGraphs, BatchedWorlds):
     diagonal: entry [i, j] says that s_j (or, for transitions and rewards, also a_j) enters the
     observation, next state or reward of agent i.
     """
-
-
-def require_count(name: str, value: Any) -> None:
-    """Raise unless an argument is a whole number, at least 1."""
-    is_count = isinstance(value, Integral) and int(value) >= 1
-    require(is_count, f"{name}={value!r} must be a whole number, at least 1")
 
 
 def on_host(x: Tensor) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ilvf.algorithms.options import ALGORITHMS
 from ilvf.envs.options import declaration_of
 from ilvf.errors import UsageError, require
 from ilvf.options import (
@@ -198,9 +199,22 @@ def require_known(key: str, leaves: Mapping[str, Leaf], where: str) -> Leaf:
     for leaf in leaves.values():
         if leaf.is_open and key.startswith(f"{leaf.key}."):
             return leaf
-    raise UsageError(
-        f"unknown key {shown(key)} ({where}){nearest(key, list(leaves))}; --help lists all keys"
-    )
+    advice = of_other_algorithms(key) or nearest(key, list(leaves))
+    raise UsageError(f"unknown key {shown(key)} ({where}){advice}; --help lists all keys")
+
+
+def of_other_algorithms(key: str) -> str:
+    """ ", which is an option of ilvf_s", or nothing if no algorithm has this key."""
+    section, _, name = key.partition(".")
+    owners = [owner for owner, options in ALGORITHMS.items() if has_field(options, name)]
+    if section != "algorithm" or not owners:
+        return ""
+    return f", which is an option of {', '.join(owners)}"
+
+
+def has_field(options: type[Options], name: str) -> bool:
+    """Does an option dataclass have this field?"""
+    return any(item.name == name for item in dataclasses.fields(options))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

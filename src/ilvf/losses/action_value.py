@@ -1,16 +1,22 @@
 """`ActionValueLoss`: the auxiliary Q loss that trains the attention, next to any policy loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
+from torch import Tensor
 from torchrl.objectives.common import LossModule
 
-from ilvf.credit.signals import alive, need, per_agent
+from ilvf.credit.signals import alive_in_groups, need, of_group, per_agent
 from ilvf.errors import require
 from ilvf.losses.options import PPOOptions
 from ilvf.losses.ppo import huber, team_mean
-from ilvf.modules import InfluenceCritic
+from ilvf.modules import InfluenceCritic, ValueNorm
+from ilvf.modules.checks import require_same_shape
+from ilvf.modules.groups import group_names, joined_actions, joined_states
+from ilvf.options.arguments import require_kind, require_names, require_number
 
 
 class ActionValueLoss(LossModule):
@@ -25,10 +31,13 @@ class ActionValueLoss(LossModule):
 
     Args:
         critic: an `InfluenceCritic`.
-        group, state_key: key of the states; `state_key="observation"` for an environment without
-            states.
+        group: the group of agents, or the groups that share the critic, in its order.
+        state_key: name of the states; "observation" for an environment without states.
         coeff: c.
-        huber_delta: δ, in units of the value target.
+        huber_delta: δ, in units of the value target, normalised if there is a `value_norm`.
+        value_norm: statistics of the value targets, if the critic's outputs are normalised
+            (`value_module(norm=...)`); None regresses the targets as they are. The loss reads the
+            statistics; `value_norm.update` or TorchRL's `MAPPOLoss(value_norm=...)` renews them.
 
     Output:
         `loss_action_value`.
@@ -49,10 +58,11 @@ class ActionValueLoss(LossModule):
         self,
         critic: InfluenceCritic,
         *,
-        group: str = "agents",
+        group: str | Sequence[str] = "agents",
         state_key: str = "state",
         coeff: float = 1.0,
         huber_delta: float = PPOOptions.huber_delta,
+        value_norm: ValueNorm | None = None,
     ):
         super().__init__()
         found = type(critic).__name__
@@ -60,16 +70,27 @@ class ActionValueLoss(LossModule):
             isinstance(critic, InfluenceCritic),
             f"ActionValueLoss needs an InfluenceCritic, which has a Q; found {found}",
         )
-        require(coeff >= 0, f"coeff={coeff} must not be negative")
-        require(huber_delta > 0, f"huber_delta={huber_delta} must be positive; Table 1 has 10")
+        require_number("ActionValueLoss", "coeff", coeff, least=0)
+        require_number("ActionValueLoss", "huber_delta", huber_delta, above=0)
+        require_names("ActionValueLoss", state_key=state_key)
+        norms = ValueNorm | None
+        require_kind("ActionValueLoss", "value_norm", value_norm, norms, "a ValueNorm or None")
         self.critic = critic
-        self.state_key = (group, state_key)
-        self.action_key = (group, "action")
+        self.groups = group_names(group)
+        self.state_keys = [(name, state_key) for name in self.groups]
+        self.action_keys = [(name, "action") for name in self.groups]
         self.coeff = coeff
         self.huber_delta = huber_delta
-        self.set_keys(value_target=(group, "value_target"), mask=(group, "mask"))
-        self.in_keys = [self.state_key, self.action_key, self.tensor_keys.value_target]
+        self.value_norm = value_norm
+        first = self.groups[0]
+        self.set_keys(value_target=(first, "value_target"), mask=(first, "mask"))
+        self.in_keys = [*self.state_keys, *self.action_keys, *self._keys("value_target")]
         self.out_keys = ["loss_action_value"]
+
+    def _keys(self, name: str) -> list[NestedKey]:
+        """The key of an entry in every group."""
+        key = getattr(self.tensor_keys, name)
+        return [of_group(key, self.groups[0], group) for group in self.groups]
 
     @property
     def functional(self) -> bool:
@@ -78,12 +99,25 @@ class ActionValueLoss(LossModule):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         hint = "An environment without states: state_key='observation'"
-        state = need(tensordict, self.state_key, hint)
-        action = need(tensordict, self.action_key)
-        target = per_agent(tensordict, self.tensor_keys.value_target)
+        states = [need(tensordict, key, hint) for key in self.state_keys]
+        actions = [need(tensordict, key) for key in self.action_keys]
+        targets = [per_agent(tensordict, key) for key in self._keys("value_target")]
+        state, action = self._joined(states, actions)
+        target = targets[0] if len(targets) == 1 else torch.cat(targets, -2)
+        if self.value_norm is not None:
+            target = self.value_norm.normalize(target)
         _, value = self.critic.predict(state, action)
+        require_same_shape(self.tensor_keys.value_target, target, value)
         error = huber(value - target, self.huber_delta)
-        living = alive(tensordict, self.tensor_keys.mask, error.shape[-2])
+        sizes = [state.shape[-2] for state in states]
+        living = alive_in_groups(tensordict, self._keys("mask"), sizes)
         if living is not None:
             error = error.masked_fill(~living, 0)
         return TensorDict({"loss_action_value": self.coeff * team_mean(error.squeeze(-1))})
+
+    def _joined(self, states: list[Tensor], actions: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """States and actions of the whole team."""
+        if len(states) == 1:
+            return states[0], actions[0]
+        _, width = self.critic.sizes
+        return joined_states(states, width), joined_actions(actions, states, self.critic.actions)

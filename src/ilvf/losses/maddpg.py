@@ -8,7 +8,7 @@ from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
-from ilvf.credit.signals import alive
+from ilvf.credit.signals import alive, need, of_team, per_agent
 from ilvf.losses.options import MADDPGOptions
 from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
@@ -17,6 +17,7 @@ from ilvf.modules.actors.deterministic import DeterministicActor
 from ilvf.modules.critics.joint import JointCritic
 from ilvf.modules.targets import frozen_copy
 from ilvf.options import configure
+from ilvf.options.arguments import require_kind
 
 
 class MADDPGLoss(TDLoss):
@@ -67,6 +68,10 @@ class MADDPGLoss(TDLoss):
         self, actor: CategoricalActor | DeterministicActor, critic: JointCritic, **options: Any
     ):
         super().__init__()
+        kinds = CategoricalActor | DeterministicActor
+        wanted = "a CategoricalActor or a DeterministicActor"
+        require_kind("MADDPGLoss", "actor", actor, kinds, wanted)
+        require_kind("MADDPGLoss", "critic", critic, JointCritic, "a JointCritic")
         settings = configure(MADDPGOptions, options, "MADDPGLoss")
         self.actor = actor
         self.critic = critic
@@ -96,11 +101,11 @@ class MADDPGLoss(TDLoss):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         keys = self.tensor_keys
-        state = tensordict.get(keys.state)
-        action = self.actor.actions.encode(tensordict.get(self.actor.out_keys[0]), state)
+        state = need(tensordict, keys.state)
+        action = self.actor.actions.encode(need(tensordict, self.actor.out_keys[0]), state)
         living = alive(tensordict, keys.mask, state.shape[-2])
         if self.norm is not None:
-            self.norm.update(tensordict.get(next_key(keys.reward)), living)
+            self.norm.update(per_agent(tensordict, next_key(keys.reward)), living)
         target = self.target(tensordict)
         error, loss = self.error_and_loss(self.critic(state, action.flatten(1)), target)
         sample, entropy = self.actor.relaxed(tensordict, self.temperature)
@@ -133,15 +138,15 @@ class MADDPGLoss(TDLoss):
     def target(self, tensordict: TensorDictBase) -> Tensor:
         """y `[B, N, 1]`, in reward units."""
         keys = self.tensor_keys
-        later = tensordict.get("next")
+        later: Any = need(tensordict, "next")
         action = self.target_actor.vectors(later)
-        future = self.to_return(self.target_critic(later.get(keys.state), action.flatten(1)))
+        future = self.to_return(self.target_critic(need(later, keys.state), action.flatten(1)))
         counts = keys.bootstrap if later.get(keys.bootstrap, None) is not None else keys.mask
         living = alive(later, counts, action.shape[-2])
         if living is not None:
             future = future.masked_fill(~living, 0)
-        terminated = later.get(keys.terminated).unsqueeze(-1)
-        return self.bootstrapped(later.get(keys.reward), terminated, future)
+        terminated = of_team(later, keys.terminated).unsqueeze(-1)
+        return self.bootstrapped(per_agent(later, keys.reward), terminated, future)
 
 
 def own_replaced(action: Tensor, sample: Tensor) -> Tensor:

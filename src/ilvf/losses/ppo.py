@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 from torchrl.objectives.common import LossModule
 
-from ilvf.credit.signals import alive, need
+from ilvf.credit.signals import alive, need, per_agent
 from ilvf.errors import require
 from ilvf.losses.options import SparsePPOOptions
 from ilvf.modules import (
@@ -20,7 +20,9 @@ from ilvf.modules import (
     InfluenceCritic,
     ValueNorm,
 )
+from ilvf.modules.checks import require_same_shape, require_tensordict
 from ilvf.options import configure
+from ilvf.options.arguments import found_words, require_kind
 
 Terms = dict[str, Tensor]
 
@@ -84,9 +86,15 @@ class PPOLoss(LossModule):
         settings = configure(SparsePPOOptions, options, "PPOLoss")
         require(
             isinstance(actor, CategoricalActor | GaussianActor),
-            f"PPOLoss needs a CategoricalActor or a GaussianActor, found {type(actor).__name__}; "
+            f"PPOLoss needs a CategoricalActor or a GaussianActor, found {found_words(actor)}; "
             "for other actors use TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
         )
+        require(
+            hasattr(critic, "predict"),
+            f"PPOLoss: critic needs a method predict(state, action), as a StateCritic or an "
+            f"InfluenceCritic has, found {found_words(critic)}",
+        )
+        require_kind("PPOLoss", "value_norm", value_norm, ValueNorm | None, "a ValueNorm or None")
         require(
             not settings.sparsity or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
             f"sparsity={settings.sparsity} is for critics with Gumbel attention, "
@@ -115,6 +123,7 @@ class PPOLoss(LossModule):
         return list(dict.fromkeys([*self.actor.in_keys, *keys, self.actor.sample_key]))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        require_tensordict(tensordict)
         n_agents = self.actor.arguments["n_agents"]
         living = alive(tensordict, self.tensor_keys.mask, n_agents)
         terms, diagnostics = self._policy_terms(tensordict, living)
@@ -127,8 +136,10 @@ class PPOLoss(LossModule):
         """The surrogate and the entropy bonus, and the diagnostics."""
         keys = self.tensor_keys
         log_prob, entropy = self.actor.evaluate(td)
-        old_log_prob = td.get(keys.action_log_prob)
-        advantage = td.get(keys.advantage).squeeze(-1)
+        old_log_prob = need(td, keys.action_log_prob)
+        require_same_shape(keys.action_log_prob, old_log_prob, log_prob)
+        advantage = per_agent(td, keys.advantage).squeeze(-1)
+        require_same_shape(keys.advantage, advantage, log_prob)
         gain, ratio = clipped_surrogate(log_prob, old_log_prob, advantage, self.clip)
         if living is not None:
             gain = gain.masked_fill(~living.squeeze(-1), 0)
@@ -148,10 +159,11 @@ class PPOLoss(LossModule):
     def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
         """The regression of V and, where the critic has one, of Q."""
         keys = self.tensor_keys
-        target = need(td, keys.value_target)
+        target = per_agent(td, keys.value_target)
         if self.value_norm is not None:
             target = self.value_norm.normalize(target)
         value, action_value = self.critic.predict(need(td, keys.state), need(td, keys.action))
+        require_same_shape(keys.value_target, target, value)
         errors = {"loss_value": self._value_error(td, value, target)}
         if action_value is not None:
             errors["loss_action_value"] = huber(action_value - target, self.huber_delta)
@@ -163,6 +175,7 @@ class PPOLoss(LossModule):
         if self.value_clip is None:
             return huber(value - target, self.huber_delta)
         old = self._old_value(td)
+        require_same_shape(self.tensor_keys.normalised_value, old, value)
         return clipped_value_loss(value, old, target, clip=self.value_clip, delta=self.huber_delta)
 
     def _old_value(self, td: TensorDictBase) -> Tensor:
@@ -170,12 +183,12 @@ class PPOLoss(LossModule):
         old = td.get(self.tensor_keys.normalised_value, None)
         if old is not None:
             return old
-        value = td.get(self.tensor_keys.value)
+        value = need(td, self.tensor_keys.value)
         return value if self.value_norm is None else self.value_norm.normalize(value)
 
     def _mean_attention(self, td: TensorDictBase, living: Tensor | None) -> Tensor:
         """Σ_i mean_B w̄_i."""
-        _, weight, _ = self.critic(td.get(self.tensor_keys.state))  # column = critic
+        _, weight, _ = self.critic(need(td, self.tensor_keys.state))  # column = critic
         diagonal = torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
         n_others = max(weight.shape[-1] - 1, 1)
         mean = (weight - diagonal).sum(-2) / n_others

@@ -8,13 +8,16 @@ from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
+from ilvf.credit.signals import need, of_team, per_agent
 from ilvf.losses.options import QMIXOptions
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
+from ilvf.modules.actions import entries_of
 from ilvf.modules.actors.categorical import mask_outputs
 from ilvf.modules.actors.greedy import GreedyActor
 from ilvf.modules.mixer import Mixer
 from ilvf.modules.targets import frozen_copy
 from ilvf.options import configure
+from ilvf.options.arguments import require_kind
 
 
 class QMIXLoss(TDLoss):
@@ -52,6 +55,8 @@ class QMIXLoss(TDLoss):
 
     def __init__(self, actor: GreedyActor, mixer: Mixer, **options: Any):
         super().__init__()
+        require_kind("QMIXLoss", "actor", actor, GreedyActor, "a GreedyActor")
+        require_kind("QMIXLoss", "mixer", mixer, Mixer, "a Mixer")
         settings = configure(QMIXOptions, options, "QMIXLoss")
         self.actor = actor
         self.mixer = mixer
@@ -76,11 +81,11 @@ class QMIXLoss(TDLoss):
         return [*now, *later, *self.actor.out_keys, *outcome]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        observation = tensordict.get(self.actor.in_keys[0])
-        action = tensordict.get(self.actor.out_keys[0])
+        observation = need(tensordict, self.actor.in_keys[0])
+        action = need(tensordict, self.actor.out_keys[0])
         value = self._mix(self.mixer, tensordict, self.actor.values(observation), action)
         if self.norm is not None:
-            self.norm.update(tensordict.get(next_key(self.tensor_keys.reward)).sum(-2))
+            self.norm.update(per_agent(tensordict, next_key(self.tensor_keys.reward)).sum(-2))
         target = self.target(tensordict)
         error, loss = self.error_and_loss(value, target)
         diagnostics = mean_diagnostics(target=target, error=error.abs())
@@ -90,17 +95,17 @@ class QMIXLoss(TDLoss):
     def target(self, tensordict: TensorDictBase) -> Tensor:
         """y `[B, 1]`, in reward units."""
         keys = self.tensor_keys
-        later = tensordict.get("next")
-        observation, *mask = (later.get(key) for key in self.actor.in_keys)
+        later: Any = need(tensordict, "next")
+        observation, *mask = (need(later, key) for key in self.actor.in_keys)
         values = self.target_actor.values(observation)
         scores = self.actor.values(observation) if self.double else values
         # Only the choice is masked: a value must be finite even if no action is possible.
         action = mask_outputs(scores, *mask).argmax(-1) if mask else scores.argmax(-1)
         future = self.to_return(self._mix(self.target_mixer, later, values, action))
-        reward = later.get(keys.reward).sum(-2)
-        return self.bootstrapped(reward, later.get(keys.terminated), future)
+        reward = per_agent(later, keys.reward).sum(-2)
+        return self.bootstrapped(reward, of_team(later, keys.terminated), future)
 
     def _mix(self, mixer: Mixer, td: TensorDictBase, values: Tensor, action: Tensor) -> Tensor:
         """Q_tot `[B, 1]` of actions `[B, N]` with values `[B, N, A]`."""
-        state = td.get(self.tensor_keys.state) if mixer.needs_state else None
-        return mixer(values.gather(-1, action.unsqueeze(-1)), state)
+        state = need(td, self.tensor_keys.state) if mixer.needs_state else None
+        return mixer(entries_of(values, action), state)

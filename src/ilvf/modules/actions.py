@@ -16,6 +16,9 @@ from torchrl.data.tensor_specs import TensorSpec
 from torchrl.envs import EnvBase
 
 from ilvf.errors import UsageError, require
+from ilvf.modules.checks import require_floats, require_mask, require_tensor
+from ilvf.options import shown
+from ilvf.options.arguments import found_words, require_kind, require_names, require_sizes
 
 
 class Actions(nn.Module):
@@ -38,6 +41,10 @@ class Actions(nn.Module):
         Args:
             action: `[*B, N]` of `Choices`, `[*B, N, A]` of a `Box`.
             state: `[*B, N, D]`; its shape and dtype are used.
+
+        Raises:
+            UsageError: another shape or kind of numbers, or an index that is not below A. (A GPU
+                reports that later, by an assertion.)
         """
 
     @abstractmethod
@@ -67,12 +74,7 @@ class Choices(Actions):
 
     def __init__(self, number: int):
         super().__init__()
-        whole = isinstance(number, Integral) and number >= 1
-        require(
-            whole,
-            f"discrete actions need their number, at least 1; found {type(number).__name__} "
-            f"{number!s:.80}",
-        )
+        require_sizes("Choices", number=number)
         self.width = int(number)
         self.event = ()
         self.arguments = {"n_actions": self.width}
@@ -82,6 +84,8 @@ class Choices(Actions):
 
     def encode(self, action: Tensor, state: Tensor) -> Tensor:
         """See `Actions.encode`; vectors `[*B, N, A]` are accepted as they are."""
+        require_tensor("the action", action)
+        require_tensor("the state", state)
         agents = tuple(state.shape[:-1])
         found = tuple(action.shape)
         if found == (*agents, self.width):
@@ -92,12 +96,18 @@ class Choices(Actions):
             f"{agents}, or {(*agents, self.width)} where an agent's action has {self.width} "
             "numbers",
         )
-        return F.one_hot(action, self.width).to(state.dtype)
+        try:
+            return F.one_hot(action.long(), self.width).to(state.dtype)
+        except RuntimeError:
+            self.require_indices(action)
+            raise
 
     def random(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
+        require_tensor("the observation", observation)
         shape = observation.shape[:-1]
         if mask is None:
             return torch.randint(self.width, shape, device=observation.device)
+        require_mask(mask, (*shape, self.width))
         noise = torch.rand(mask.shape, device=observation.device)
         return noise.masked_fill(~mask, -1).argmax(-1)
 
@@ -110,6 +120,11 @@ class Choices(Actions):
             return ""
         wrong = low if low < 0 else high
         return f"action {wrong} is out of range; {owner} has 0 to {self.width - 1}"
+
+    def require_indices(self, action: Tensor) -> None:
+        """Raise unless all actions exist; reads the device."""
+        problem = self.problem(action, "the network")
+        require(not problem, f"{problem}: is its number of actions that of the environment?")
 
 
 class Box(Actions):
@@ -174,7 +189,9 @@ class Box(Actions):
         return torch.minimum(torch.maximum(action, self.low), self.high)
 
     def encode(self, action: Tensor, state: Tensor) -> Tensor:
-        need = (*state.shape[:-1], self.width)
+        require_tensor("the action", action)
+        require_tensor("the state", state)
+        need = (*state.shape[:-2], self.n_agents, self.width)
         require(
             tuple(action.shape) == need and action.is_floating_point(),
             f"the action has shape {tuple(action.shape)} and dtype {action.dtype}; the critic "
@@ -183,7 +200,14 @@ class Box(Actions):
         return self.normalize(action).to(state.dtype)
 
     def random(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
-        shape = (*observation.shape[:-1], self.width)
+        require_floats("the observation", observation)
+        found = tuple(observation.shape)
+        require(
+            found[-2:-1] == (self.n_agents,),
+            f"the observation has shape {found}; the Box has bounds of {self.n_agents} agents, "
+            f"need [..., {self.n_agents}, Do]",
+        )
+        shape = (*found[:-1], self.width)
         unit = torch.rand(shape, dtype=self.low.dtype, device=observation.device)
         return self.denormalize(2 * unit - 1)
 
@@ -205,9 +229,11 @@ class Box(Actions):
 def _as_bounds(name: str, bounds: Any) -> Tensor:
     """Bounds as a finite float tensor `[N, A]`."""
     try:
-        found = torch.as_tensor(bounds).to(torch.get_default_dtype())
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{name} of a box is no table of numbers: {error!s:.80}") from error
+        given = torch.as_tensor(bounds)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise UsageError(f"{name}={shown(bounds)} of a Box is no table of numbers") from error
+    require(not given.is_complex(), f"{name} of a Box has complex numbers, need real ones")
+    found = given.to(torch.get_default_dtype())
     require(
         found.ndim == 2 and found.numel() > 0,
         f"{name} has shape {tuple(found.shape)}, need (N, A): one row of bounds an agent",
@@ -220,18 +246,66 @@ def _as_bounds(name: str, bounds: Any) -> Tensor:
 
 
 # ---------------------------------------------------------------------- from numbers and specs
-def as_actions(actions: int | Actions) -> Actions:
-    """`Choices` of a number; a `Box` or `Choices` as it is."""
-    return actions if isinstance(actions, Actions) else Choices(actions)
+def as_actions(actions: int | Actions, of: str, n_agents: int | None = None) -> Actions:
+    """`Choices` of a number; a `Box` or `Choices` as it is.
+
+    Args:
+        actions: the argument `actions` of a network.
+        of: the class of the network, for messages.
+        n_agents: N of the network; None if it serves any number of agents.
+
+    Raises:
+        UsageError: neither a whole number of at least 1 nor actions, or a `Box` for another N.
+    """
+    if not isinstance(actions, Actions):
+        is_whole = isinstance(actions, Integral) and not isinstance(actions, bool)
+        require(
+            is_whole and int(actions) >= 1,
+            f"{of}: actions must be a number of choices, at least 1, or a Box, "
+            f"found {found_words(actions)}",
+        )
+        return Choices(actions)
+    if isinstance(actions, Box):
+        require(
+            n_agents in (None, actions.n_agents),
+            f"{of}: n_agents={n_agents}, but the Box has bounds of {actions.n_agents} agents",
+        )
+    return actions
+
+
+def entries_of(values: Tensor, action: Tensor) -> Tensor:
+    """The entries of `values` `[*B, N, A]` at the actions `[*B, N]`: `[*B, N, 1]`.
+
+    Raises:
+        UsageError: actions of another shape or type, or an index that is not below A.
+    """
+    require_tensor("the action", action)
+    found = tuple(action.shape)
+    agents = tuple(values.shape[:-1])
+    require(
+        found == agents and not action.is_floating_point(),
+        f"the action has shape {found} and dtype {action.dtype}; "
+        f"need indices {agents}, one for each agent",
+    )
+    try:
+        return values.gather(-1, action.long().unsqueeze(-1))
+    except RuntimeError:
+        Choices(values.shape[-1]).require_indices(action)
+        raise
 
 
 def actions_of(env: EnvBase, group: str = "agents") -> Actions:
     """The actions of an environment's agents.
 
     Raises:
-        UsageError: see `actions_of_spec`.
+        UsageError: no environment, no such group, or see `actions_of_spec`.
     """
-    return actions_of_spec(env.full_action_spec[group, "action"], group)
+    require_kind("actions_of", "env", env, EnvBase, "a TorchRL environment")
+    require_names("actions_of", group=group)
+    key = (group, "action")
+    known = env.full_action_spec.keys(True, True)
+    require(key in known, f"the environment has no actions {key}; it has {list(known)}")
+    return actions_of_spec(env.full_action_spec[key], group)
 
 
 def actions_of_spec(spec: TensorSpec, group: str = "agents") -> Actions:

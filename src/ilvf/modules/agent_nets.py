@@ -15,8 +15,10 @@ from torch.nn import functional as F
 
 from ilvf.errors import require, require_choice
 from ilvf.modules.actions import Actions, as_actions
+from ilvf.modules.checks import require_dtype, require_tensor
 from ilvf.modules.options import MLPOptions
 from ilvf.options import configure
+from ilvf.options.arguments import require_flags, require_number, require_sizes
 
 ACTIVATIONS = {"relu": torch.relu_, "tanh": torch.tanh_, "elu": F.elu_}
 HIDDEN_GAIN = math.sqrt(2)
@@ -58,10 +60,9 @@ class AgentLinear(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
-        require(
-            min(n_agents, fan_in, fan_out) >= 1,
-            f"a layer of {n_agents} agents, {fan_in} → {fan_out}, is empty",
-        )
+        require_sizes("AgentLinear", n_agents=n_agents, fan_in=fan_in, fan_out=fan_out)
+        require_number("AgentLinear", "gain", gain)
+        require_flags("AgentLinear", share=share, bias=bias)
         self.n_agents = n_agents
         matrices = torch.empty(1 if share else n_agents, fan_in, fan_out)
         self.weight = nn.Parameter(orthogonal(matrices, gain))
@@ -72,6 +73,15 @@ class AgentLinear(nn.Module):
 
     def apply_to(self, x: Tensor, weight: Tensor) -> Tensor:
         """y_i = x_i W_i + b_i with a given W, such as a transformed `self.weight`."""
+        require_tensor("the input of a layer", x)
+        found = tuple(x.shape)
+        width = weight.shape[-2]
+        require(
+            found[-1:] == (width,) and (len(found) == 2 or found[:-2] == (self.n_agents,)),
+            f"the input of a layer has shape {found}; need [B, {width}] or "
+            f"[{self.n_agents}, B, {width}]",
+        )
+        require_dtype(x, weight)
         if x.ndim == 2:
             x = x.expand(self.n_agents, *x.shape)  # the same rows for every agent, not copied
         if len(weight) == 1:
@@ -115,6 +125,9 @@ class AgentMLP(nn.Module):
         **options: Any,
     ):
         super().__init__()
+        require_sizes("AgentMLP", n_agents=n_agents, fan_in=fan_in, fan_out=fan_out)
+        require_number("AgentMLP", "head_gain", head_gain)
+        require_flags("AgentMLP", first=first)
         layers = configure(MLPOptions, options, "AgentMLP")
         hidden = layers.hidden
         share = layers.share
@@ -167,17 +180,32 @@ def input_normalizer(input_norm: str) -> Callable[[Tensor], Tensor]:
 
 
 # ---------------------------------------------------------------------- between [*B, N, ·] and rows
-def state_rows(state: Tensor, n_agents: int, state_dim: int) -> Tensor:
+def state_rows(
+    state: Tensor,
+    n_agents: int,
+    width: int,
+    reader: str = "the critic",
+    what: str = "states",
+) -> Tensor:
     """state `[*B, N, D]` → `[B, N, D]`.
 
+    Args:
+        n_agents, width: N and D that the network was built for.
+        reader, what: the network and its input, for the message.
+
     Raises:
-        UsageError: N or D is not what the critic was built for.
+        UsageError: another N or D, or no floating-point numbers.
     """
+    require_tensor("the state", state)
     found = tuple(state.shape)
     require(
-        found[-2:] == (n_agents, state_dim),
-        f"the critic was built for {n_agents} agents with states of {state_dim} numbers, "
-        f"found {found}; need [..., {n_agents}, {state_dim}]",
+        found[-2:] == (n_agents, width),
+        f"{reader} was built for {n_agents} agents with {what} of {width} numbers, "
+        f"found {found}; need [..., {n_agents}, {width}]",
+    )
+    require(
+        state.is_floating_point(),
+        f"{reader} reads floating-point numbers, found {what} of {state.dtype}; use .float()",
     )
     return state.flatten(0, -3)
 
@@ -197,6 +225,6 @@ def joint_action(action: Tensor, state: Tensor, actions: int | Actions) -> Tenso
         actions: A, `Choices`, or a `Box`.
 
     Raises:
-        UsageError: another shape, or another kind of numbers.
+        UsageError: see `Actions.encode`.
     """
-    return as_actions(actions).encode(action, state).flatten(0, -3).flatten(1)
+    return as_actions(actions, "joint_action").encode(action, state).flatten(0, -3).flatten(1)

@@ -5,9 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
+from ilvf.modules.checks import require_floats
 from ilvf.modules.options import AttentionOptions, MLPOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_flags, require_kind, require_number, require_sizes
 
 HEAD_GAIN = 0.01  # small: before training the weights depend on the bias alone
 INITIAL_BIAS = {  # of the logits: (on the diagonal, off the diagonal)
@@ -41,6 +43,9 @@ class GumbelAttention(nn.Module):
         **options: Any,
     ):
         super().__init__()
+        require_sizes("GumbelAttention", n_agents=n_agents, state_dim=state_dim)
+        require_flags("GumbelAttention", own_first=own_first)
+        self.sizes = (n_agents, state_dim)
         network = configure(AttentionOptions, {"depth": depth, **options}, "GumbelAttention")
         self.tau = network.tau
         self.normalize = input_normalizer(network.input_norm)
@@ -60,7 +65,8 @@ class GumbelAttention(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[B, N, D]` → h `[B, N, N]`, row = critic, column = state."""
-        return self.logits(self.normalize(state.flatten(1))).transpose(0, 1)
+        rows = state_rows(state, *self.sizes, "the attention")
+        return self.logits(self.normalize(rows.flatten(1))).transpose(0, 1)
 
     def weight(self, logits: Tensor) -> Tensor:
         """w of the logits h, without noise."""
@@ -68,13 +74,26 @@ class GumbelAttention(nn.Module):
 
     def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """w^g of the logits h, with fresh noise at each call."""
-        return gumbel_sigmoid(logits, self.tau, generator)
+        return noisy_sigmoid(logits, self.tau, generator)
 
 
 def gumbel_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
     """Noisy attention weights  w^g = sigmoid((h + g) / τ),  with fresh noise g (eq. 8)."""
+    require_floats("the logits", logits)
+    require_number("gumbel_sigmoid", "tau", tau, above=0)
+    require_generator("gumbel_sigmoid", generator)
+    return noisy_sigmoid(logits, tau, generator)
+
+
+def noisy_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
+    """`gumbel_sigmoid` without checks."""
     noise = gumbel_like(logits, generator)
     return torch.sigmoid((logits + noise) / tau).to(logits.dtype)
+
+
+def require_generator(of: str, generator: Any) -> None:
+    """Raise unless it is a generator of random numbers, or None."""
+    require_kind(of, "generator", generator, torch.Generator | None, "a torch.Generator or None")
 
 
 def gumbel_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -3,9 +3,11 @@
 from torch import Tensor, nn
 from torchrl.modules import QMixer, VDNMixer
 
-from ilvf.errors import require_choice
-from ilvf.modules.agent_nets import input_normalizer
+from ilvf.errors import require, require_choice
+from ilvf.modules.agent_nets import input_normalizer, state_rows
+from ilvf.modules.checks import require_dtype, require_floats
 from ilvf.modules.options import NetworkOptions
+from ilvf.options.arguments import require_sizes
 
 
 class Mixer(nn.Module):
@@ -37,8 +39,10 @@ class Mixer(nn.Module):
         input_norm: str = NetworkOptions.input_norm,
     ):
         super().__init__()
+        require_sizes("Mixer", n_agents=n_agents, state_dim=state_dim, embed=embed)
         self.normalize = input_normalizer(input_norm)
         require_choice("mixer", kind, ("qmix", "vdn"))
+        self.sizes = (n_agents, state_dim)
         self.needs_state = kind == "qmix"
         if self.needs_state:
             self.net: nn.Module = QMixer((n_agents * state_dim,), embed, n_agents, "cpu")
@@ -47,7 +51,17 @@ class Mixer(nn.Module):
 
     def forward(self, value: Tensor, state: Tensor | None = None) -> Tensor:
         """value `[B, N, 1]`, state `[B, N, D]` (None for vdn) → Q_tot `[B, 1]`."""
+        require_floats("the value", value)
+        found = tuple(value.shape)
+        wanted = (self.sizes[0], 1)
+        require(found[-2:] == wanted, f"the mixer needs values [B, {wanted[0]}, 1], found {found}")
         if not self.needs_state:
             return self.net(value)
+        require(state is not None, "the mixer qmix needs the state [B, N, D]; vdn does not")
         assert state is not None
-        return self.net(value, self.normalize(state.flatten(1)))
+        weight = next(self.net.parameters(), None)  # a functional loss has taken them out
+        if weight is not None:
+            require_dtype(value, weight)
+            require_dtype(state, weight)
+        rows = state_rows(state, *self.sizes, "the mixer")
+        return self.net(value, self.normalize(rows.flatten(1)))

@@ -1,13 +1,17 @@
 """Normalization of values: critics and mixers output numbers of order one."""
 
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
+from tensordict.nn import TensorDictModule, TensorDictModuleBase, TensorDictSequential
+from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
 from ilvf.distributed import mean_over_ranks
 from ilvf.errors import require
+from ilvf.modules.checks import require_tensor
+from ilvf.options.arguments import require_kind, require_number, require_sizes
 
 
 class ValueNorm(nn.Module):
@@ -28,7 +32,7 @@ class ValueNorm(nn.Module):
             critics hardly learn.
 
     Raises:
-        UsageError: min_variance is not positive.
+        UsageError: a size, beta or min_variance is out of bounds.
     """
 
     first: Tensor  # biased running mean of x
@@ -37,7 +41,11 @@ class ValueNorm(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], beta: float = 0.98, min_variance: float = 1e-6):
         super().__init__()
-        require(min_variance > 0, f"min_variance={min_variance} must be positive")
+        require_kind("ValueNorm", "shape", shape, tuple | list, "a tuple of sizes, such as (N, 1)")
+        for size in shape:
+            require_sizes("ValueNorm", shape=size)
+        require_number("ValueNorm", "beta", beta, least=0, below=1)
+        require_number("ValueNorm", "min_variance", min_variance, above=0)
         self.beta = beta
         self.min_variance = min_variance
         self.register_buffer("first", torch.zeros(shape, dtype=torch.float64))
@@ -69,6 +77,12 @@ class ValueNorm(nn.Module):
             x: `[*B, *shape]`.
             mask: bool, of the shape of x; entries of dead agents are False and do not count.
         """
+        self._require_shape(x, exactly=True)
+        if mask is not None:
+            require_tensor("the mask", mask)
+            found = tuple(mask.shape)
+            same = mask.numel() == x.numel() and mask.dtype == torch.bool
+            require(same, f"the mask has shape {found}; need bool {tuple(x.shape)}, True = counts")
         x = x.detach().to(self.first.dtype).reshape(-1, *self.first.shape)
         if mask is None:
             first, second = mean_over_ranks(torch.stack([x.mean(0), x.square().mean(0)]))
@@ -77,6 +91,19 @@ class ValueNorm(nn.Module):
         self.first.lerp_(first, 1 - self.beta)
         self.second.lerp_(second, 1 - self.beta)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - self.beta)
+
+    def _require_shape(self, x: Tensor, *, exactly: bool = False) -> None:
+        """Raise unless x ends with the shape of the statistics, or fits to it by broadcasting."""
+        require_tensor("the value", x)
+        shape = tuple(self.first.shape)
+        found = tuple(x.shape)
+        ends = found[max(len(found) - len(shape), 0) :]
+        pairs = zip(ends, shape, strict=False)
+        fits = len(ends) == len(shape) and (not exactly or ends == shape)
+        require(
+            fits and all(size == own or 1 in (size, own) for size, own in pairs),
+            f"ValueNorm was built for values [..., {', '.join(map(str, shape))}], found {found}",
+        )
 
     def _masked_moments(self, x: Tensor, alive: Tensor) -> Tensor:
         """Means of x and x² over the alive entries, stacked: `[2, *shape]`.
@@ -96,13 +123,51 @@ class ValueNorm(nn.Module):
 
     def normalize(self, x: Tensor) -> Tensor:
         """(x − mean) / std."""
+        self._require_shape(x)
         mean, std = self.moments()
         return (x - mean) / std
 
     def denormalize(self, x: Tensor) -> Tensor:
         """mean + std · x."""
+        self._require_shape(x)
         mean, std = self.moments()
         return x * std + mean
+
+
+class Denormalize(nn.Module):
+    """`ValueNorm.denormalize` as a module, which holds the statistics; without them, a copy.
+
+    Args:
+        norm: of the agents of all groups, or None.
+    """
+
+    def __init__(self, norm: ValueNorm | None):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, *values: Tensor) -> Any:
+        """Normalised values `[*B, n, 1]` of every group → values in reward units."""
+        sizes = [value.shape[-2] for value in values]
+        joined = values[0] if len(values) == 1 else torch.cat(values, -2)
+        scaled = joined.clone() if self.norm is None else self.norm.denormalize(joined)
+        return scaled if len(values) == 1 else scaled.split(sizes, -2)
+
+
+def denormalised(
+    module: TensorDictModuleBase,
+    norm: ValueNorm | None,
+    raw: Sequence[NestedKey],
+    values: Sequence[NestedKey],
+) -> TensorDictModuleBase:
+    """`module`, which writes normalised values, followed by the values in reward units.
+
+    Args:
+        norm: None copies the values.
+        raw, values: keys of the normalised and of the other values, of every group.
+    """
+    require_kind("value_module", "norm", norm, ValueNorm | None, "a ValueNorm")
+    scale = TensorDictModule(Denormalize(norm), in_keys=list(raw), out_keys=list(values))
+    return TensorDictSequential(module, scale)
 
 
 class ReturnNorm(nn.Module):

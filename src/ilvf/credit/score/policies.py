@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from ilvf.credit.signals import need
 from ilvf.errors import UsageError, require
-from ilvf.modules import GaussianActor
+from ilvf.modules import Choices, GaussianActor
 from ilvf.modules.agent_nets import AgentLinear, layer_norm
+from ilvf.options.arguments import found_words
 
 CPU = torch.device("cpu")
 DISCRETE = (torch.distributions.Categorical, torch.distributions.OneHotCategorical)
@@ -93,7 +94,7 @@ def require_actors(actors: Sequence[Any]) -> None:
         require(
             stochastic or hasattr(actor, "log_probs"),
             "ScoreInfluence needs a CategoricalActor, a GaussianActor or a TorchRL "
-            f"ProbabilisticActor, found {type(actor).__name__}",
+            f"ProbabilisticActor, found {found_words(actor)}",
         )
 
 
@@ -106,7 +107,7 @@ def categorical_score(actor: Any, rollout: TensorDictBase) -> Tensor:
     inputs = (need(rollout, key) for key in actor.in_keys)
     pi = actor.log_probs(*inputs).exp()
     action = need(rollout, actor.out_keys[0])
-    score = F.one_hot(action, pi.shape[-1]).to(pi.dtype) - pi
+    score = Choices(pi.shape[-1]).encode(action, pi) - pi
     return score @ zero_sum_basis(pi.shape[-1], pi.device).to(pi.dtype)
 
 
@@ -128,9 +129,8 @@ def gaussian_score(actor: GaussianActor, rollout: TensorDictBase) -> Tensor:
     σ counts as a parameter of every state, also where the actor has one σ for all states. The score
     of a fixed component is 0.
     """
-    need(rollout, actor.in_keys[0])
-    sample = need(rollout, actor.sample_key)
     loc, scale = (x.detach().clone().requires_grad_() for x in actor.parameters_of(rollout))
+    sample = actor.recorded(rollout, loc)
     with torch.enable_grad():
         total = actor.log_density(loc, scale, sample).sum()
     return unit_variance(torch.cat(torch.autograd.grad(total, (loc, scale)), -1))

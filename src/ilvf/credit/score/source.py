@@ -1,5 +1,6 @@
 """`ScoreInfluence`: influence found by a score test on the rollout, with Wiener weights."""
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from ilvf.credit.sources import AgentSignals, InfluenceSource
 from ilvf.distributed import number_of_ranks, rank
 from ilvf.errors import require
 from ilvf.options import configure
+from ilvf.options.arguments import require_sizes
 
 SHARPNESS = 2.0  # slope of the weights in z
 OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
@@ -71,11 +73,16 @@ class ScoreInfluence(InfluenceSource):
     be samples of the actor's present policy. A second call counts the same evidence again;
     `redraw=False` does not.
 
+    The actor is not part of the state: `state_dict()` has the running sums alone. `copy.deepcopy`
+    copies the sums, and the copy reads the same actor, which collects for both. A copied loss has a
+    copied actor, and the copied influence in it reads that one.
+
     Raises:
         UsageError: an actor without a distribution, or another number of agents.
     """
 
     observes = True
+    checked = True
     matrix: Tensor
     z_sum: Tensor
     rest_sum: Tensor
@@ -91,7 +98,7 @@ class ScoreInfluence(InfluenceSource):
         self.options = configure(ScoreOptions, options, "ScoreInfluence")
         actors = tuple(actor) if isinstance(actor, list | tuple) else (actor,)
         require_actors(actors)
-        self.__dict__["actors"] = actors  # not submodules: the loss owns the networks
+        self.__dict__["actors"] = actors  # not submodules: the policy is not part of the credit
         self.warned_of_few = False
         self.checked_sampling = False
         if n_agents is None and len(actors) == 1:
@@ -101,8 +108,18 @@ class ScoreInfluence(InfluenceSource):
 
     actors: tuple[Any, ...]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ScoreInfluence":
+        """A copy that reads the same actors, or their copies if `memo` has them already."""
+        actors = tuple(memo.get(id(actor), actor) for actor in self.actors)
+        state = {name: value for name, value in vars(self).items() if name != "actors"}
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__setstate__(copy.deepcopy(state, memo))
+        new.__dict__["actors"] = actors
+        return new
+
     def _allocate(self, n: int) -> None:
-        require(isinstance(n, int) and n >= 1, f"n_agents={n!r} must be a whole number, at least 1")
+        require_sizes("ScoreInfluence", n_agents=n)
         own = self.options.prior == "own"
         start = torch.eye(n) if own else torch.ones(n, n)
         zeros = {

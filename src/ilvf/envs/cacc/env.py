@@ -25,6 +25,7 @@ from ilvf.envs.options import CACCOptions
 from ilvf.envs.pictures import first_episode
 from ilvf.errors import require
 from ilvf.options import configure
+from ilvf.options.arguments import require_device
 
 
 class CACC(BatchedEnv):
@@ -73,7 +74,7 @@ class CACC(BatchedEnv):
         self.bound = BOUND[scenario] if known else None
         if self.bound is not None:
             self.statistic_names += ("cost_to_bound",)
-        self._make_constants(num_envs, torch.device(device))
+        self._make_constants(num_envs, require_device("CACC", device))
         steps = horizon // self.options.action_repeat
         super().__init__(num_envs=num_envs, horizon=steps, seed=seed, device=device)
 

@@ -28,6 +28,7 @@ from ilvf.envs.options import CapturePreyOptions
 from ilvf.envs.pictures import first_episode
 from ilvf.errors import require
 from ilvf.options import configure
+from ilvf.options.arguments import require_device
 
 
 class CapturePrey(BatchedEnv):
@@ -70,7 +71,7 @@ class CapturePrey(BatchedEnv):
         self.options = configure(CapturePreyOptions, values, "CapturePrey")
         _require_agreement(self.options)
         self.n_agents = n_perception + n_action
-        device = torch.device(device)
+        device = require_device("CapturePrey", device)
         self._make_roles(device)
         self._make_rewards(device)
         graph = communication_graph(self.options.graph, n_perception, n_action)

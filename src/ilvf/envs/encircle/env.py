@@ -21,6 +21,7 @@ from ilvf.envs.options import EncircleOptions
 from ilvf.errors import UsageError, require
 from ilvf.modules.actions import Actions, Box, Choices
 from ilvf.options import configure
+from ilvf.options.arguments import require_device
 
 OBSTACLE_RADII = (0.08, 0.15)  # [m]
 RING_CLEARANCE = 0.1  # [m] between an obstacle and the ring
@@ -80,7 +81,7 @@ class Encircle(BatchedEnv):
         self.n_actions = 2 if options.continuous else len(DIRECTIONS)
         self.state_dim = 6 + 2 * n_obstacles
         self.observation_dim = self.state_dim + 12
-        self._make_constants(torch.device(device))
+        self._make_constants(require_device("Encircle", device))
         super().__init__(num_envs=num_envs, horizon=options.horizon, seed=seed, device=device)
 
     def _make_constants(self, device: torch.device) -> None:

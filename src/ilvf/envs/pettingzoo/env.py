@@ -5,7 +5,6 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -32,8 +31,9 @@ from ilvf.envs.pettingzoo.specs import (
 from ilvf.envs.pettingzoo.tasks import make_parallel, name_of
 from ilvf.envs.pettingzoo.workers import WorkerCopies
 from ilvf.envs.specs import FLAGS
-from ilvf.errors import UsageError, require
+from ilvf.errors import UsageError
 from ilvf.options import configure
+from ilvf.options.arguments import keywords, require_batch
 
 
 class PettingZoo(EnvBase):
@@ -74,12 +74,10 @@ class PettingZoo(EnvBase):
         device: torch.device | str = "cpu",
         **options: Any,
     ):
-        chosen = configure(PettingZooOptions, options, type(self).__name__)
-        arguments = dict(kwargs or {})
-        require(
-            isinstance(num_envs, Integral) and num_envs >= 1,
-            f"num_envs={num_envs!r} must be a whole number, at least 1",
-        )
+        name = type(self).__name__
+        chosen = configure(PettingZooOptions, options, name)
+        arguments = keywords(name, kwargs)
+        require_batch(name, num_envs, seed, device)
         super().__init__(device=torch.device(device), batch_size=torch.Size([num_envs]))
         self._unseeded = np.ones(num_envs, bool)  # copies that get a seed at their next reset
         self.set_seed(seed if seed is not None else int(torch.randint(2**31, ())))

@@ -11,6 +11,7 @@ from ilvf.envs.tabular.games import make_game
 from ilvf.envs.tabular.theory import TabularGame
 from ilvf.errors import require
 from ilvf.options import configure
+from ilvf.options.arguments import require_device
 
 
 class Tabular(BatchedEnv):
@@ -60,7 +61,7 @@ class Tabular(BatchedEnv):
         self.n_actions = game.actions[0]
         self.state_dim = max(game.states)
         self.observation_dim = self.n_agents * self.state_dim
-        self._make_constants(torch.device(device))
+        self._make_constants(require_device("Tabular", device))
         super().__init__(num_envs=num_envs, horizon=options.horizon, seed=seed, device=device)
 
     def _make_constants(self, device: torch.device) -> None:

@@ -73,7 +73,7 @@ as a batched TorchRL environment. Both need the extra `ilvf[sumo]`.
 
 from typing import TYPE_CHECKING
 
-from ilvf.lazy import lazily
+from ilvf.lazy import lazily, listing
 
 if TYPE_CHECKING:
     from ilvf.envs.traffic.batched import Traffic
@@ -92,3 +92,5 @@ __getattr__ = lazily(
         "batched": ["Traffic"],
     },
 )
+
+__dir__ = listing(__all__)

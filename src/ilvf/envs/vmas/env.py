@@ -8,11 +8,12 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ilvf.envs.base import BatchedWorlds, World, require_count
+from ilvf.envs.base import BatchedWorlds, World
 from ilvf.envs.options import VmasOptions
 from ilvf.envs.pictures import first_episode
 from ilvf.envs.vmas.simulator import Simulator
 from ilvf.options import configure
+from ilvf.options.arguments import keywords, require_batch
 
 
 class Vmas(BatchedWorlds):
@@ -41,9 +42,9 @@ class Vmas(BatchedWorlds):
         seed: int | None = None,
         device: torch.device | str = "cpu",
     ):
-        values = dict(task=task, kwargs=dict(kwargs or {}), horizon=horizon)
+        values = dict(task=task, kwargs=keywords("Vmas", kwargs), horizon=horizon)
         options = configure(VmasOptions, values, "Vmas")
-        require_count("num_envs", num_envs)
+        require_batch("Vmas", num_envs, seed, device)
         place = torch.device(device)
         self.simulator = Simulator(options.task, options.kwargs, num_envs, place)
         self._held: World | None = None  # the world that the simulator is in

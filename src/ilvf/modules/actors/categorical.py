@@ -13,11 +13,13 @@ from torch.nn import functional as F
 from torchrl.envs.utils import ExplorationType, exploration_type
 
 from ilvf.errors import require
-from ilvf.modules.actions import Actions, Box, Choices
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.actions import Actions, Box, Choices, as_actions, entries_of
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.attention import gumbel_like
+from ilvf.modules.checks import need, require_mask
 from ilvf.modules.options import ActorOptions, MLPOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_flags, require_names, require_sizes
 
 
 class NetworkActor(TensorDictModuleBase):
@@ -50,6 +52,11 @@ class NetworkActor(TensorDictModuleBase):
     ):
         super().__init__()
         name = type(self).__name__
+        require_sizes(name, n_agents=n_agents, observation_dim=observation_dim)
+        require_flags(name, masked=masked)
+        require_names(name, group=group)
+        self.actions = as_actions(actions, name, n_agents)
+        require_maskable(name, self.actions, masked)
         network = configure(ActorOptions, options, name)
         self.arguments: dict[str, Any] = {
             "n_agents": n_agents,
@@ -59,16 +66,6 @@ class NetworkActor(TensorDictModuleBase):
             "masked": masked,
             "group": group,
         }
-        require(
-            not masked or isinstance(actions, Choices),
-            f"{name}: masked=True is for discrete actions; bounds say what is possible of others",
-        )
-        if isinstance(actions, Box):
-            require(
-                actions.n_agents == n_agents,
-                f"{name}: n_agents={n_agents}, but the Box has bounds of {actions.n_agents} agents",
-            )
-        self.actions = actions
         self.group = group
         self.masked = masked
         self.in_keys = input_keys(group, masked)
@@ -110,7 +107,9 @@ class NetworkActor(TensorDictModuleBase):
         Returns:
             `[*B, N, A]`, or as many numbers as the networks have outputs.
         """
-        rows = self.normalize(observation.flatten(0, -3)).transpose(0, 1)
+        sizes = (self.arguments["n_agents"], self.arguments["observation_dim"])
+        rows = state_rows(observation, *sizes, "the actor", "observations")
+        rows = self.normalize(rows).transpose(0, 1)
         outputs = self.net(rows).transpose(0, 1).unflatten(0, observation.shape[:-2])
         return mask_outputs(outputs, mask)
 
@@ -130,6 +129,7 @@ class CategoricalActor(NetworkActor):
     written = ("action", "action_log_prob")
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
+        require_sizes(type(self).__name__, n_actions=n_actions)
         super().__init__(n_agents, observation_dim, Choices(n_actions), **options)
 
     @property
@@ -148,7 +148,7 @@ class CategoricalActor(NetworkActor):
     def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
         """Log-probability of the recorded actions, and entropy, `[*B, N]` each."""
         log_probs = self._log_probs_of(tensordict)
-        chosen = select_action(log_probs, tensordict.get(self.out_keys[0]))
+        chosen = select_action(log_probs, need(tensordict, self.out_keys[0]))
         return chosen, entropy_of(log_probs)
 
     def vectors(self, tensordict: TensorDictBase) -> Tensor:
@@ -165,7 +165,7 @@ class CategoricalActor(NetworkActor):
         return straight_through(log_probs, temperature), entropy
 
     def _log_probs_of(self, tensordict: TensorDictBase) -> Tensor:
-        return self.log_probs(*(tensordict.get(key) for key in self.in_keys))
+        return self.log_probs(*(need(tensordict, key) for key in self.in_keys))
 
 
 # ---------------------------------------------------------------------- shared by all actors
@@ -182,10 +182,19 @@ def input_keys(group: str, masked: bool) -> list[NestedKey]:
     return keys
 
 
+def require_maskable(of: str, actions: Actions, masked: bool) -> None:
+    """Raise if actions of a `Box` are to be masked."""
+    require(
+        not masked or isinstance(actions, Choices),
+        f"{of}: masked=True is for discrete actions; bounds say what is possible of others",
+    )
+
+
 def mask_outputs(outputs: Tensor, mask: Tensor | None) -> Tensor:
     """`outputs` `[*B, N, A]` with the lowest finite number for impossible actions (mask False)."""
     if mask is None:
         return outputs
+    require_mask(mask, tuple(outputs.shape))
     return outputs.masked_fill(~mask, torch.finfo(outputs.dtype).min)
 
 
@@ -197,7 +206,7 @@ def entropy_of(log_probs: Tensor) -> Tensor:
 
 def select_action(outputs: Tensor, action: Tensor) -> Tensor:
     """The entries of `outputs` `[*B, N, A]` at the actions `[*B, N]`: `[*B, N]`."""
-    return outputs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    return entries_of(outputs, action).squeeze(-1)
 
 
 def sample_action(log_probs: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -14,6 +14,8 @@ from ilvf.errors import require, require_choice
 from ilvf.modules.actions import Box
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.actors.gaussian import require_box
+from ilvf.modules.checks import need
+from ilvf.options.arguments import require_kind
 
 REVERSION = 0.15  # θ of the Ornstein-Uhlenbeck process (Lillicrap et al., 2016)
 
@@ -41,7 +43,8 @@ class DeterministicActor(NetworkActor):
         super().__init__(n_agents, observation_dim, actions, **options)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        return tensordict.set(self.out_keys[0], self.actions.denormalize(self.vectors(tensordict)))
+        action = self.actions.denormalize(self.vectors(tensordict))
+        return tensordict.set(self.out_keys[0], action)
 
     def best(self, outputs: Tensor) -> Tensor:
         """The action at tanh of the outputs, `[*B, N, A]`."""
@@ -49,7 +52,7 @@ class DeterministicActor(NetworkActor):
 
     def vectors(self, tensordict: TensorDictBase) -> Tensor:
         """u `[*B, N, A]`; 0 for fixed components."""
-        u = self.outputs(tensordict.get(self.in_keys[0])).tanh()
+        u = self.outputs(need(tensordict, self.in_keys[0])).tanh()
         return u.to(self.actions.low.dtype).masked_fill(~self.actions.free, 0)
 
     def relaxed(
@@ -80,6 +83,7 @@ class NoisyActor(TensorDictModuleBase):
 
     def __init__(self, actor: DeterministicActor, noise: Literal["gaussian", "ou"] = "gaussian"):
         super().__init__()
+        require_kind("NoisyActor", "actor", actor, DeterministicActor, "a DeterministicActor")
         require_choice("noise", noise, ("gaussian", "ou"))
         self.actor = actor
         self.actions = actor.actions

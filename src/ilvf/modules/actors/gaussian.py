@@ -12,8 +12,10 @@ from torchrl.modules import IndependentNormal, TanhNormal
 from ilvf.errors import require
 from ilvf.modules.actions import Box
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
+from ilvf.modules.checks import need, require_same_shape
 from ilvf.modules.options import ActorOptions, GaussianActorOptions, GaussianOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import found_words
 
 LEAST_SCALE = 1e-4
 
@@ -83,7 +85,7 @@ class GaussianActor(NetworkActor):
 
     def parameters_of(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
         """μ and σ `[*B, N, A]` of a tensordict's observations, in full precision."""
-        outputs = self.outputs(tensordict.get(self.in_keys[0])).to(self.actions.low.dtype)
+        outputs = self.outputs(need(tensordict, self.in_keys[0])).to(self.actions.low.dtype)
         if self.raw_scale is None:
             loc, raw = outputs.chunk(2, -1)
             return loc, self.to_scale(raw)
@@ -120,14 +122,21 @@ class GaussianActor(NetworkActor):
             tensordict.set(key, value)
         return tensordict
 
+    def recorded(self, tensordict: TensorDictBase, loc: Tensor) -> Tensor:
+        """The samples u in a tensordict, which must have the shape of μ `[*B, N, A]`."""
+        sample = need(tensordict, self.sample_key)
+        require_same_shape(self.sample_key, sample, loc)
+        return sample
+
     def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
         """Log-density of the recorded samples, and entropy, `[*B, N]` each.
 
         The entropy of a `TanhNormal` has no formula; it is estimated from one new sample, with the
         gradient of that sample.
         """
-        distribution = self.distribution(*self.parameters_of(tensordict))
-        log_prob = self._total(distribution.log_prob(tensordict.get(self.sample_key)))
+        loc, scale = self.parameters_of(tensordict)
+        distribution = self.distribution(loc, scale)
+        log_prob = self._total(distribution.log_prob(self.recorded(tensordict, loc)))
         if isinstance(distribution, TanhNormal):
             _, log_density = distribution.rsample_and_log_prob()
             return log_prob, -self._total(log_density)
@@ -152,5 +161,5 @@ def require_box(actions: object, name: str) -> None:
     """Raise unless an actor's actions are a `Box`."""
     require(
         isinstance(actions, Box),
-        f"{name} is for continuous actions, a Box; found {type(actions).__name__} {actions!s:.80}",
+        f"{name} is for continuous actions, a Box; found {found_words(actions)}",
     )

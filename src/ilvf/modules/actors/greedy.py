@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ilvf.modules.actions import Choices
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
+from ilvf.modules.checks import need
+from ilvf.options.arguments import require_sizes
 
 
 class GreedyActor(NetworkActor):
@@ -29,6 +31,7 @@ class GreedyActor(NetworkActor):
     epsilon: Tensor
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
+        require_sizes(type(self).__name__, n_actions=n_actions)
         super().__init__(n_agents, observation_dim, Choices(n_actions), **options)
         self.register_buffer("epsilon", torch.zeros(()))
 
@@ -37,7 +40,7 @@ class GreedyActor(NetworkActor):
         return self.outputs(observation, mask)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        observation, *mask = (tensordict.get(key) for key in self.in_keys)
+        observation, *mask = (need(tensordict, key) for key in self.in_keys)
         values = self.values(observation, *mask)
         action = values.argmax(-1)
         if not deterministic_mode():
@@ -67,7 +70,7 @@ class RandomFirst(TensorDictModuleBase):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         if not self.random:
             return self.actor(tensordict)
-        observation, *mask = (tensordict.get(key) for key in self.in_keys)
+        observation, *mask = (need(tensordict, key) for key in self.in_keys)
         return tensordict.set(self.out_keys[0], self.actor.actions.random(observation, *mask))
 
 

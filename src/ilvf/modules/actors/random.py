@@ -4,8 +4,11 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
+from ilvf.errors import require
 from ilvf.modules.actions import Actions, Box, as_actions
-from ilvf.modules.actors.categorical import choose, input_keys, mask_outputs
+from ilvf.modules.actors.categorical import choose, input_keys, mask_outputs, require_maskable
+from ilvf.modules.checks import need, require_floats
+from ilvf.options.arguments import require_flags, require_names
 
 
 class RandomActor(TensorDictModuleBase):
@@ -21,7 +24,10 @@ class RandomActor(TensorDictModuleBase):
 
     def __init__(self, actions: int | Actions, *, masked: bool = False, group: str = "agents"):
         super().__init__()
-        self.actions = as_actions(actions)
+        self.actions = as_actions(actions, "RandomActor")
+        require_flags("RandomActor", masked=masked)
+        require_names("RandomActor", group=group)
+        require_maskable("RandomActor", self.actions, masked)
         self.in_keys = input_keys(group, masked)
         self.out_keys = [(group, "action")]
         if not isinstance(self.actions, Box):
@@ -29,11 +35,16 @@ class RandomActor(TensorDictModuleBase):
 
     def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         """log π_i(a | o_i) of every one of A discrete actions, `[*B, N, A]`."""
+        require_floats("the observation", observation)
+        require(
+            not isinstance(self.actions, Box),
+            "RandomActor has no log_probs of a Box; they are for discrete actions",
+        )
         logits = observation.new_zeros(*observation.shape[:-1], self.actions.width)
         return mask_outputs(logits, mask).log_softmax(-1)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        observation, *mask = (tensordict.get(key) for key in self.in_keys)
+        observation, *mask = (need(tensordict, key) for key in self.in_keys)
         if isinstance(self.actions, Box):
             return tensordict.set(self.out_keys[0], self.actions.random(observation))
         return choose(tensordict, self.log_probs(observation, *mask), self.out_keys)

@@ -18,6 +18,7 @@ from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_sizes
 
 
 class ActionInfluenceCritic(Critic):
@@ -49,11 +50,12 @@ class ActionInfluenceCritic(Critic):
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
+        require_sizes("ActionInfluenceCritic", q_depth=q_depth)
         network = configure(AttentionOptions, options, "ActionInfluenceCritic")
         hidden = network.hidden
         share = network.share
         layers = select(network, MLPOptions)
-        self.actions = as_actions(actions)
+        self.actions = as_actions(actions, "ActionInfluenceCritic", n_agents)
         self.normalize = input_normalizer(network.input_norm)
         self.attention = GumbelAttention(
             n_agents,

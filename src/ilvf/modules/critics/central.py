@@ -1,14 +1,19 @@
 """`CentralCritic`: the critic of the classical MAPPO, one value for the whole team."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from tensordict.nn import TensorDictModule
+from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import Tensor
 
+from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.critics.base import Critic
+from ilvf.modules.groups import group_names
 from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.value_norm import ValueNorm, denormalised
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_names
 
 
 class CentralCritic(Critic):
@@ -35,7 +40,19 @@ class CentralCritic(Critic):
         return value.unsqueeze(-1).unflatten(0, state.shape[:-2])
 
     def value_module(
-        self, group: str = "agents", value_key: str = "state_value", state_key: str = "state"
-    ) -> TensorDictModule:
-        """Reads `(group, state_key)`; writes `value_key` at the root, for the whole team."""
-        return TensorDictModule(self, in_keys=[(group, state_key)], out_keys=[value_key])
+        self,
+        group: str | Sequence[str] = "agents",
+        value_key: str = "state_value",
+        state_key: str = "state",
+        norm: ValueNorm | None = None,
+    ) -> TensorDictModuleBase:
+        """Reads `(group, state_key)`; writes `value_key` at the root, for the whole team.
+
+        The arguments are those of `Critic.value_module`, with one group.
+        """
+        name, *more = group_names(group)
+        require(not more, f"CentralCritic has one value, not one for each group of {group}")
+        require_names("value_module", value_key=value_key, state_key=state_key)
+        raw = value_key if norm is None else "normalised_value"
+        module = TensorDictModule(self, in_keys=[(name, state_key)], out_keys=[raw])
+        return module if norm is None else denormalised(module, norm, [raw], [value_key])

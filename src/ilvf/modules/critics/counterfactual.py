@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.actions import Choices
+from ilvf.modules.actions import Choices, entries_of
 from ilvf.modules.agent_nets import (
     AgentLinear,
     AgentMLP,
@@ -16,6 +16,7 @@ from ilvf.modules.agent_nets import (
 )
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_sizes
 
 
 class CounterfactualCritic(nn.Module):
@@ -34,6 +35,8 @@ class CounterfactualCritic(nn.Module):
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
         super().__init__()
+        sizes = {"n_agents": n_agents, "state_dim": state_dim, "n_actions": n_actions}
+        require_sizes("CounterfactualCritic", **sizes)
         network = configure(NetworkOptions, options, "CounterfactualCritic")
         hidden = network.hidden
         share = network.share
@@ -64,7 +67,7 @@ class CounterfactualCritic(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Q_i(s, a) `[*B, N, 1]`."""
-        return self.all_actions(state, action).gather(-1, action.unsqueeze(-1))
+        return entries_of(self.all_actions(state, action), action)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, None]:
         """Q_i(s, a) `[*B, N, 1]`, which takes the place of V in the losses."""

@@ -25,6 +25,7 @@ from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_flags, require_kind, require_sizes
 
 CHUNK = 2**24  # numbers in a temporary tensor of weighted states
 
@@ -61,10 +62,12 @@ class InfluenceCritic(Critic):
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
+        require_sizes("InfluenceCritic", q_depth=q_depth)
+        require_flags("InfluenceCritic", shared_first=shared_first)
         network = configure(AttentionOptions, options, "InfluenceCritic")
         hidden = network.hidden
         layers = select(network, MLPOptions)
-        self.actions = as_actions(actions)
+        self.actions = as_actions(actions, "InfluenceCritic", n_agents)
         first = SharedFirst if shared_first else OwnFirst
         self.first = first(n_agents, state_dim, self.actions.width, network)
         self.attention = GumbelAttention(
@@ -134,6 +137,9 @@ class OwnFirst(nn.Module):
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, network: NetworkOptions):
         super().__init__()
+        sizes = {"n_agents": n_agents, "state_dim": state_dim, "n_actions": n_actions}
+        require_sizes("OwnFirst", **sizes)
+        require_kind("OwnFirst", "network", network, NetworkOptions, "a NetworkOptions")
         hidden = network.hidden
         share = network.share
         self.input_norm = network.input_norm
@@ -186,6 +192,9 @@ class SharedFirst(nn.Module):
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, network: NetworkOptions):
         super().__init__()
+        sizes = {"n_agents": n_agents, "state_dim": state_dim, "n_actions": n_actions}
+        require_sizes("SharedFirst", **sizes)
+        require_kind("SharedFirst", "network", network, NetworkOptions, "a NetworkOptions")
         hidden = network.hidden
         share = network.share
         self.normalize = input_normalizer(network.input_norm)

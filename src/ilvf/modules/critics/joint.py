@@ -5,10 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ilvf.errors import require
 from ilvf.modules.actions import Actions, as_actions
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
+from ilvf.modules.checks import require_tensor
 from ilvf.modules.options import ActorOptions, MLPOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_sizes
 
 
 class JointCritic(nn.Module):
@@ -23,8 +26,11 @@ class JointCritic(nn.Module):
 
     def __init__(self, n_agents: int, state_dim: int, actions: int | Actions, **options: Any):
         super().__init__()
+        require_sizes("JointCritic", n_agents=n_agents, state_dim=state_dim)
+        self.sizes = (n_agents, state_dim)
+        self.joint_width = n_agents * as_actions(actions, "JointCritic", n_agents).width
         network = configure(ActorOptions, options, "JointCritic")
-        width = n_agents * (state_dim + as_actions(actions).width)
+        width = n_agents * state_dim + self.joint_width
         layers = select(network, MLPOptions)
         self.normalize = input_normalizer(network.input_norm)
         self.net = AgentMLP(n_agents, width, 1, head_gain=network.gain, **layers)
@@ -37,7 +43,13 @@ class JointCritic(nn.Module):
             action: vectors of the joint action (see `Actions.encode`) `[B, N·A]`, or those of one
                 joint action for each critic `[N, B, N·A]`.
         """
-        joint = self.normalize(state.flatten(1))
+        require_tensor("the joint action", action)
+        require(
+            action.shape[-1:] == (self.joint_width,),
+            f"the joint action has shape {tuple(action.shape)}, need [..., {self.joint_width}]: "
+            "the vectors of all agents' actions, concatenated",
+        )
+        joint = self.normalize(state_rows(state, *self.sizes).flatten(1))
         joint = joint.expand(*action.shape[:-1], -1)
         inputs = torch.cat([joint, action.to(joint.dtype)], -1)
         return self.net(inputs).transpose(0, 1)

@@ -1,13 +1,15 @@
 """`LocalCritic`: the critic of IPPO, every agent's value of its own observation."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from tensordict.nn import TensorDictModule
+from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.modules.agent_nets import AgentMLP, agents_last, input_normalizer, state_rows
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.value_norm import ValueNorm
 from ilvf.options import configure, select
 
 
@@ -33,7 +35,11 @@ class LocalCritic(Critic):
         return agents_last(self.value(rows.transpose(0, 1)), observation)
 
     def value_module(
-        self, group: str = "agents", value_key: str = "state_value", state_key: str = "observation"
-    ) -> TensorDictModule:
+        self,
+        group: str | Sequence[str] = "agents",
+        value_key: str = "state_value",
+        state_key: str = "observation",
+        norm: ValueNorm | None = None,
+    ) -> TensorDictModuleBase:
         """See `Critic.value_module`; reads the observation by default."""
-        return super().value_module(group, value_key, state_key)
+        return super().value_module(group, value_key, state_key, norm)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from tensordict.nn import TensorDictModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import (
@@ -19,6 +19,7 @@ from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_names
 
 
 class RelevanceCritic(Critic):
@@ -45,7 +46,7 @@ class RelevanceCritic(Critic):
         network = configure(NetworkOptions, options, "RelevanceCritic")
         hidden = network.hidden
         self.hidden = hidden
-        self.actions = as_actions(actions)
+        self.actions = as_actions(actions, "RelevanceCritic", n_agents)
         self.normalize = input_normalizer(network.input_norm)
         self.state_critic = StateCritic(n_agents, state_dim, **select(network, NetworkOptions))
         shared: dict[str, Any] = {
@@ -70,9 +71,9 @@ class RelevanceCritic(Critic):
         Returns:
             α `[B, N, N]`, row = agent whose return it is; inputs of f_Q `[N, B, D + H + A]`.
         """
+        rows = state_rows(state, *self.sizes)
         joint = joint_action(action, state, self.actions)
         acted = joint.unflatten(-1, (-1, self.actions.width)).transpose(0, 1)  # [N, B, A]
-        rows = state_rows(state, *self.sizes)
         states = self.normalize(rows).transpose(0, 1)  # [N, B, D]
         key_value = self.key_value(torch.cat([states, acted], -1)).transpose(0, 1)
         key, value = key_value.chunk(2, -1)  # [B, N, H] each
@@ -103,6 +104,18 @@ class RelevanceCritic(Critic):
 
     def relevance_module(self, group: str = "agents", state_key: str = "state") -> TensorDictModule:
         """`(group, state_key)`, `(group, "action")` → `(group, "influence_weight")`."""
+        require_names("relevance_module", group=group, state_key=state_key)
         keys = [(group, state_key), (group, "action")]
         out_keys = [(group, "influence_weight")]
-        return TensorDictModule(self.relevance, in_keys=keys, out_keys=out_keys)
+        return TensorDictModule(Relevance(self), in_keys=keys, out_keys=out_keys)
+
+
+class Relevance(nn.Module):
+    """`RelevanceCritic.relevance` as a module, which holds the critic's parameters."""
+
+    def __init__(self, critic: RelevanceCritic):
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        return self.critic.relevance(state, action)

@@ -14,6 +14,7 @@ from ilvf.modules.agent_nets import (
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.options import MLPOptions, NetworkOptions
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_flags
 
 
 class StateCritic(Critic):
@@ -31,6 +32,7 @@ class StateCritic(Critic):
         self, n_agents: int, state_dim: int, *, shared_first: bool = False, **options: Any
     ):
         super().__init__(n_agents, state_dim)
+        require_flags("StateCritic", shared_first=shared_first)
         network = configure(NetworkOptions, options, "StateCritic")
         layers = select(network, MLPOptions)
         self.shared_first = shared_first
