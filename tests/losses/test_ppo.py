@@ -231,7 +231,7 @@ def test_a_bad_option_is_one_sentence(option, words, refused):
 
 
 def test_other_actors_are_refused(refused):
-    with refused("PPOLoss needs a CategoricalActor", "found Linear", "MAPPOLoss"):
+    with refused("PPOLoss needs a CategoricalActor", "found a Linear", "MAPPOLoss"):
         PPOLoss(torch.nn.Linear(1, 1), StateCritic(N, D, hidden=8))
 
 

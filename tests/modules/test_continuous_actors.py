@@ -259,7 +259,7 @@ def test_an_actor_is_rebuilt_from_its_arguments(options):
 
 @pytest.mark.parametrize("make", [GaussianActor, DeterministicActor])
 def test_what_does_not_fit_is_refused(make, refused):
-    with refused("a Box", "found int 3"):
+    with refused("a Box", "found 3"):
         make(N, D, 3)
     with refused("n_agents=3", "2 agents"):
         make(3, D, box())

@@ -246,6 +246,26 @@ def _as_bounds(name: str, bounds: Any) -> Tensor:
 
 
 # ---------------------------------------------------------------------- from numbers and specs
+def choices_of(number: int, of: str, name: str = "n_actions", others: str = "") -> Choices:
+    """`Choices` of the argument of a network.
+
+    Args:
+        number: A.
+        of, name: the class of the network and the argument, for messages.
+        others: what else the argument can be, in words.
+
+    Raises:
+        UsageError: no whole number of at least 1.
+    """
+    is_whole = isinstance(number, Integral) and not isinstance(number, bool)
+    require(
+        is_whole and int(number) >= 1,
+        f"{of}: {name} must be a number of discrete actions, at least 1{others}, "
+        f"found {found_words(number)}",
+    )
+    return Choices(number)
+
+
 def as_actions(actions: int | Actions, of: str, n_agents: int | None = None) -> Actions:
     """`Choices` of a number; a `Box` or `Choices` as it is.
 
@@ -258,13 +278,7 @@ def as_actions(actions: int | Actions, of: str, n_agents: int | None = None) -> 
         UsageError: neither a whole number of at least 1 nor actions, or a `Box` for another N.
     """
     if not isinstance(actions, Actions):
-        is_whole = isinstance(actions, Integral) and not isinstance(actions, bool)
-        require(
-            is_whole and int(actions) >= 1,
-            f"{of}: actions must be a number of choices, at least 1, or a Box, "
-            f"found {found_words(actions)}",
-        )
-        return Choices(actions)
+        return choices_of(actions, of, "actions", ", or a Box")
     if isinstance(actions, Box):
         require(
             n_agents in (None, actions.n_agents),

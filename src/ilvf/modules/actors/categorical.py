@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchrl.envs.utils import ExplorationType, exploration_type
 
 from ilvf.errors import require
-from ilvf.modules.actions import Actions, Box, Choices, as_actions, entries_of
+from ilvf.modules.actions import Actions, Box, Choices, as_actions, choices_of, entries_of
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.attention import gumbel_like
 from ilvf.modules.checks import need, require_mask
@@ -129,8 +129,8 @@ class CategoricalActor(NetworkActor):
     written = ("action", "action_log_prob")
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
-        require_sizes(type(self).__name__, n_actions=n_actions)
-        super().__init__(n_agents, observation_dim, Choices(n_actions), **options)
+        actions = choices_of(n_actions, type(self).__name__)
+        super().__init__(n_agents, observation_dim, actions, **options)
 
     @property
     def sample_key(self) -> NestedKey:

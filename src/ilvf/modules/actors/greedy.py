@@ -7,10 +7,9 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.modules.actions import Choices
+from ilvf.modules.actions import choices_of
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.checks import need
-from ilvf.options.arguments import require_sizes
 
 
 class GreedyActor(NetworkActor):
@@ -31,8 +30,8 @@ class GreedyActor(NetworkActor):
     epsilon: Tensor
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
-        require_sizes(type(self).__name__, n_actions=n_actions)
-        super().__init__(n_agents, observation_dim, Choices(n_actions), **options)
+        actions = choices_of(n_actions, type(self).__name__)
+        super().__init__(n_agents, observation_dim, actions, **options)
         self.register_buffer("epsilon", torch.zeros(()))
 
     def values(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:

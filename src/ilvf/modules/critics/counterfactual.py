@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.modules.actions import Choices, entries_of
+from ilvf.modules.actions import choices_of, entries_of
 from ilvf.modules.agent_nets import (
     AgentLinear,
     AgentMLP,
@@ -35,13 +35,12 @@ class CounterfactualCritic(nn.Module):
 
     def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
         super().__init__()
-        sizes = {"n_agents": n_agents, "state_dim": state_dim, "n_actions": n_actions}
-        require_sizes("CounterfactualCritic", **sizes)
+        require_sizes("CounterfactualCritic", n_agents=n_agents, state_dim=state_dim)
+        self.actions = choices_of(n_actions, "CounterfactualCritic")
         network = configure(NetworkOptions, options, "CounterfactualCritic")
         hidden = network.hidden
         share = network.share
         self.sizes = (n_agents, state_dim)
-        self.actions = Choices(n_actions)
         self.normalize = input_normalizer(network.input_norm)
         self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
         self.of_others = AgentLinear(
