@@ -451,6 +451,15 @@ def test_several_machines_need_torchrun(out, recipe, capsys):
     assert "torchrun" in capsys.readouterr().err
 
 
+TESTED_ELSEWHERE = {  # option → where
+    "num_nodes": "tests/distributed",
+    "system_metrics": "test_mlflow.py",
+    "logger": "test_loggers.py",
+    "early_stopping": "test_monitors.py",
+    "early_stopping_delta": "test_monitors.py",
+    "save_top_k": "test_monitors.py",
+}
+
+
 def test_every_option_of_the_trainer_is_tested():
-    """The last two in tests/distributed and test_mlflow.py."""
-    assert {*TRAINER, "num_nodes", "system_metrics"} == option_names(TrainerOptions)
+    assert {*TRAINER, *TESTED_ELSEWHERE} == option_names(TrainerOptions)

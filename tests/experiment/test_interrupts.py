@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from helpers import TINY
 from ilvf.algorithms.ilvf_p import ILVFP
-from ilvf.experiment import tracking
+from ilvf.experiment import run_folder
 from ilvf.experiment.interrupts import signals_held
 from ilvf.experiment.metrics_file import METRICS
 from run_helpers import logged_frames, metric_history, only_mlflow_run, only_run
@@ -142,7 +142,7 @@ def test_a_third_interrupt_while_a_run_is_closed_leaves_its_metrics_file_whole(o
 
     tracker = started_tracker(out)
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "append_row", full_disk)
+        patch.setattr(run_folder, "append_row", full_disk)
         tracker.log_metrics(row(40), 40)
     assert row_frames(tracker.run_dir) == []
     monkeypatch.setattr(MlflowClient, "set_terminated", lambda *args: interrupt(3))

@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from helpers import TINY
 from ilvf.experiment import folder_tracker
@@ -36,11 +37,8 @@ def test_csv_has_every_iteration_also_after_a_resume(out, recipe, capsys):
 
 @pytest.mark.slow
 def test_tensorboard_has_every_iteration(out, recipe):
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    ).EventAccumulator
     assert recipe("mappo", *RUN, f"out={out}", "trainer.logger=tensorboard") == 0
-    events = accumulator(str(only_folder(out) / "tensorboard"))
+    events = EventAccumulator(str(only_folder(out) / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars(KEY)] == [40, 80]
 
