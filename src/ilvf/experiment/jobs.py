@@ -125,6 +125,7 @@ def run_jobs(
     ended: Ended | None = None,
     done: int = 0,
     watch: Watch | None = None,
+    again: str = "call the same command again",
 ) -> list[Job]:
     """Run all jobs, one in every place, with a progress bar that shows the time left.
 
@@ -137,6 +138,7 @@ def run_jobs(
         ended: called whenever a job has ended.
         done: jobs that had ended before; the bar begins there.
         watch: called again and again with the running jobs.
+        again: how runs that were stopped are continued, for the sentence on Ctrl-C.
 
     Returns:
         The jobs that failed.
@@ -155,8 +157,8 @@ def run_jobs(
             return _run_all(list(jobs), running, list(free), note, watch or (lambda _: None))
         except KeyboardInterrupt:
             tqdm.write(
-                f"stopping {len(running)} runs after their iteration, with a checkpoint each; "
-                "continue each by resume=FOLDER (again: do not wait)"
+                f"stopping {len(running)} runs after their iteration, with a checkpoint each; to "
+                f"continue, {again} (another Ctrl-C does not wait for them)"
             )
             _stop(running)
             raise SystemExit(130) from None

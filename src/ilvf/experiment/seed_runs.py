@@ -61,7 +61,8 @@ def run_seeds(config: Config, command: Sequence[str]) -> None:
     jobs = jobs_of(config, seeds, logs, tags, command)
     status = "KILLED"
     try:
-        failed = run_jobs(list(jobs), free, watch=bars_of(config, jobs).show)
+        bars = bars_of(config, jobs)
+        failed = run_jobs(list(jobs), free, watch=bars.show, again="give each resume=FOLDER")
         status = "FAILED" if failed else "FINISHED"
     finally:
         if parent is not None:

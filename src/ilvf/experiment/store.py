@@ -88,7 +88,7 @@ def patient_lock(path: Path) -> Iterator[None]:
 def _create_file(path: Path) -> None:
     """Create the file of a sqlite store with MLflow's tables, unless it exists.
 
-    MLflow's migrations commit a hundred times, and each commit waits for the disk. The new file is
+    MLflow's migrations commit many times, and each commit waits for the disk. The new file is
     written without waiting, under another name, so that a power failure leaves no half of it.
     """
     if path.exists():
