@@ -12,7 +12,7 @@ from ilvf.experiment.options import training_schema
 from ilvf.losses import ActionValueLoss
 
 SMALL = ("env.n_agents=4", "env.horizon=10", "algorithm.hidden=8")
-WITH_SPARSITY = ("ilvf_p", "algorithm.sparsity=0.1")
+WITH_TERMS = ("ilvf_p", "algorithm.sparsity=0.1", "algorithm.supervision=0.1")
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def like_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("dying", [False, True])
-@pytest.mark.parametrize("case", [*((name,) for name in ALGORITHMS), WITH_SPARSITY], ids=" ".join)
+@pytest.mark.parametrize("case", [*((name,) for name in ALGORITHMS), WITH_TERMS], ids=" ".join)
 def test_a_loss_and_its_gradient_read_nothing(case, dying):
     module = small_module(*case)
     assert reads_of(descend, module.loss, batch_of(module, dying)) == 0

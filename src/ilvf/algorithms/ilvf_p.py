@@ -19,6 +19,7 @@ from ilvf.credit import (
     LearnedInfluence,
     ScoreInfluence,
     Soft,
+    SupervisedInfluence,
     Threshold,
 )
 from ilvf.credit.discretise import Discretise
@@ -73,10 +74,13 @@ class ILVFP(OnPolicy):
         **options: Any,
     ):
         given = configure(ILVFPOptions, options, "ILVFP")
+        require(
+            influence is None or not given.supervision,
+            f"supervision={given.supervision} teaches a learned influence; "
+            "leave it out, or influence=",
+        )
         if influence is None:
-            influence = LearnedInfluence(
-                discretise, orientation=given.orientation, diagonal=given.diagonal
-            )
+            influence = learned_influence(actor, discretise, given)
         loss = ppo_loss(actor, critic, given, state_key, actor.arguments["n_agents"])
         inner = GAEWithReturns if given.target == "mc" else gae
         advantage = local_estimator(
@@ -119,6 +123,16 @@ class ILVFP(OnPolicy):
         """Title → what was learned about influence, `[N, N]`, row = acting agent."""
         found = {} if self.attention is None else {"attention w": self.attention.T}
         return found | self.advantage.source.matrices()
+
+
+def learned_influence(
+    actor: CategoricalActor | GaussianActor, discretise: Discretise | None, options: ILVFPOptions
+) -> LearnedInfluence:
+    """Ŵ from the critic's weights; with `supervision` a score test teaches these."""
+    reading = {"orientation": options.orientation, "diagonal": options.diagonal}
+    if options.supervision:
+        return SupervisedInfluence(ScoreInfluence(actor), discretise=discretise, **reading)
+    return LearnedInfluence(discretise, **reading)
 
 
 def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:

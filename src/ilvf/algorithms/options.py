@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, TypeVar
 from ilvf import plugins
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
-from ilvf.losses.options import MADDPGOptions, PPOOptions, QMIXOptions, SparsePPOOptions
+from ilvf.losses.options import AttentionPPOOptions, MADDPGOptions, PPOOptions, QMIXOptions
 from ilvf.modules.options import ActorOptions, GaussianOptions
 from ilvf.options import Options, nearest, option
 
@@ -243,7 +243,7 @@ class RelationOptions(Options):
 
 
 @dataclass
-class ILVFPOptions(SparsePPOOptions, RelationOptions, OnPolicyOptions):
+class ILVFPOptions(AttentionPPOOptions, RelationOptions, OnPolicyOptions):
     """What the LightningModule of ILVF-P and its relatives reads."""
 
     diagonal: bool = option(True, "every agent is credited with its own return (Ŵ_ii = 1)")

@@ -7,7 +7,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.options import ALGORITHMS, AlgorithmConfig, OnPolicyOptions, PolicyConfig
 from ilvf.errors import UsageError, require
 from ilvf.losses import PPOLoss
-from ilvf.losses.options import SparsePPOOptions
+from ilvf.losses.options import AttentionPPOOptions
 from ilvf.modules import Box, CategoricalActor, GaussianActor, ValueNorm, actions_of
 from ilvf.modules.options import (
     ActorOptions,
@@ -100,6 +100,6 @@ def ppo_loss(
         values: number of values that the critic outputs: N, or 1 for the team.
     """
     norm = ValueNorm((values, 1), min_variance=options.min_variance) if options.value_norm else None
-    loss = PPOLoss(actor, critic, norm, **select(options, SparsePPOOptions))
+    loss = PPOLoss(actor, critic, norm, **select(options, AttentionPPOOptions))
     loss.set_keys(state=("agents", state_key))
     return loss

@@ -9,6 +9,7 @@ _PUBLIC = {
     "discretise": ["Threshold", "Bernoulli", "Soft"],
     "sources": ["InfluenceSource", "LearnedInfluence", "FixedInfluence"],
     "score.source": ["ScoreInfluence"],
+    "supervised": ["SupervisedInfluence"],
     "advantage": ["ILVFAdvantage"],
 }
 
@@ -24,3 +25,4 @@ if TYPE_CHECKING:
     from ilvf.credit.functional import force_diagonal, local_advantage, standardise
     from ilvf.credit.score.source import ScoreInfluence
     from ilvf.credit.sources import FixedInfluence, InfluenceSource, LearnedInfluence
+    from ilvf.credit.supervised import SupervisedInfluence

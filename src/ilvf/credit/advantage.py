@@ -44,6 +44,7 @@ from ilvf.options.arguments import require_device, require_flags, require_kind
 
 SIGNALS = ("reward", "done", "terminated")
 ESTIMATOR = "a TorchRL value estimator, such as MultiAgentGAE(...)"
+PAIRS = ("influence_weight", "influence", "link_evidence")  # of all groups' agents
 NETWORK = "value_network"  # name of the critic, or of the network of `inner`, among the submodules
 INNER_KEYS = (*SIGNALS, "value", "value_target", "steps_to_next_obs", "sample_log_prob")
 
@@ -81,13 +82,14 @@ class ILVFAdvantage(ValueEstimatorBase):
             `diagonal`, `generator`.
 
     Keys (`set_keys`): `advantage` (local), `individual_advantage`, `value_target`, `value`,
-    `reward`, `done`, `terminated`, `influence_weight` (read), `influence` (written), `mask`. A
-    reward or done of the whole team, `[*B, T, 1]`, is broadcast to the agents. Where there is a
-    `mask` `[*B, T, N]`, dead agents (False) neither receive nor give credit, and do not count in
-    the normalisation; where the next state has a mask, values are 0 after an agent's death. Where
-    it has `bootstrap` `[*B, T, N]`, that decides instead whose next value counts: also that of an
-    agent whose own clock ends before the others' (an `inner` with its own network must handle both
-    itself). The keys of such an `inner` are adopted.
+    `reward`, `done`, `terminated`, `influence_weight` (read), `influence` (written),
+    `link_evidence` (written, see `SupervisedInfluence`), `mask`. A reward or done of the whole
+    team, `[*B, T, 1]`, is broadcast to the agents. Where there is a `mask` `[*B, T, N]`, dead
+    agents (False) neither receive nor give credit, and do not count in the normalisation; where the
+    next state has a mask, values are 0 after an agent's death. Where it has `bootstrap` `[*B, T,
+    N]`, that decides instead whose next value counts: also that of an agent whose own clock ends
+    before the others' (an `inner` with its own network must handle both itself). The keys of such
+    an `inner` are adopted.
 
     The critic, or the network of `inner`, is the submodule `value_network`: it is in `state_dict()`
     and `parameters()`, and `to` moves it. A TorchRL loss that is built on the same network counts
@@ -111,6 +113,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         sample_log_prob: NestedKey = ("agents", "action_log_prob")
         influence_weight: NestedKey = ("agents", "influence_weight")
         influence: NestedKey = ("agents", "influence")
+        link_evidence: NestedKey = ("agents", "link_evidence")
         mask: NestedKey = ("agents", "mask")
         bootstrap: NestedKey = ("agents", "bootstrap")
 
@@ -177,7 +180,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         defaults = asdict(self.default_keys())
         keys = {name: of_group(key, "agents", self.groups[0]) for name, key in defaults.items()}
         if len(self.groups) > 1:
-            return keys | {"influence_weight": "influence_weight", "influence": "influence"}
+            return keys | {name: name for name in PAIRS}
         if self.inner.value_network is not None:
             keys |= self._keys_set_on_inner(keys)
         written = getattr(self.value_network, "out_keys", [])
@@ -243,7 +246,7 @@ class ILVFAdvantage(ValueEstimatorBase):
         if self.source.reads_weights and self.critic is None:
             self._write_weights(tensordict, params)
         if self.source.observes and redraw:
-            self.source.observe(tensordict, self._agent_signals(tensordict, time))
+            self._observe(tensordict, time)
         return self.mix(tensordict, redraw=redraw)
 
     def mix(self, tensordict: TensorDictBase, *, redraw: bool = True) -> TensorDictBase:
@@ -290,6 +293,14 @@ class ILVFAdvantage(ValueEstimatorBase):
         if living is not None:
             individual = individual.masked_fill(~living, 0)
         return individual, living, sizes
+
+    def _observe(self, tensordict: TensorDictBase, time: int) -> None:
+        """Let the source learn from the rollout, and write its evidence."""
+        signals = self._agent_signals(tensordict, time)
+        self.source.observe(tensordict, signals)
+        evidence = self.source.evidence(signals.advantage)
+        if evidence is not None:
+            tensordict.set(self.tensor_keys.link_evidence, evidence)
 
     def _agent_signals(self, tensordict: TensorDictBase, time: int) -> AgentSignals:
         """Rewards, ends and advantages of all groups' agents."""

@@ -79,6 +79,14 @@ class InfluenceSource(nn.Module):
     def observe(self, rollout: TensorDictBase, signals: AgentSignals) -> None:
         """Called once with each rollout `[*B, T]` and its individual advantages."""
 
+    def evidence(self, like: Tensor) -> Tensor | None:
+        """p `[*B, N, N]`, evidence for each link, which the rollout shall have for the loss.
+
+        Args:
+            like: per-agent advantages `[*B, N, 1]`, for the shape, dtype and device.
+        """
+        return None
+
     def metrics(self) -> dict[str, Tensor]:
         """Scalars of what has been learned, for the log."""
         return {}

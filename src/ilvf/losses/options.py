@@ -19,12 +19,18 @@ class PPOOptions(Options):
 
 
 @dataclass
-class SparsePPOOptions(PPOOptions):
-    """PPO with a prior on few influences."""
+class AttentionPPOOptions(PPOOptions):
+    """PPO with terms that act on the attention."""
 
     sparsity: float = option(
         0.0,
         "weight of the mean off-diagonal attention, a prior on few influences; not in the paper",
+        least=0,
+    )
+    supervision: float = option(
+        0.0,
+        "pull of the attention to the links that a score test finds in each rollout; not in the "
+        "paper",
         least=0,
     )
 

@@ -12,7 +12,8 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive, need, per_agent
 from ilvf.errors import require
-from ilvf.losses.options import SparsePPOOptions
+from ilvf.losses.attention import mean_attention, supervision
+from ilvf.losses.options import AttentionPPOOptions
 from ilvf.modules import (
     ActionInfluenceCritic,
     CategoricalActor,
@@ -25,21 +26,27 @@ from ilvf.options import configure
 from ilvf.options.arguments import found_words, require_kind
 
 Terms = dict[str, Tensor]
+EVIDENCE_HINT = "ILVFAdvantage writes it if its influence is a SupervisedInfluence"
 
 
 class PPOLoss(LossModule):
     """One clipped-surrogate loss for all on-policy algorithms (eq. 9 and 11).
 
         L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i)
-                        + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) + s w̄_i ]
+                        + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) + s w̄_i + k H_i ]
 
-    with ρ_i = π_i / π_i,old, ℓ = Huber, and w̄_i = mean_{j≠i} w_ij. Mean over the batch, SUM over
-    agents. The advantages are used as they are. Critics without Q have no Q loss. V is clipped
-    around its value at collection, Q is not, as its value at collection is random. With a
-    `value_norm`, the critic's outputs and the value clipping are in normalized units.
+    with ρ_i = π_i / π_i,old, ℓ = Huber, w̄_i = mean_{j≠i} w_ij, and H_i the cross-entropy between
+    w_ij and evidence for a link (see `supervision`). Mean over the batch, SUM over agents. The
+    advantages are used as they are. Critics without Q have no Q loss. V is clipped around its value
+    at collection, Q is not, as its value at collection is random. With a `value_norm`, the critic's
+    outputs and the value clipping are in normalized units.
 
     w̄_i is a prior on few influences, on the noise-free attention. It is not in the paper (s = 0).
     It decides weights that the returns do not: where s_j = 0, w_ij s_j is 0 for every w_ij.
+
+    H_i pulls the noise-free attention to influence that was measured: to `link_evidence`
+    `[*B, N, N]`, row = acting agent, which a `SupervisedInfluence` makes `ILVFAdvantage` write. It
+    is not in the paper (k = 0).
 
     Where the tensordict has a `mask` `[*B, N]`, dead agents (False) do not count in any term.
 
@@ -48,15 +55,16 @@ class PPOLoss(LossModule):
         critic: the loss owns its parameters. Any module with `predict(state, action)` → values,
             and action values or None (see `Critic`).
         value_norm: statistics of the value targets; None regresses the targets as they are.
-        **options: see `SparsePPOOptions`; ε is `clip`, β `entropy`, c `value`, s `sparsity`.
+        **options: see `AttentionPPOOptions`; ε is `clip`, β `entropy`, c `value`, s `sparsity`,
+            k `supervision`.
 
     Output:
-        `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q) and
-        `loss_sparsity` (with s), whose sum is L, and as detached diagnostics `entropy`,
-        `clip_fraction` and `kl`.
+        `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q),
+        `loss_sparsity` (with s) and `loss_supervision` (with k), whose sum is L, and as detached
+        diagnostics `entropy`, `clip_fraction` and `kl`.
 
     Raises:
-        UsageError: another actor, an option out of bounds, or s without a Gumbel attention.
+        UsageError: another actor, an option out of bounds, or s or k without a Gumbel attention.
     """
 
     @dataclass
@@ -69,6 +77,7 @@ class PPOLoss(LossModule):
         state: NestedKey = ("agents", "state")
         action: NestedKey = ("agents", "action")
         mask: NestedKey = ("agents", "mask")
+        link_evidence: NestedKey = ("agents", "link_evidence")
 
     default_keys = _AcceptedKeys
     actor: CategoricalActor | GaussianActor
@@ -83,7 +92,7 @@ class PPOLoss(LossModule):
         **options: Any,
     ):
         super().__init__()
-        settings = configure(SparsePPOOptions, options, "PPOLoss")
+        settings = configure(AttentionPPOOptions, options, "PPOLoss")
         require(
             isinstance(actor, CategoricalActor | GaussianActor),
             f"PPOLoss needs a CategoricalActor or a GaussianActor, found {found_words(actor)}; "
@@ -95,11 +104,13 @@ class PPOLoss(LossModule):
             f"InfluenceCritic has, found {found_words(critic)}",
         )
         require_kind("PPOLoss", "value_norm", value_norm, ValueNorm | None, "a ValueNorm or None")
-        require(
-            not settings.sparsity or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
-            f"sparsity={settings.sparsity} is for critics with Gumbel attention, "
-            f"found {type(critic).__name__}",
-        )
+        for name in ("sparsity", "supervision"):
+            coefficient = getattr(settings, name)
+            require(
+                not coefficient or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
+                f"{name}={coefficient} is for critics with Gumbel attention, "
+                f"found {type(critic).__name__}",
+            )
         self.actor = actor
         self.critic = critic
         self.value_norm = value_norm
@@ -109,6 +120,7 @@ class PPOLoss(LossModule):
         self.value_clip = settings.value_clip
         self.huber_delta = settings.huber_delta
         self.sparsity = settings.sparsity
+        self.supervision = settings.supervision
         self.in_keys = self.batch_keys
 
     @property
@@ -119,7 +131,8 @@ class PPOLoss(LossModule):
     @property
     def batch_keys(self) -> list[NestedKey]:
         """The keys that a minibatch must have; the mask is optional."""
-        keys = [key for name, key in vars(self.tensor_keys).items() if name != "mask"]
+        optional = {"mask"} if self.supervision else {"mask", "link_evidence"}
+        keys = [key for name, key in vars(self.tensor_keys).items() if name not in optional]
         return list(dict.fromkeys([*self.actor.in_keys, *keys, self.actor.sample_key]))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
@@ -128,8 +141,8 @@ class PPOLoss(LossModule):
         living = alive(tensordict, self.tensor_keys.mask, n_agents)
         terms, diagnostics = self._policy_terms(tensordict, living)
         terms |= self._value_terms(tensordict, living)
-        if self.sparsity:
-            terms["loss_sparsity"] = self.sparsity * self._mean_attention(tensordict, living)
+        if self.sparsity or self.supervision:
+            terms |= self._attention_terms(tensordict, living)
         return TensorDict({**terms, **diagnostics})
 
     def _policy_terms(self, td: TensorDictBase, living: Tensor | None) -> tuple[Terms, Terms]:
@@ -186,15 +199,21 @@ class PPOLoss(LossModule):
         value = need(td, self.tensor_keys.value)
         return value if self.value_norm is None else self.value_norm.normalize(value)
 
-    def _mean_attention(self, td: TensorDictBase, living: Tensor | None) -> Tensor:
-        """Σ_i mean_B w̄_i."""
-        _, weight, _ = self.critic(need(td, self.tensor_keys.state))  # column = critic
-        diagonal = torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
-        n_others = max(weight.shape[-1] - 1, 1)
-        mean = (weight - diagonal).sum(-2) / n_others
+    def _attention_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
+        """The prior on few influences, and the pull to measured influences."""
+        weight, logits = self.critic.attend(need(td, self.tensor_keys.state))
+        terms = {}
+        if self.sparsity:
+            terms["loss_sparsity"] = (self.sparsity, mean_attention(weight))
+        if self.supervision:
+            evidence = need(td, self.tensor_keys.link_evidence, EVIDENCE_HINT)
+            require_same_shape(self.tensor_keys.link_evidence, evidence, weight)
+            error = supervision(logits, self.critic.attention.tau, evidence, living)
+            terms["loss_supervision"] = (self.supervision, error)
         if living is not None:
-            mean = mean.masked_fill(~living.squeeze(-1), 0)
-        return team_mean(mean)
+            dead = ~living.squeeze(-1)
+            terms = {name: (c, term.masked_fill(dead, 0)) for name, (c, term) in terms.items()}
+        return {name: c * team_mean(term) for name, (c, term) in terms.items()}
 
 
 ILVFLoss = PPOLoss

@@ -4,56 +4,17 @@ import warnings
 
 import pytest
 import torch
-from tensordict import TensorDict
 from torchrl.envs.utils import ExplorationType, set_exploration_type
-from torchrl.objectives.value import MultiAgentGAE
 
 from helpers import torchrl_policy
-from ilvf.credit import ILVFAdvantage, ScoreInfluence
+from ilvf.credit import ScoreInfluence
 from ilvf.errors import UsageError
-from ilvf.modules import CategoricalActor
-
-N = 5
-D = 4
-A = 3
+from score_helpers import N, actor_of, advantage_with, ring, ring_rollout
 
 
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-def actor_of(n=N, **options):
-    return CategoricalActor(n, D, A, hidden=8, **options)
-
-
-def ring_rollout(actor, rows=64, steps=20, *, effect=1.0, group="agents"):
-    """Agent i's action 0 pays `effect` to itself and to agent i + 1, on a ring, with noise."""
-    n = actor.arguments["n_agents"]
-    observation = torch.randn(rows, steps, n, D)
-    td = TensorDict({group: {"observation": observation}}, [rows, steps], names=[None, "time"])
-    actor(td)
-    paid = effect * (td[group, "action"] == 0).float()
-    reward = paid + paid.roll(1, -1) + torch.randn(rows, steps, n)
-    done = torch.zeros(rows, steps, 1, dtype=torch.bool)
-    done[:, -1] = True
-    td["next"] = TensorDict({group: {"reward": reward.unsqueeze(-1)}}, [rows, steps])
-    td["next", "done"] = done
-    td["next", "terminated"] = torch.zeros_like(done)
-    for place in (td, td["next"]):
-        place[group, "state_value"] = torch.zeros(rows, steps, n, 1)
-    return td.detach()
-
-
-def advantage_with(source, **options):
-    inner = MultiAgentGAE(gamma=0.9, lmbda=0.9, value_network=None)
-    return ILVFAdvantage(inner, influence=source, **options)
-
-
-def ring(n=N):
-    """Row i: agents i and i + 1."""
-    eye = torch.eye(n)
-    return eye + eye.roll(1, 1)
 
 
 def test_one_rollout_shows_the_ring():

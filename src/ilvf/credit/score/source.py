@@ -158,6 +158,13 @@ class ScoreInfluence(InfluenceSource):
         """q `[N]`: evidence that the sum of all effects without a link helps each agent."""
         return self._detected(self._stouffer(self.rest_sum))
 
+    @property
+    def found(self) -> Tensor:
+        """Evidence that a return is moved, alone or as one of many: 1 − (1 − p)(1 − q) `[N, N]`."""
+        if not self.options.residual:
+            return self.p
+        return 1 - (1 - self.p) * (1 - self.residual.unsqueeze(-1))
+
     def _stouffer(self, total: Tensor) -> Tensor:
         return total / self.test_count.sqrt().clamp_min(1)
 

@@ -83,10 +83,13 @@ class ActionInfluenceCritic(Critic):
         Returns:
             V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
         """
+        return self.state_critic(state), *self.attend(state)
+
+    def attend(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """wᵀ, row = acting agent, and h, row = critic, `[*B, N, N]` each, without the values."""
         h = self.attention(state_rows(state, *self.sizes))
-        w = self.attention.weight(h)
         pairs = (*state.shape[:-1], self.sizes[0])
-        return self.state_critic(state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
+        return self.attention.weight(h).transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.

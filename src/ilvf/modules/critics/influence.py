@@ -105,6 +105,12 @@ class InfluenceCritic(Critic):
         pairs = (*state.shape[:-1], self.sizes[0])
         return agents_last(value, state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
+    def attend(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """wᵀ, row = acting agent, and h, row = critic, `[*B, N, N]` each, without the values."""
+        h = self.logits(self.first.prepare(state_rows(state, *self.sizes)))
+        pairs = (*state.shape[:-1], self.sizes[0])
+        return self.attention.weight(h).transpose(-1, -2).reshape(pairs), h.reshape(pairs)
+
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
 
