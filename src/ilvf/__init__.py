@@ -43,6 +43,7 @@ _PUBLIC = {
         "LearnedInfluence",
         "FixedInfluence",
         "ScoreInfluence",
+        "SupervisedInfluence",
         "ILVFAdvantage",
     ],
     "losses": ["PPOLoss", "ILVFLoss", "ActionValueLoss", "QMIXLoss", "MADDPGLoss"],
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         LearnedInfluence,
         ScoreInfluence,
         Soft,
+        SupervisedInfluence,
         Threshold,
         local_advantage,
     )

@@ -18,7 +18,7 @@ from ilvf.experiment.jobs import Job
 pytest.importorskip("submitit")
 
 # `sbatch` notes its script and runs the jobs of the array when there is a file `go`; `sacct` knows
-# the states in a file. That is all of SLURM that submitit uses.
+# the states in a file, and `scancel` notes jobs. That is all of SLURM that submitit uses.
 SBATCH = """
 import os, pathlib, re, subprocess, sys
 here = pathlib.Path(__file__).parent
@@ -52,6 +52,13 @@ print("JobID|State|NodeList")
 print(path.read_text() if path.exists() else "")
 """
 
+SCANCEL = """
+import pathlib, sys
+with (pathlib.Path(__file__).parent / "cancelled").open("a") as cancelled:
+    cancelled.write(f"{sys.argv[1]} ")
+"""
+PROGRAMS = {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scancel": SCANCEL}
+
 
 @pytest.fixture(autouse=True)
 def _handlers_kept(monkeypatch):
@@ -66,7 +73,7 @@ def slurm(tmp_path, monkeypatch):
     """A folder of programs that stand in for SLURM, at the front of the path."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, code in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT}.items():
+    for name, code in PROGRAMS.items():
         path = folder / name
         path.write_text(f"#!{sys.executable}\n{code}")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -203,6 +210,15 @@ def test_a_damaged_list_of_jobs_is_refused(text, tmp_path, slurm, refused):
     (tmp_path / "jobs" / BOOK).write_text(text)
     with refused(BOOK, "delete it"):
         engine(tmp_path, cluster="slurm")
+
+
+def test_jobs_whose_list_cannot_be_written_are_cancelled(tmp_path, slurm, refused):
+    """Without the list a later call would submit them once more."""
+    (tmp_path / "jobs" / f"{BOOK}.part").mkdir(parents=True)
+    jobs = [job(tmp_path, name, "") for name in "ab"]
+    with refused(BOOK, "cannot be written", "2 jobs", "cancelled"):
+        engine(tmp_path, cluster="slurm").run(jobs)
+    assert (slurm / "cancelled").read_text() == "77_0 77_1 "
 
 
 def test_jobs_that_slurm_refuses_are_an_error(tmp_path, slurm, refused):

@@ -3,12 +3,13 @@
 import sys
 
 import pytest
+from filelock import FileLock
 
 from ilvf.experiment.jobs import RunsFailed
 from ilvf.studies.description import StudyScale
 from ilvf.studies.space import Range, Values
 from ilvf.studies.sweep_report import ranking
-from ilvf.studies.trials import STORAGE, SampledSweep, distribution_of, opened
+from ilvf.studies.trials import LOCK, STORAGE, SampledSweep, distribution_of, opened
 from study_helpers import WritingEngine, tiny_sweep
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,15 @@ def test_a_later_call_goes_on_with_other_values(sampler, folder):
     assert again.batches == [["encircle_trial-2_s0", "encircle_trial-3_s0"]]
     taus = {trial.params["algorithm.tau"] for trial in trials_in(folder, made)}
     assert len(taus) == 4
+
+
+def test_two_processes_do_not_run_a_sweep_at_once(folder, refused):
+    sampled = SampledSweep(sweep(), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK), refused("another process runs the sweep", str(folder)):
+        sampled.run(2, WritingEngine(tau_of))
+    sampled.run(2, WritingEngine(tau_of))
+    assert len(trials_in(folder, sweep())) == 2
 
 
 def test_a_trial_that_an_interruption_has_left_runs_again(folder):

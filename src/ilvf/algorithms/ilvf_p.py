@@ -129,7 +129,7 @@ def learned_influence(
     actor: CategoricalActor | GaussianActor, discretise: Discretise | None, options: ILVFPOptions
 ) -> LearnedInfluence:
     """Ŵ from the critic's weights; with `supervision` a score test teaches these."""
-    reading = {"orientation": options.orientation, "diagonal": options.diagonal}
+    reading: dict[str, Any] = {"orientation": options.orientation, "diagonal": options.diagonal}
     if options.supervision:
         return SupervisedInfluence(ScoreInfluence(actor), discretise=discretise, **reading)
     return LearnedInfluence(discretise, **reading)

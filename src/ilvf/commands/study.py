@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import overlays
-from ilvf.experiment.engine_options import EngineName, EngineOptions
+from ilvf.experiment.engine_options import EngineOptions, RunnerKeys
 from ilvf.experiment.engines import engine_of
 from ilvf.experiment.schema import Schema
-from ilvf.options import Options, option
+from ilvf.options import option
 
 if TYPE_CHECKING:
     from ilvf.studies.runner import Runner
 
 
 @dataclass
-class StudyKeys(Options):
+class StudyKeys(RunnerKeys):
     """Which study runs, and where."""
 
     study: str = option("", "name of a study, or a yaml file", path=True)
@@ -45,9 +45,6 @@ class StudyKeys(Options):
         False, "run code of your own that tasks of the yaml file name, such as env.task"
     )
     out: str = option("runs", "the study is in OUT/studies/STUDY-SCALE", path=True)
-    dry: bool = option(False, "list the runs that have not finished, without running them")
-    report: bool = option(False, "write the report of the finished runs, without running others")
-    engine: EngineName = option("local", "where runs are: local, or submitit for a cluster")
 
 
 SCHEMA = Schema("study", __doc__, StudyKeys, {"engine": EngineOptions})

@@ -19,11 +19,11 @@ from ilvf.commands.study import print_missing
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config, environment_of, given_values
-from ilvf.experiment.engine_options import EngineName, EngineOptions
+from ilvf.experiment.engine_options import EngineOptions, RunnerKeys
 from ilvf.experiment.engines import engine_of
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import Leaf, Schema
-from ilvf.options import Options, option
+from ilvf.options import option
 
 if TYPE_CHECKING:
     from ilvf.studies.space import Space
@@ -45,7 +45,7 @@ SHOWN = 5  # combinations that are printed at the end
 
 
 @dataclass
-class SweepKeys(Options):
+class SweepKeys(RunnerKeys):
     """How a sweep runs, and what is compared."""
 
     metric: str = option("reward/agent_step", "any logged metric; its last tenth counts")
@@ -63,9 +63,6 @@ class SweepKeys(Options):
         None, "combinations that a sampler tries; a later call can give more", least=1
     )
     out: str = option("runs", "the sweep is in OUT/sweeps/NAME", path=True)
-    dry: bool = option(False, "list what would run")
-    report: bool = option(False, "write the report of the finished runs, without running others")
-    engine: EngineName = option("local", "where runs are: local, or submitit for a cluster")
 
 
 SCHEMA = Schema("sweep", __doc__, SweepKeys, {"engine": EngineOptions})

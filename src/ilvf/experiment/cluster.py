@@ -4,6 +4,7 @@ Each job runs the plain command `python -m ilvf train ...`. The calling process 
 If it ends before them, the next call finds them by `submitted.json` in the folder of the jobs.
 """
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -77,7 +78,7 @@ class ClusterEngine:
             The jobs that failed.
 
         Raises:
-            UsageError: the cluster does not accept the jobs.
+            UsageError: the cluster does not accept the jobs, or their list cannot be written.
         """
         alive = self.alive()
         waiting = [job for job in jobs if job.name not in alive]
@@ -110,10 +111,18 @@ class ClusterEngine:
         if not jobs:
             return
         del waiting[:number]
-        running |= zip(jobs, self._submit(jobs), strict=True)
+        new = self._submit(jobs)
+        running |= zip(jobs, new, strict=True)
         ids = {name: submitted.job_id for name, submitted in self._earlier.items()}
         ids |= {job.name: submitted.job_id for job, submitted in running.items()}
-        self._write_book(ids)
+        try:
+            self._write_book(ids)
+        except OSError as error:
+            cancel(new)
+            raise UsageError(
+                f"{self.folder / BOOK} cannot be written ({error.strerror}); the {len(new)} jobs "
+                "that were submitted are cancelled"
+            ) from error
 
     def _submit(self, jobs: Sequence[Job]) -> list[Submitted]:
         """Hand jobs to the cluster, without the variables of a job that this process may be."""
@@ -165,6 +174,13 @@ class ClusterEngine:
         part = self.folder / f"{BOOK}.part"
         part.write_text(json.dumps(ids))
         part.replace(self.folder / BOOK)
+
+
+def cancel(jobs: Sequence[Submitted]) -> None:
+    """Cancel jobs that nobody would find again."""
+    for submitted in jobs:
+        with contextlib.suppress(OSError):  # the program that cancels is missing
+            submitted.cancel(check=False)
 
 
 def words_of(job: Job) -> list[str]:

@@ -10,6 +10,15 @@ EngineName = Literal["local", "submitit"]
 
 
 @dataclass
+class RunnerKeys(Options):
+    """What a command that runs many runs does with them."""
+
+    dry: bool = option(False, "list what would run, without running it")
+    report: bool = option(False, "write the report of the finished runs, without running others")
+    engine: EngineName = option("local", "where runs are: local, or submitit for a cluster")
+
+
+@dataclass
 class EngineOptions(Options):
     """Options of `engine=submitit`, under the names of submitit's `AutoExecutor`."""
 

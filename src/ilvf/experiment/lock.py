@@ -1,6 +1,8 @@
-"""One process trains in a run's folder at a time."""
+"""One process trains in a run's folder, or runs a study or a sweep, at a time."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -40,6 +42,30 @@ class RunLock:
     def release(self) -> None:
         """Let another process train in this folder."""
         self.lock.release()
+
+
+@contextlib.contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock, which the system releases when the process ends.
+
+    Args:
+        path: the lock's file.
+        what: what is locked, for the sentence.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(
+            f"another process runs {what} in {path.parent}; wait for its end, or stop it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def holder_of(folder: Path) -> str:

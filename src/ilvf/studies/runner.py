@@ -1,17 +1,14 @@
 """Runs a study: what has not finished, as many runs at a time as there are places."""
 
-import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ilvf.errors import UsageError, require
+from ilvf.errors import require
 from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Engine, Job, LocalEngine, require_all_succeeded
-from ilvf.experiment.lock import RunLock
+from ilvf.experiment.lock import RunLock, alone
 from ilvf.studies.absent import absent_tasks, absent_text
 from ilvf.studies.analyses import OverEpisode
 from ilvf.studies.csv_tables import write_table
@@ -123,7 +120,8 @@ class Runner:
             UsageError: another process runs the study; or runs have failed, after all others have
                 finished; names their logs.
         """
-        with self._alone():
+        self._make_folder()
+        with alone(self.folder / LOCK, "the study"):
             self._read()  # a job of a cluster or another process may have ended since
             self._save()
             missing = self.missing()
@@ -164,26 +162,6 @@ class Runner:
 
     def _make_folder(self) -> None:
         make_folder(self.folder / "logs", f"out={self.folder}")
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Make the folder, and hold the study's lock.
-
-        Raises:
-            UsageError: another process holds it.
-        """
-        self._make_folder()
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UsageError(
-                f"another process runs the study in {self.folder}; wait for its end, or stop it"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _collect(self, runs: Sequence[PlannedRun]) -> None:
         """Add those of the runs to the tables in memory that have reached their last frame.

@@ -14,6 +14,7 @@ from ilvf.errors import UsageError, require
 from ilvf.experiment.engine_options import installed
 from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Engine, RunsFailed
+from ilvf.experiment.lock import alone
 from ilvf.experiment.seeds import parse_seeds
 from ilvf.experiment.store import first_line
 from ilvf.studies.plan import planned_runs
@@ -22,6 +23,7 @@ from ilvf.studies.sweep import Combination, Sweep, require_axes
 from ilvf.studies.sweep_report import SweepRunner, ranking
 
 STORAGE = "optuna.db"
+LOCK = "sweep.lock"  # in the sweep's folder: one process asks for trials at a time
 Trial = Any  # optuna's FrozenTrial; optuna is imported when a sampler is used
 
 
@@ -75,8 +77,14 @@ class SampledSweep:
         """Run trials until `trials` of them have ended.
 
         Raises:
+            UsageError: another process runs the sweep.
             RunsFailed: runs of some trials have failed; these trials are not repeated.
         """
+        make_folder(self.folder, f"out={self.folder}")
+        with alone(self.folder / LOCK, "the sweep"):
+            self._run(trials, engine)
+
+    def _run(self, trials: int, engine: Engine) -> None:
         seeds = len(parse_seeds(self.sweep.scale.seeds))
         at_a_time = max(engine.width() // seeds, 1)
         failures = []

@@ -9,7 +9,7 @@ from ilvf.credit import ILVFAdvantage, ScoreInfluence, Soft, SupervisedInfluence
 from ilvf.envs import make_env
 from ilvf.losses import PPOLoss
 from ilvf.losses.attention import supervision
-from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
+from ilvf.modules import InfluenceCritic, StateCritic
 from score_helpers import A, D, N, actor_of, gae, ring, ring_rollout
 
 
@@ -129,11 +129,9 @@ def test_a_critic_without_attention_is_refused(refused):
 
 
 def test_only_a_learned_influence_is_taught(refused):
-    env = make_env("encircle", n_agents=N)
-    actor = CategoricalActor(N, env.observation_dim, env.n_actions, hidden=8)
-    critic = InfluenceCritic(N, env.state_dim, env.n_actions, hidden=8)
+    critic = InfluenceCritic(N, D, A, hidden=8)
     with refused("supervision=1", "learned influence"):
-        ILVFP(lambda **_: env, actor, critic, influence=torch.eye(N), supervision=1.0)
+        ILVFP(make_env, actor_of(), critic, influence=torch.eye(N), supervision=1.0)
 
 
 def test_options_are_those_of_a_learned_influence():
