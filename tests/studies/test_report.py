@@ -113,6 +113,19 @@ def test_the_report_says_which_runs_are_missing(tmp_path):
     assert "| ILVF-P (threshold) | 4 |" not in page
 
 
+def test_tasks_that_have_not_begun_are_named_and_not_shown(tmp_path):
+    names = ("begun", "waiting")
+    tasks = [{"title": name, "env": "encircle", "frames": 80} for name in names]
+    study = small_study(tasks=tasks)
+    runs = planned_runs(study)
+    table = table_of([run for run in runs if run.task == "begun"], VALUES)
+    write_report(Results(study, runs, table, NO_RECORDS), tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "No run has finished of: waiting." in page
+    assert "### begun" in page
+    assert "### waiting" not in page
+
+
 def test_a_report_without_runs_is_written(tmp_path):
     files = write_report(Results(STUDY, RUNS, TABLE[:0], NO_RECORDS), tmp_path)
     assert {file.name for file in files} == {

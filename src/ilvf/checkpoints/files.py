@@ -11,6 +11,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from tqdm.auto import tqdm
 
 from ilvf.checkpoints.verify import require_checkpoint
+from ilvf.checkpoints.zoo import is_zoo, zoo_checkpoint
 from ilvf.data.tensor_files import load_tensors
 from ilvf.distributed import decided_by_first, several, under_torchrun
 from ilvf.errors import UsageError, require
@@ -78,8 +79,8 @@ def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
     look. torchrun's processes are told; those that Lightning starts inherit what `last` is.
 
     Args:
-        name: a file; a run's folder, for its checkpoint `prefer` or else `last`; or `last`, for the
-            newest run below `out`.
+        name: a file; a run's folder, for its checkpoint `prefer` or else `last`; `last`, for the
+            newest run below `out`; or `zoo:NAME`, a team that comes with the package.
 
     Raises:
         UsageError: there is none.
@@ -97,6 +98,8 @@ def started_by_lightning() -> bool:
 
 def _find(name: str, out: Path, prefer: str) -> Path:
     """The checkpoint file that `name` means, as this process sees the files."""
+    if is_zoo(name):
+        return zoo_checkpoint(name)
     path = newest_run(out) if name == "last" else Path(name)
     if path.is_dir():
         folder = path / "checkpoints"

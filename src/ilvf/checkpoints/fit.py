@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.checkpoints.policy import arguments_of
+from ilvf.checkpoints.policy import PREFIX, arguments_of
 from ilvf.checkpoints.restoring import restoring
 from ilvf.data.replay import folder_of, read_rollout
 from ilvf.errors import require
@@ -46,6 +46,11 @@ def require_same_shapes(
         not any(name.startswith("advantage.") for name in saved),
         f"checkpoint {path} was made by an older version of this library in another format; "
         "train it again",
+    )
+    require(
+        any(not name.startswith(PREFIX) for name in saved),
+        f"checkpoint {path} has the actor alone: it can be evaluated, exported and loaded as a "
+        "policy; for anything else take the checkpoint of a run",
     )
     for name in sorted({*saved, *built}):
         found = form_of(saved[name]) if name in saved else "missing"

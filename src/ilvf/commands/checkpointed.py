@@ -22,7 +22,8 @@ class CheckpointOptions(Options):
 
     checkpoint: str | None = option(
         None,
-        "a checkpoint, a run's folder (its best), or last (the newest run below out)",
+        "a checkpoint, a run's folder (its best), last (the newest run below out), or zoo:NAME, "
+        "a team that comes with the package",
         path=True,
     )
     seed: int = option(

@@ -2,6 +2,7 @@
 
 ilvf evaluate checkpoint=runs/RUN                        a run's folder: its best checkpoint
 ilvf evaluate checkpoint=PATH algorithm.eval_episodes=100 seed=1
+ilvf evaluate checkpoint=zoo:encircle-20                 a team that comes with the package
 ilvf evaluate policy=random env=encircle env.n_agents=10 no checkpoint: the floor of every table
 
 Keys of env.* are those of the run that made the checkpoint.
@@ -63,6 +64,7 @@ def evaluation(config: Config) -> dict[str, float]:
     )
     import torch
 
+    from ilvf.checkpoints.zoo import FOLDER
     from ilvf.data.evaluation import evaluate, evaluation_seed
     from ilvf.experiment.build import environment_factory
     from ilvf.experiment.folder import make_folder
@@ -75,10 +77,12 @@ def evaluation(config: Config) -> dict[str, float]:
     if config.checkpoint is not None:
         source = Path(config.checkpoint)
         actor = trained_actor(env, source)
+        in_zoo = source.parent == FOLDER
+        picture = Path(config.out) / f"zoo-{source.stem}" if in_zoo else source
     else:
-        make_folder(Path(config.out), f"out={config.out}")
-        source = Path(config.out) / f"{config.policy}-{config.env.name}"
+        picture = source = Path(config.out) / f"{config.policy}-{config.env.name}"
         actor = rule(env, config.policy)
+    make_folder(picture.parent, f"out={config.out}")
     metrics, rollout = evaluate(
         env,
         actor,
@@ -89,7 +93,7 @@ def evaluation(config: Config) -> dict[str, float]:
     print(f"{episodes.eval_episodes} episodes of {config.env.name}, {source}")
     for name, value in metrics.items():
         print(f"  {name:<24}{value:12.4f}")
-    draw(env, rollout, source.with_name(f"{source.stem}-episode.png"))
+    draw(env, rollout, picture.with_name(f"{picture.stem}-episode.png"))
     return metrics
 
 

@@ -1,7 +1,7 @@
 """The page of a study's report, in markdown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -43,12 +43,23 @@ class Results:
         runs: all runs of the study.
         table: the raw table.
         records: of the runs, see `records`.
+        waiting: titles of tasks that are not shown, because none of their runs has finished.
     """
 
     study: Study
     runs: Sequence[PlannedRun]
     table: pd.DataFrame
     records: pd.DataFrame
+    waiting: Sequence[str] = ()
+
+    def of_begun_tasks(self) -> "Results":
+        """The same without the tasks of which no run has finished; all if none has at all."""
+        begun = {run.task for run in self.finished()}
+        tasks = [task for task in self.study.tasks if task.title in begun]
+        if not tasks:
+            return self
+        waiting = [task.title for task in self.study.tasks if task.title not in begun]
+        return replace(self, study=replace(self.study, tasks=tasks), waiting=waiting)
 
     def finished(self) -> list[PlannedRun]:
         """The runs that the raw table has."""
@@ -107,4 +118,6 @@ def head_of(results: Results) -> str:
     missing = len(results.runs) - len(results.finished())
     if missing:
         head += f" **{missing} runs have not finished and are not in this report.**"
+    if results.waiting:
+        head += f" No run has finished of: {', '.join(map(escaped, results.waiting))}."
     return head

@@ -40,6 +40,7 @@ def write_report(results: Results, folder: Path, more: Sequence[str] = ()) -> li
     Raises:
         UsageError: a file cannot be written.
     """
+    results = results.of_begun_tasks()
     arrays = score_arrays(results.table, results.study, whole_curve)
     page = folder / "report.md"
     try:

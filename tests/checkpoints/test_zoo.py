@@ -1,0 +1,63 @@
+"""The trained teams of the package: they are there, they are small, and they score as recorded."""
+
+import pytest
+import torch
+
+from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
+from ilvf.checkpoints.policy import actor_of, load_policy
+from ilvf.checkpoints.zoo import FOLDER, LIST, entries
+from ilvf.data.evaluation import evaluate, evaluation_seed
+from ilvf.envs import make_env
+
+NAMES = list(entries())
+LARGEST = 2 * 2**20  # [bytes] of all together
+SEED = 1000  # of the first batch of the recorded evaluation
+EPISODES = 32
+
+
+def test_the_list_has_every_file_and_the_zoo_is_small():
+    files = set(FOLDER.iterdir()) - {LIST}
+    assert files == {FOLDER / f"{name}.ckpt" for name in NAMES}
+    assert sum(path.stat().st_size for path in files) <= LARGEST
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_team_scores_as_recorded(name):
+    """Within four standard deviations of a batch; the episodes are those of a recorded batch."""
+    path = find_checkpoint(f"zoo:{name}", FOLDER)
+    entry = entries()[name]
+    env = make_env(**entry["task"], num_envs=EPISODES, seed=evaluation_seed(SEED)).eval()
+    actor = actor_of(read_checkpoint(path), path)
+    metrics, _ = evaluate(env, actor, max_steps=env.horizon, seed=evaluation_seed(SEED))
+    for metric, score in entry["scores"].items():
+        assert abs(metrics[metric] - score["mean"]) <= 4 * score["sd"] + 1e-6, metric
+
+
+def test_a_team_is_a_policy():
+    policy = load_policy("zoo:encircle-10")
+    arguments = policy.actor.arguments
+    observation = torch.zeros(3, arguments["n_agents"], arguments["observation_dim"])
+    assert policy(observation).shape == (3, arguments["n_agents"])
+
+
+def test_the_command_evaluates_it_and_draws_elsewhere(recipe, tmp_path, capsys):
+    words = ["checkpoint=zoo:encircle-10", f"out={tmp_path}", "algorithm.eval_episodes=2"]
+    assert recipe("evaluate", *words) == 0
+    assert "return/team" in capsys.readouterr().out
+    assert (tmp_path / "zoo-encircle-10-episode.png").is_file()
+    assert not list(FOLDER.glob("*.png"))
+
+
+def test_an_unknown_team_is_refused(refused):
+    with refused("zoo:encircel-10", "did you mean 'encircle-10'"):
+        find_checkpoint("zoo:encircel-10", FOLDER)
+
+
+def test_what_needs_the_critic_says_that_there_is_none(recipe, capsys):
+    assert recipe("audit", "checkpoint=zoo:encircle-10") == 2
+    assert "has the actor alone" in capsys.readouterr().err
+
+
+def test_a_training_cannot_go_on_from_it(recipe, capsys):
+    assert recipe("ilvf_p", "resume=zoo:encircle-10") == 2
+    assert "zoo/encircle-10.ckpt" in capsys.readouterr().err
