@@ -11,9 +11,9 @@ def mean_attention(weight: Tensor) -> Tensor:
         w̄_i = mean_{j≠i} w_ij
 
     Args:
-        weight: wᵀ `[*B, N, N]`, column = critic.
+        weight: w `[*B, N, N]`, row = critic.
     """
-    return without_diagonal(weight).sum(-2) / number_of_others(weight)
+    return without_diagonal(weight).sum(-1) / number_of_others(weight)
 
 
 def supervision(

@@ -140,9 +140,10 @@ class PPOLoss(LossModule):
         n_agents = self.actor.arguments["n_agents"]
         living = alive(tensordict, self.tensor_keys.mask, n_agents)
         terms, diagnostics = self._policy_terms(tensordict, living)
-        terms |= self._value_terms(tensordict, living)
-        if self.sparsity or self.supervision:
-            terms |= self._attention_terms(tensordict, living)
+        value, action_value, logits = self._predict(tensordict)
+        terms |= self._value_terms(tensordict, living, value, action_value)
+        if logits is not None:
+            terms |= self._attention_terms(tensordict, living, logits)
         return TensorDict({**terms, **diagnostics})
 
     def _policy_terms(self, td: TensorDictBase, living: Tensor | None) -> tuple[Terms, Terms]:
@@ -169,13 +170,26 @@ class PPOLoss(LossModule):
             }
             return terms, {k: living_mean(v, living) for k, v in diagnostics.items()}
 
-    def _value_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
+    def _predict(self, td: TensorDictBase) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """V, Q if the critic has it, and the logits of its attention if a term needs them."""
+        keys = self.tensor_keys
+        inputs = need(td, keys.state), need(td, keys.action)
+        if self.sparsity or self.supervision:
+            return self.critic.predict_with_logits(*inputs)
+        return *self.critic.predict(*inputs), None
+
+    def _value_terms(
+        self,
+        td: TensorDictBase,
+        living: Tensor | None,
+        value: Tensor,
+        action_value: Tensor | None,
+    ) -> Terms:
         """The regression of V and, where the critic has one, of Q."""
         keys = self.tensor_keys
         target = per_agent(td, keys.value_target)
         if self.value_norm is not None:
             target = self.value_norm.normalize(target)
-        value, action_value = self.critic.predict(need(td, keys.state), need(td, keys.action))
         require_same_shape(keys.value_target, target, value)
         errors = {"loss_value": self._value_error(td, value, target)}
         if action_value is not None:
@@ -199,16 +213,17 @@ class PPOLoss(LossModule):
         value = need(td, self.tensor_keys.value)
         return value if self.value_norm is None else self.value_norm.normalize(value)
 
-    def _attention_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
+    def _attention_terms(self, td: TensorDictBase, living: Tensor | None, logits: Tensor) -> Terms:
         """The prior on few influences, and the pull to measured influences."""
-        weight, logits = self.critic.attend(need(td, self.tensor_keys.state))
+        tau = self.critic.attention.tau
         terms = {}
         if self.sparsity:
+            weight = self.critic.attention.weight(logits)
             terms["loss_sparsity"] = (self.sparsity, mean_attention(weight))
         if self.supervision:
             evidence = need(td, self.tensor_keys.link_evidence, EVIDENCE_HINT)
-            require_same_shape(self.tensor_keys.link_evidence, evidence, weight)
-            error = supervision(logits, self.critic.attention.tau, evidence, living)
+            require_same_shape(self.tensor_keys.link_evidence, evidence, logits)
+            error = supervision(logits, tau, evidence, living)
             terms["loss_supervision"] = (self.supervision, error)
         if living is not None:
             dead = ~living.squeeze(-1)

@@ -83,13 +83,10 @@ class ActionInfluenceCritic(Critic):
         Returns:
             V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
         """
-        return self.state_critic(state), *self.attend(state)
-
-    def attend(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """wᵀ, row = acting agent, and h, row = critic, `[*B, N, N]` each, without the values."""
         h = self.attention(state_rows(state, *self.sizes))
+        w = self.attention.weight(h)
         pairs = (*state.shape[:-1], self.sizes[0])
-        return self.attention.weight(h).transpose(-1, -2).reshape(pairs), h.reshape(pairs)
+        return self.state_critic(state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
@@ -98,10 +95,16 @@ class ActionInfluenceCritic(Critic):
             state: `[*B, N, D]`.
             action: see `joint_action`.
         """
+        value, action_value, _ = self.predict_with_logits(state, action)
+        return value, action_value
+
+    def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""
         rows = state_rows(state, *self.sizes)
         joint = joint_action(action, state, self.actions)
-        weight = self.attention.sample(self.attention(rows))
-        mixed = weight @ joint.unflatten(-1, (-1, self.actions.width))  # Σ_j w^g_ij a_j  [B, N, A]
-        y = self.of_state(self.normalize(rows.flatten(1)))
+        h = self.attention(rows)
+        mixed = self.attention.sample(h) @ joint.unflatten(-1, (-1, self.actions.width))
+        y = self.of_state(self.normalize(rows.flatten(1)))  # above: Σ_j w^g_ij a_j  [B, N, A]
         y = self.of_sum.add_to(y, mixed.transpose(0, 1))
-        return self.state_critic(state), agents_last(self.action_value.after_first(y), state)
+        action_value = agents_last(self.action_value.after_first(y), state)
+        return self.state_critic(state), action_value, h.reshape(*state.shape[:-1], self.sizes[0])

@@ -105,12 +105,6 @@ class InfluenceCritic(Critic):
         pairs = (*state.shape[:-1], self.sizes[0])
         return agents_last(value, state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
-    def attend(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """wᵀ, row = acting agent, and h, row = critic, `[*B, N, N]` each, without the values."""
-        h = self.logits(self.first.prepare(state_rows(state, *self.sizes)))
-        pairs = (*state.shape[:-1], self.sizes[0])
-        return self.attention.weight(h).transpose(-1, -2).reshape(pairs), h.reshape(pairs)
-
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
 
@@ -118,6 +112,11 @@ class InfluenceCritic(Critic):
             state: `[*B, N, D]`.
             action: see `joint_action`.
         """
+        value, action_value, _ = self.predict_with_logits(state, action)
+        return value, action_value
+
+    def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""
         prepared = self.first.prepare(state_rows(state, *self.sizes))
         joint = joint_action(action, state, self.actions)
         h = self.logits(prepared)
@@ -125,7 +124,8 @@ class InfluenceCritic(Critic):
         value = self.value.after_first(y)
         y = self.first.action_value(prepared, self.attention.sample(h), joint)
         action_value = self.action_value.after_first(y)
-        return agents_last(value, state), agents_last(action_value, state)
+        pairs = h.reshape(*state.shape[:-1], self.sizes[0])
+        return agents_last(value, state), agents_last(action_value, state), pairs
 
 
 class OwnFirst(nn.Module):
