@@ -15,7 +15,7 @@ LAYERS = (  # from low to high; a module may import from its own layer and from 
     ("data", "analysis", "checkpoints"),
     ("algorithms",),
     ("experiment", "reports"),
-    ("studies", "deploy"),
+    ("studies", "deploy", "integrations"),
     ("commands", "cli", "__main__", ""),  # "": the package itself
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
