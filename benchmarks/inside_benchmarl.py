@@ -17,8 +17,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from common import argument_parser
 
+from common import argument_parser
 from ilvf.experiment.seeds import parse_seeds
 from ilvf.integrations.benchmarl import IlvfPConfig, IlvfSConfig
 from ilvf.reports.tables import table as markdown
