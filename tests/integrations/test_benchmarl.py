@@ -1,5 +1,6 @@
 """ILVF-P and ILVF-S inside BenchMARL's own experiments, on VMAS."""
 
+import functools
 import importlib.util
 
 import pytest
@@ -20,6 +21,7 @@ from benchmarl.environments import VmasTask
 from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models.mlp import MlpConfig
 
+SUPERVISED = functools.partial(integration.IlvfPConfig, supervision=0.3)
 CONFIGS = (integration.IlvfSConfig, integration.IlvfPConfig)
 ITERATIONS = 2
 FRAMES = 120
@@ -52,7 +54,7 @@ def experiment(algorithm, folder, *, continuous=False, **changes):
 
 
 @pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", [*CONFIGS, SUPERVISED], ids=["S", "P", "supervised"])
 def test_an_experiment_trains_policy_and_critic(config, continuous, tmp_path):
     run = experiment(config(), tmp_path, continuous=continuous)
     loss = run.losses["agents"]

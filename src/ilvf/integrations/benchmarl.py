@@ -21,7 +21,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModule
 from torchrl.objectives import ClipPPOLoss, LossModule
 
-from ilvf.credit import ILVFAdvantage, ScoreInfluence
+from ilvf.credit import ILVFAdvantage, InfluenceSource, ScoreInfluence, SupervisedInfluence
 from ilvf.errors import UsageError, require
 from ilvf.losses import ActionValueLoss
 from ilvf.modules import InfluenceCritic
@@ -72,26 +72,36 @@ class IlvfP(Mappo):
         critic = InfluenceCritic(n_agents, width, choices, tau=self.tau).to(self.device)
         self.__dict__.setdefault("critics", {})[group] = critic.value_module(group, state_key=key)
         loss, has_target = super()._get_loss(group, policy_for_loss, continuous)
-        credit(loss, group, None)
-        of_q = ActionValueLoss(critic, group=group, state_key=key, coeff=self.critic_coef)
+        source = None
+        if self.supervision:
+            source = SupervisedInfluence(ScoreInfluence(policy_for_loss, n_agents))
+        credit(loss, group, source)
+        of_q = ActionValueLoss(
+            critic,
+            group=group,
+            state_key=key,
+            coeff=self.critic_coef,
+            supervision=self.supervision,
+        )
 
         def add_action_value(loss: Any, inputs: tuple[Any, ...], terms: TensorDictBase) -> None:
-            value = of_q(inputs[0])["loss_action_value"]
-            terms.set("loss_critic", terms["loss_critic"] + value)
+            more = of_q(inputs[0]).values()
+            terms.set("loss_critic", sum(more, terms["loss_critic"]))
 
         loss.register_forward_hook(add_action_value)
         return loss, has_target
 
-    def __init__(self, tau: float, **options: Any):
+    def __init__(self, tau: float, supervision: float, **options: Any):
         super().__init__(**options)
         self.tau = tau
+        self.supervision = supervision
 
     def get_critic(self, group: str) -> TensorDictModule:
         """The critic's values and influence weights, as a module."""
         return self.critics[group]
 
 
-def credit(loss: ClipPPOLoss, group: str, source: ScoreInfluence | None) -> None:
+def credit(loss: ClipPPOLoss, group: str, source: InfluenceSource | None) -> None:
     """Mix the advantages of a loss; None reads the influence that its critic writes."""
     wrapped = ILVFAdvantage(loss.value_estimator, influence=source, group=group)
     loss.make_value_estimator(wrapped)
@@ -143,9 +153,13 @@ class IlvfSConfig(MappoConfig):
 
 @dataclass
 class IlvfPConfig(IlvfSConfig):
-    """The same, and τ of the Gumbel attention."""
+    """The same, τ of the Gumbel attention, and how strongly a score test teaches it.
+
+    `supervision=0` is the paper.
+    """
 
     tau: float = 1.0
+    supervision: float = 0.0
 
     @staticmethod
     def associated_class() -> type[Mappo]:

@@ -11,6 +11,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive_in_groups, need, of_group, per_agent
 from ilvf.errors import require
+from ilvf.losses.attention import EVIDENCE_HINT, supervision
 from ilvf.losses.options import PPOOptions
 from ilvf.losses.ppo import huber, team_mean
 from ilvf.modules import InfluenceCritic, ValueNorm
@@ -27,6 +28,10 @@ class ActionValueLoss(LossModule):
     are shared: a TorchRL loss that is built on the same critic's `value_module()` has all of them
     in its `parameters()`.
 
+    With `supervision` it also pulls the attention to the links that a score test has found, which
+    `ILVFAdvantage` writes with a `SupervisedInfluence`:  + k Σ_i mean_B H_i (see
+    `ilvf.losses.attention.supervision`).
+
     Where the tensordict has a mask `(group, "mask")` `[*B, N]`, dead agents (False) do not count.
 
     Args:
@@ -34,13 +39,14 @@ class ActionValueLoss(LossModule):
         group: the group of agents, or the groups that share the critic, in its order.
         state_key: name of the states; "observation" for an environment without states.
         coeff: c.
+        supervision: k; 0 leaves the attention to the regression alone.
         huber_delta: δ, in units of the value target, normalised if there is a `value_norm`.
         value_norm: statistics of the value targets, if the critic's outputs are normalised
             (`value_module(norm=...)`); None regresses the targets as they are. The loss reads the
             statistics; `value_norm.update` or TorchRL's `MAPPOLoss(value_norm=...)` renews them.
 
     Output:
-        `loss_action_value`.
+        `loss_action_value`, and `loss_supervision` with k.
 
     Raises:
         UsageError: another critic, or a coefficient out of bounds.
@@ -50,6 +56,7 @@ class ActionValueLoss(LossModule):
     class _AcceptedKeys:
         value_target: NestedKey = ("agents", "value_target")
         mask: NestedKey = ("agents", "mask")
+        link_evidence: NestedKey = ("agents", "link_evidence")
 
     default_keys = _AcceptedKeys
     critic: InfluenceCritic
@@ -61,6 +68,7 @@ class ActionValueLoss(LossModule):
         group: str | Sequence[str] = "agents",
         state_key: str = "state",
         coeff: float = 1.0,
+        supervision: float = 0.0,
         huber_delta: float = PPOOptions.huber_delta,
         value_norm: ValueNorm | None = None,
     ):
@@ -71,6 +79,7 @@ class ActionValueLoss(LossModule):
             f"ActionValueLoss needs an InfluenceCritic, which has a Q; found {found}",
         )
         require_number("ActionValueLoss", "coeff", coeff, least=0)
+        require_number("ActionValueLoss", "supervision", supervision, least=0)
         require_number("ActionValueLoss", "huber_delta", huber_delta, above=0)
         require_names("ActionValueLoss", state_key=state_key)
         norms = ValueNorm | None
@@ -80,12 +89,18 @@ class ActionValueLoss(LossModule):
         self.state_keys = [(name, state_key) for name in self.groups]
         self.action_keys = [(name, "action") for name in self.groups]
         self.coeff = coeff
+        self.supervision = supervision
         self.huber_delta = huber_delta
         self.value_norm = value_norm
         first = self.groups[0]
-        self.set_keys(value_target=(first, "value_target"), mask=(first, "mask"))
+        pairs = "link_evidence" if len(self.groups) > 1 else (first, "link_evidence")
+        keys = {"value_target": (first, "value_target"), "mask": (first, "mask")}
+        self.set_keys(**keys, link_evidence=pairs)
         self.in_keys = [*self.state_keys, *self.action_keys, *self._keys("value_target")]
         self.out_keys = ["loss_action_value"]
+        if supervision:
+            self.in_keys.append(pairs)
+            self.out_keys.append("loss_supervision")
 
     def _keys(self, name: str) -> list[NestedKey]:
         """The key of an entry in every group."""
@@ -106,14 +121,25 @@ class ActionValueLoss(LossModule):
         target = targets[0] if len(targets) == 1 else torch.cat(targets, -2)
         if self.value_norm is not None:
             target = self.value_norm.normalize(target)
-        _, value = self.critic.predict(state, action)
+        _, value, logits = self.critic.predict_with_logits(state, action)
         require_same_shape(self.tensor_keys.value_target, target, value)
         error = huber(value - target, self.huber_delta)
         sizes = [state.shape[-2] for state in states]
         living = alive_in_groups(tensordict, self._keys("mask"), sizes)
         if living is not None:
             error = error.masked_fill(~living, 0)
-        return TensorDict({"loss_action_value": self.coeff * team_mean(error.squeeze(-1))})
+        terms = {"loss_action_value": self.coeff * team_mean(error.squeeze(-1))}
+        if self.supervision:
+            terms["loss_supervision"] = self._supervision(tensordict, logits, living)
+        return TensorDict(terms)
+
+    def _supervision(self, td: TensorDictBase, logits: Tensor, living: Tensor | None) -> Tensor:
+        """k Σ_i mean_B H_i."""
+        key = self.tensor_keys.link_evidence
+        evidence = need(td, key, EVIDENCE_HINT)
+        require_same_shape(key, evidence, logits)
+        error = supervision(logits, self.critic.attention.tau, evidence, living)
+        return self.supervision * team_mean(error)
 
     def _joined(self, states: list[Tensor], actions: list[Tensor]) -> tuple[Tensor, Tensor]:
         """States and actions of the whole team."""

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+EVIDENCE_HINT = "ILVFAdvantage writes it if its influence is a SupervisedInfluence"
+
 
 def mean_attention(weight: Tensor) -> Tensor:
     """w̄ `[*B, N]`: the mean weight of a critic's attention to the other agents.
@@ -34,7 +36,8 @@ def supervision(
     target = evidence.transpose(-1, -2).to(logits.dtype)
     error = binary_cross_entropy_with_logits(logits / tau, target, reduction="none")
     if living is not None:
-        error = error.masked_fill(~living.transpose(-1, -2), 0)
+        both = living & living.transpose(-1, -2)
+        error = error.masked_fill(~both, 0)
     return without_diagonal(error).sum(-1) / number_of_others(logits)
 
 

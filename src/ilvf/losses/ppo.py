@@ -12,7 +12,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive, need, per_agent
 from ilvf.errors import require
-from ilvf.losses.attention import mean_attention, supervision
+from ilvf.losses.attention import EVIDENCE_HINT, mean_attention, supervision
 from ilvf.losses.options import AttentionPPOOptions
 from ilvf.modules import (
     ActionInfluenceCritic,
@@ -26,7 +26,6 @@ from ilvf.options import configure
 from ilvf.options.arguments import found_words, require_kind
 
 Terms = dict[str, Tensor]
-EVIDENCE_HINT = "ILVFAdvantage writes it if its influence is a SupervisedInfluence"
 
 
 class PPOLoss(LossModule):

@@ -7,7 +7,7 @@ from torch.nn.functional import binary_cross_entropy
 from ilvf.algorithms.ilvf_p import ILVFP
 from ilvf.credit import ILVFAdvantage, ScoreInfluence, Soft, SupervisedInfluence
 from ilvf.envs import make_env
-from ilvf.losses import PPOLoss
+from ilvf.losses import ActionValueLoss, PPOLoss
 from ilvf.losses.attention import supervision
 from ilvf.modules import InfluenceCritic, StateCritic
 from score_helpers import A, D, N, actor_of, gae, ring, ring_rollout
@@ -73,6 +73,16 @@ def test_the_attention_learns_the_links():
     assert torch.equal(td["agents", "influence"].mean((0, 1)), ring())
 
 
+def test_beside_a_loss_of_torchrl_it_is_the_same_term():
+    actor, critic, advantage = parts()
+    td = advantage(with_states(ring_rollout(actor, rows=4))).reshape(-1)
+    expected = PPOLoss(actor, critic, supervision=0.7)(td)["loss_supervision"]
+    terms = ActionValueLoss(critic, supervision=0.7)(td)
+    assert torch.equal(terms["loss_supervision"], expected)
+    assert set(terms.keys()) == {"loss_action_value", "loss_supervision"}
+    assert set(ActionValueLoss(critic)(td).keys()) == {"loss_action_value"}
+
+
 def test_many_weak_effects_are_evidence_as_one():
     """q_i says that the sum of the rest is moved: p rises to 1 − (1 − p)(1 − q_i) in row i."""
     test = ScoreInfluence(actor_of())
@@ -105,7 +115,9 @@ def test_links_of_the_dead_do_not_count():
     living = torch.tensor([True, True, False, True, True]).view(1, N, 1)
     before = supervision(logits, 1.0, evidence, living)
     evidence[:, 2] = 1 - evidence[:, 2]
+    evidence[:, :, 2] = 1 - evidence[:, :, 2]
     assert torch.equal(supervision(logits, 1.0, evidence, living), before)
+    assert before[0, 2] == 0
 
 
 def test_the_loss_says_who_writes_the_evidence(refused):
