@@ -113,6 +113,8 @@ def test_a_study_of_ones_own_is_read_from_a_yaml_file(tmp_path):
         ({"tasks": [{"title": "T", "env": "encircle", "better": "more"}]}, ("higher, lower",)),
         ({"tasks": [{"title": "T", "env": "encircle", "algorithms": ["X"]}]}, ("'X'", "T")),
         ({"panels": {"all": ["X"]}}, ("panel all", "'X'")),
+        ({"references": {"ends": ["X"]}}, ("reference ends", "'X'")),
+        ({"references": {"ends": "MAPPO"}}, ("reference ends", "list")),
         ({"scales": {"big": {}}}, ("scale=tiny", "big")),
         ({"scales": {"tiny": {"seeds": "4-0"}}}, ("scale tiny", "4-0", "empty")),
         ({"scales": {"tiny": {"tasks": ["X"]}}}, ("tasks of the scale", "'X'")),

@@ -198,6 +198,22 @@ def test_the_efficiency_is_drawn_for_algorithms_of_all_tasks():
     assert [len(line.get_xdata()) for line in curves_in(axes)] == [len(SHARES)] * 2
 
 
+@pytest.mark.parametrize(("better", "best"), [("higher", "ILVF-P (threshold)"), ("lower", "MAPPO")])
+def test_a_reference_is_the_best_of_its_algorithms(better, best, tmp_path):
+    task = {"title": "one", "env": "encircle", "frames": 80, "better": better}
+    scales = {"tiny": {"seeds": "0-3", "keys": TINY_KEYS}}
+    study = small_study(tasks=[task], references={"the best": list(VALUES)}, scales=scales)
+    runs = planned_runs(study)
+    write_report(Results(study, runs, table_of(runs, VALUES), NO_RECORDS), tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "| gain / MAPPO | gain / the best |" in page
+    section = page.split("## Differences to the best")[1].split("##")[0]
+    (other,) = VALUES.keys() - {best}
+    difference = np.mean(np.subtract(VALUES[other], VALUES[best]))
+    assert f"| one | {other} | 4 | {difference:.3f} [" in section
+    assert f"| one | {best} |" not in section
+
+
 def test_panels_show_their_algorithms_only():
     study = small_study(panels={"one": ["MAPPO"], "both": list(VALUES)})
     figure = curves_picture(TABLE, study)

@@ -23,7 +23,7 @@
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from ilvf.algorithms.options import config_of
@@ -114,6 +114,9 @@ class StudyOptions(Options):
     title: str = option("", "heading of the report")
     about: str = option("", "what the study asks, for the report")
     baseline: str = option("", "title of the algorithm that the others are compared with")
+    references: dict[str, Any] = option(
+        {}, "title → titles of algorithms; the others are also compared with the best of these"
+    )
     algorithms: list[Any] = option([], "see StudyAlgorithm")
     tasks: list[Any] = option([], "see StudyTask; or names of ready-made tasks")
     panels: dict[str, Any] = option(
@@ -130,7 +133,7 @@ class Study:
     Attributes:
         name: of the yaml file.
         scale_name: of the scale.
-        title, about, baseline, panels: see `StudyOptions`.
+        title, about, baseline, panels, references: see `StudyOptions`.
         algorithms, tasks, scale: what runs.
         after: names of the analyses of finished runs.
         command: what runs and continues it; empty if that is not one line.
@@ -145,6 +148,7 @@ class Study:
     algorithms: Sequence[StudyAlgorithm]
     tasks: Sequence[StudyTask]
     scale: StudyScale
+    references: Mapping[str, Sequence[str]] = field(default_factory=dict)
     after: Sequence[str] = ()
     command: str = ""
 
@@ -185,9 +189,8 @@ def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
     require_all_known("baseline", [options.baseline], titles)
     for task in tasks:
         require_all_known(f"algorithms of {task.title}", task.algorithms, titles)
-    for panel, shown_titles in options.panels.items():
-        require(isinstance(shown_titles, list), f"panel {panel} is not a list of titles")
-        require_all_known(f"panel {panel}", shown_titles, titles)
+    require_lists("panel", options.panels, titles)
+    require_lists("reference", options.references, titles)
     chosen = scale_of(options, scale)
     require_all_known("tasks of the scale", chosen.tasks, task_names, also=task_titles)
     require_after(options.after, chosen.after)
@@ -204,8 +207,16 @@ def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
         algorithms=algorithms,
         tasks=kept,
         scale=chosen,
+        references=options.references,
         after=options.after,
     )
+
+
+def require_lists(what: str, lists: Mapping[str, Any], titles: Sequence[str]) -> None:
+    """Raise unless each of the lists has titles of algorithms alone."""
+    for name, found in lists.items():
+        require(isinstance(found, list), f"{what} {name} is not a list of titles")
+        require_all_known(f"{what} {name}", found, titles)
 
 
 def entries(cls: type[T], items: Sequence[Any], where: str, content: Content) -> list[T]:

@@ -11,6 +11,7 @@ from ilvf.reports.tables import code, escaped
 from ilvf.studies.csv_tables import RUN
 from ilvf.studies.description import Study
 from ilvf.studies.plan import Key, PlannedRun
+from ilvf.studies.references import references_of
 from ilvf.studies.tables import all_comparisons, comparisons_table, scores_table, task_table
 from ilvf.studies.what_ran import (
     link_line,
@@ -29,7 +30,8 @@ bootstrap intervals over seeds. *Gain* is the whole curve minus the start, which
 first points of all runs; its ratio to the baseline's is over equal seeds. *Score* is a run's whole
 curve with the worst value at 0 and the best at 1: values that the study gives for a task, or else
 the worst and best run. Differences are means over equal seeds, with 95 % t intervals; p is of
-the paired t test, and p (Holm) is corrected for all comparisons of the table."""
+the paired t test, and p (Holm) is corrected for all comparisons of the table. The better or best of
+several algorithms is that of these runs on a task, which favours it."""
 MATRICES = """Influence at the last evaluation, mean over the seeds whose folders are here. Row: the
 agent whose action it is; column: the agent whose return changes."""
 
@@ -99,10 +101,11 @@ def parts_of(
         parts += [f"### {escaped(task.title)}", task_table(results.table, study, task)]
     if arrays:
         parts += ["## All tasks", scores_table(arrays, study.baseline), *pictures["scores"]]
-    comparisons = all_comparisons(results.table, study)
-    if comparisons:
-        heading = f"## Differences to {escaped(study.baseline)}"
-        parts += [heading, comparisons_table(comparisons)]
+    for reference in references_of(study):
+        comparisons = all_comparisons(results.table, study, reference)
+        if comparisons:
+            heading = f"## Differences to {escaped(reference.title)}"
+            parts += [heading, comparisons_table(comparisons)]
     if pictures["influence"]:
         parts += ["## Influence", MATRICES, *pictures["influence"]]
     parts += more

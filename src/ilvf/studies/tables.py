@@ -18,27 +18,30 @@ from ilvf.reports.tables import code, escaped
 from ilvf.reports.tables import table as markdown
 from ilvf.studies.description import Study, StudyTask
 from ilvf.studies.pairs import PairedComparison, compare_pairs, corrected
+from ilvf.studies.references import Reference, references_of
 from ilvf.studies.scores import SUMMARIES, curves_of, run_values, whole_curve
 
 
 def task_table(table: pd.DataFrame, study: Study, task: StudyTask) -> str:
-    """Interquartile means of a task's metric, and gains as ratios to the baseline's."""
+    """Interquartile means of a task's metric, and gains as ratios to those of the references."""
     curves = curves_of(table, study, task)
     if not curves:
         return "No run has finished."
     values = {name: run_values(curves, summary) for name, summary in SUMMARIES.items()}
     whole = values["whole curve"]
     start = float(np.mean([run.iloc[0] for runs in curves.values() for run in runs]))
+    bases = {}
+    for reference in references_of(study):
+        best = reference.on(whole, task)
+        if best is not None:
+            bases[reference.title] = whole[best] - start
     rows = []
     for title in curves:
         row = [escaped(title), str(int(whole[title].count()))]
         row += [estimate(table_of[title]) for table_of in values.values()]
-        if study.baseline in curves:
-            row.append(gain_ratio(whole[title] - start, whole[study.baseline] - start))
+        row += [gain_ratio(whole[title] - start, base) for base in bases.values()]
         rows.append(row)
-    head = ["algorithm", "seeds", *SUMMARIES]
-    if study.baseline in curves:
-        head.append(f"gain / {escaped(study.baseline)}")
+    head = ["algorithm", "seeds", *SUMMARIES, *(f"gain / {escaped(title)}" for title in bases)]
     return f"{code(task.metric)}, {task.better} is better.\n\n{markdown(head, rows)}"
 
 
@@ -89,15 +92,18 @@ def improvement(scores: Array, baseline: Array) -> str:
     return with_interval(value, improvement_interval(scores, baseline))
 
 
-def all_comparisons(table: pd.DataFrame, study: Study) -> list[PairedComparison]:
-    """The whole curves of every algorithm and task against the baseline's, p-values corrected."""
+def all_comparisons(
+    table: pd.DataFrame, study: Study, reference: Reference
+) -> list[PairedComparison]:
+    """The whole curves of every algorithm and task against a reference's, p-values corrected."""
     found = []
     for task in study.tasks:
         values = run_values(curves_of(table, study, task), whole_curve)
-        if study.baseline not in values:
+        best = reference.on(values, task)
+        if best is None:
             continue
-        for title in values.columns.drop(study.baseline):
-            both = values[[title, study.baseline]].dropna()
+        for title in values.columns.drop(best):
+            both = values[[title, best]].dropna()
             if len(both):
                 first, second = (both[name].tolist() for name in both)
                 found.append(compare_pairs(task.title, title, first, second))
