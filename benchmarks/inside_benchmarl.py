@@ -39,9 +39,9 @@ ALGORITHMS = {
     "ILVF-S": IlvfSConfig,
 }
 TASKS = {"navigation": VmasTask.NAVIGATION, "balance": VmasTask.BALANCE}
-ITERATIONS = 60
+ITERATIONS = 40
 FRAMES = 6000
-EVERY = 5  # iterations between evaluations
+EVERY = 2  # iterations between evaluations
 COLUMNS = ["task", "algorithm", "seed", "frames", "return", "seconds"]
 
 
@@ -119,7 +119,7 @@ def settings(folder: str) -> ExperimentConfig:
         "evaluation_episodes": 30,
         "render": False,
         "loggers": [],
-        "create_json": False,
+        "create_json": True,  # without it or a logger there is no evaluation
         "save_folder": folder,
     }
     for key, value in changes.items():
