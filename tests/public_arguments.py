@@ -79,9 +79,9 @@ def actors(**more):
     return values, {**kinds, **more}
 
 
-def choosing_actors():
+def choosing_actors(**more):
     """Arguments of an actor over discrete actions, and their kinds."""
-    values, kinds = actors(n_actions="size")
+    values, kinds = actors(n_actions="size", **more)
     return {**values, "n_actions": A}, kinds
 
 
@@ -156,9 +156,11 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
         {"low": ["bounds", "crossing"], "high": "bounds"},
     ),
     "actions_of": ({"env": Aim()}, {"env": "module", "group": ["name", "group"]}),
-    "CategoricalActor": choosing_actors(),
+    "CategoricalActor": choosing_actors(recurrent="word"),
     "GreedyActor": choosing_actors(),
-    "GaussianActor": box_actors(distribution="word", scale="word", initial_scale="positive"),
+    "GaussianActor": box_actors(
+        distribution="word", scale="word", initial_scale="positive", recurrent="word"
+    ),
     "DeterministicActor": box_actors(),
     "NoisyActor": (
         {"actor": modules.DeterministicActor(N, D, BOX, hidden=4)},
@@ -168,12 +170,12 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
         {"actions": BOX},
         {"actions": "actions", "masked": ["flag", "masking"], "group": "name"},
     ),
-    "StateCritic": sizes(*TEAM, shared_first="flag"),
+    "StateCritic": sizes(*TEAM, shared_first="flag", recurrent="word"),
     "LocalCritic": (
         {"n_agents": N, "observation_dim": D},
         {"n_agents": "size", "observation_dim": "size"},
     ),
-    "CentralCritic": sizes(*TEAM),
+    "CentralCritic": sizes(*TEAM, recurrent="word"),
     "InfluenceCritic": acting(q_depth="size", shared_first="flag"),
     "OwnFirst": FIRST_LAYERS,
     "SharedFirst": FIRST_LAYERS,
@@ -187,7 +189,10 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
         {"logits": "floats", "tau": "positive", "generator": "generator"},
     ),
     "AgentLinear": (LINEAR, {**LAYERS, "gain": "number", "share": "flag", "bias": "flag"}),
-    "AgentMLP": (LINEAR, {**LAYERS, "head_gain": "number", "first": "flag"}),
+    "AgentMLP": (
+        LINEAR,
+        {**LAYERS, "head_gain": "number", "first": "flag", "memory": "module"},
+    ),
     "Mixer": (
         {"kind": "qmix", "n_agents": N, "state_dim": D},
         {

@@ -16,11 +16,14 @@ KINDS = [
     (GaussianActor, {"distribution": "normal", "scale": "state"}),
     (GaussianActor, {"distribution": "tanh_normal"}),
     (DeterministicActor, {}),
+    (CategoricalActor, {"masked": True, "recurrent": "gru"}),
+    (GaussianActor, {"recurrent": "lstm"}),
 ]
+NAMES = ["plain", "masked", "greedy", "normal", "tanh", "deterministic", "gru", "lstm"]
 BOX = Box([[-1.0, 0.0]] * 5, [[2.0, 0.5]] * 5)
 
 
-@pytest.fixture(params=KINDS, ids=["plain", "masked", "greedy", "normal", "tanh", "deterministic"])
+@pytest.fixture(params=KINDS, ids=NAMES)
 def policy(request):
     kind, options = request.param
     torch.manual_seed(0)
@@ -35,16 +38,20 @@ def inputs_of(policy):
         mask = torch.rand(ROWS, 5, 4) < 0.5
         mask[..., 0] = True
         inputs["action_mask"] = mask
+    if policy.actor.memory is not None:
+        inputs["state"] = torch.randn(ROWS, *policy.actor.memory.sizes)
     return inputs
 
 
 def test_a_program_of_torch_export_acts_as_the_policy(policy, tmp_path):
     inputs = inputs_of(policy)
     to_torch(policy, tmp_path / "policy.pt2")
-    action, outputs = torch.export.load(tmp_path / "policy.pt2").module()(*inputs.values())
-    assert torch.equal(action, policy(**inputs))
+    found = torch.export.load(tmp_path / "policy.pt2").module()(*inputs.values())
+    action, state = policy.step(**inputs)
+    assert torch.equal(found[0], action)
     assert len(action.unique()) > 3
-    assert torch.equal(outputs, ActingNetwork(policy)(*inputs.values())[1])
+    assert torch.equal(found[1], ActingNetwork(policy)(*inputs.values())[1])
+    assert len(found) == 2 if state is None else torch.allclose(found[2], state, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -53,11 +60,13 @@ def test_a_network_of_onnx_acts_as_the_policy(policy, tmp_path, capfd):
     inputs = inputs_of(policy)
     to_onnx(policy, tmp_path / "policy.onnx")
     assert capfd.readouterr() == ("", "")
-    arrays = {name: value.numpy() for name, value in inputs.items()}
-    action, outputs = session(tmp_path / "policy.onnx").run(None, arrays)
-    assert np.allclose(action, policy(**inputs), atol=1e-5)
-    wanted = ActingNetwork(policy)(*inputs.values())[1].detach()
-    assert np.allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
+    names = {"state": "hidden"}
+    arrays = {names.get(name, name): value.numpy() for name, value in inputs.items()}
+    action, *found = session(tmp_path / "policy.onnx").run(None, arrays)
+    assert np.allclose(action, policy.step(**inputs)[0], atol=1e-5)
+    _, *wanted = ActingNetwork(policy)(*inputs.values())
+    for one, other in zip(found, wanted, strict=True):
+        assert np.allclose(one, other.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_without_the_packages_the_command_to_install_them_is_named(tmp_path, monkeypatch, refused):

@@ -279,6 +279,8 @@ PPO = {
     "value": Effect("0.5", of_loss("value"), 0.5),
     "value_clip": Effect("0.3", of_loss("value_clip"), 0.3),
     "huber_delta": Effect("0.1", of_loss("huber_delta"), 0.1),
+    "recurrent": Effect("lstm", argument("recurrent"), "lstm"),
+    "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
 }
 REPLAY = {
     "rollout_steps": Effect("5", lambda run: run.module.rows, 20),

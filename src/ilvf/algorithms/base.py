@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
+from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.envs import EnvBase
 
@@ -20,7 +21,7 @@ from ilvf.algorithms.options import TrainingOptions
 from ilvf.checkpoints.policy import arguments_of
 from ilvf.checkpoints.state import checksum, load_env, load_generators, save_run_state
 from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums, evaluate, evaluation_seed
-from ilvf.data.rollout import make_collector
+from ilvf.data.rollout import make_collector, with_memory
 from ilvf.data.team_reward import NOTE, has_one_reward
 from ilvf.errors import UsageError
 
@@ -39,9 +40,10 @@ class EvaluationCallback(L.Callback):
 class Training(L.LightningModule):
     """Base of `OnPolicy` and `OffPolicy`, which define how an iteration's minibatches are made.
 
-    An algorithm overrides at most these five methods, and nothing else of this class:
+    An algorithm overrides at most these six methods, and nothing else of this class:
     `parameter_groups` (what is optimised), `behaviour` (what collects), `train_dataloader` (the
-    minibatches), `measure` (metrics of a rollout) and `state_of_rank` (more to save per process).
+    minibatches), `measure` (metrics of a rollout), `state_of_rank` (more to save per process) and
+    `first_states` (hidden states of a resumed policy).
 
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
@@ -88,6 +90,10 @@ class Training(L.LightningModule):
         """More that each process saves: tensors, tuples, lists, dicts and plain values."""
         return {}
 
+    def first_states(self, policy: TensorDictModuleBase) -> dict[NestedKey, Tensor]:
+        """The hidden states with which the policy that collects goes on in a resumed run."""
+        return {}
+
     # ------------------------------------------------------------------ set-up
     def on_fit_start(self) -> None:
         torch.manual_seed(self._seed_of_process)
@@ -101,8 +107,9 @@ class Training(L.LightningModule):
             self.frames = self.pending["frames"]
             place = (self.global_rank, self.trainer.world_size)
             load_env(self.pending, self.env, *place, seed=self._seed_of_process)
-        steps = self.options.rollout_steps
-        self.collector = make_collector(self.env, self.behaviour(), steps)
+        policy = self.behaviour()
+        env = with_memory(self.env, policy, self.first_states(policy))
+        self.collector = make_collector(env, policy, self.options.rollout_steps)
         self.rollouts = iter(self.collector)
 
     def on_train_start(self) -> None:

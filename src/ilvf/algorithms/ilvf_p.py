@@ -11,7 +11,7 @@ from ilvf import plugins
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import ILVFPConfig, ILVFPOptions, MixingOptions
-from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor
+from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor, value_options
 from ilvf.analysis import auroc, density
 from ilvf.credit import (
     Bernoulli,
@@ -138,8 +138,7 @@ def learned_influence(
 def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """ILVF-P, or one of the ends of its family, as a config describes it."""
     actor = stochastic_actor(config, env)
-    networks = network_options(config)
-    networks["shared_first"] = config.shared_first
+    shared = config.shared_first
     critic: Critic
     influence = influence_of(config.influence, env, actor)
     if needs_weights(config.influence, influence):
@@ -149,10 +148,12 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
             actor.actions,
             tau=config.tau,
             initial=config.initial_influence,
-            **networks,
+            shared_first=shared,
+            **network_options(config),
         )
     else:
-        critic = StateCritic(env.n_agents, env.state_dim, **networks)
+        networks = value_options(config)
+        critic = StateCritic(env.n_agents, env.state_dim, shared_first=shared, **networks)
     return ILVFP(
         make_env,
         actor,

@@ -5,7 +5,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.ilvf_p import ILVFP, Critic
 from ilvf.algorithms.options import ILVFPOptions, ILVFSConfig
-from ilvf.algorithms.parts import network_options, stochastic_actor
+from ilvf.algorithms.parts import network_options, stochastic_actor, value_options
 from ilvf.credit import ScoreInfluence
 from ilvf.credit.options import ScoreOptions
 from ilvf.modules import InfluenceCritic, StateCritic
@@ -15,12 +15,16 @@ from ilvf.options import select
 def build(config: ILVFSConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """`ILVFP` with a `ScoreInfluence`, as a config describes it."""
     actor = stochastic_actor(config, env)
-    networks = {**network_options(config), "shared_first": config.shared_first}
+    shared = config.shared_first
     critic: Critic
     if config.critic == "state":
-        critic = StateCritic(env.n_agents, env.state_dim, **networks)
+        networks = value_options(config)
+        critic = StateCritic(env.n_agents, env.state_dim, shared_first=shared, **networks)
     else:
-        critic = InfluenceCritic(env.n_agents, env.state_dim, actor.actions, **networks)
+        networks = network_options(config)
+        critic = InfluenceCritic(
+            env.n_agents, env.state_dim, actor.actions, shared_first=shared, **networks
+        )
     return ILVFP(
         make_env,
         actor,

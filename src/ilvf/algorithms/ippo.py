@@ -8,7 +8,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import IPPOConfig, OnPolicyOptions
-from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor
+from ilvf.algorithms.parts import ppo_loss, stochastic_actor, value_options
 from ilvf.credit.estimators import gae, local_estimator
 from ilvf.modules import CategoricalActor, GaussianActor, LocalCritic, StateCritic
 from ilvf.options import configure, select
@@ -59,7 +59,7 @@ def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
     actor = stochastic_actor(config, env)
     critic: LocalCritic | StateCritic
     if config.critic == "observation":
-        critic = LocalCritic(env.n_agents, env.observation_dim, **network_options(config))
+        critic = LocalCritic(env.n_agents, env.observation_dim, **value_options(config))
     else:
-        critic = StateCritic(env.n_agents, env.state_dim, **network_options(config))
+        critic = StateCritic(env.n_agents, env.state_dim, **value_options(config))
     return IPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))

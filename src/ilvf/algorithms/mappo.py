@@ -8,7 +8,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, OnPolicyOptions
-from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor
+from ilvf.algorithms.parts import ppo_loss, stochastic_actor, value_options
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
 from ilvf.modules import CategoricalActor, CentralCritic, GaussianActor, StateCritic
 from ilvf.options import configure, select
@@ -65,7 +65,7 @@ class MAPPO(OnPolicy):
 def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> MAPPO:
     """MAPPO as a config describes it."""
     actor = stochastic_actor(config, env)
-    networks = network_options(config)
+    networks = value_options(config)
     critic: StateCritic | CentralCritic
     if config.critic == "central":
         del networks["share"]  # there is one network

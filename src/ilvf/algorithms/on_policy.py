@@ -5,13 +5,19 @@ from typing import Any
 
 import torch
 from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase, TensorDictSequential
+from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
 from ilvf.algorithms.base import EnvFactory, Training
 from ilvf.algorithms.options import OnPolicyOptions
-from ilvf.credit.signals import alive
-from ilvf.data.rollout import RolloutLoader
+from ilvf.checkpoints.restoring import restoring
+from ilvf.credit.signals import alive, key_tuple
+from ilvf.data.rollout import RolloutLoader, last_states
+from ilvf.errors import require
 from ilvf.losses import PPOLoss
+from ilvf.modules.critics.base import Remembering
+from ilvf.modules.memory import memories_of
 
 
 class OnPolicy(Training):
@@ -43,11 +49,21 @@ class OnPolicy(Training):
     ):
         super().__init__(make_env, loss, options, seed=seed)
         self.redraw = redraw
+        self.hidden: dict[NestedKey, Tensor] = {}  # with which a recurrent policy goes on
+        if loss.memories:
+            require_chunks(options)
         self.__dict__["advantage"] = advantage  # not a submodule: checkpoints leave it out
 
     def parameter_groups(self) -> dict[str, tuple[nn.Module, float]]:
         lr = self.options.lr
         return {"actor": (self.loss.actor, lr), "critic": (self.loss.critic, lr)}
+
+    def behaviour(self) -> TensorDictModuleBase:
+        """The actor; a recurrent critic goes along, so that its hidden states are recorded."""
+        if self.loss.critic_memory is None:
+            return self.loss.actor
+        remembering = Remembering(self.loss.critic, self.loss.tensor_keys.state)
+        return TensorDictSequential(self.loss.actor, remembering)
 
     def train_dataloader(self) -> RolloutLoader:
         return RolloutLoader(
@@ -59,7 +75,7 @@ class OnPolicy(Training):
 
     @torch.no_grad()
     def collect(self) -> TensorDictBase:
-        """A rollout with advantages, flattened to `[B·T]` and reduced to what the loss reads."""
+        """A rollout with advantages, reduced to what the loss reads: rows `[B·T]`, or chunks."""
         self.begin_iteration()
         with self.trainer.precision_plugin.forward_context():
             rollout = next(self.rollouts)
@@ -67,7 +83,11 @@ class OnPolicy(Training):
         self.advantage(rollout)  # in full precision, also with bf16-mixed
         self._update_value_norm(rollout)
         self.collected(rollout)
-        return rollout.select(*self._kept_keys(rollout)).reshape(-1)
+        batch = rollout.select(*self._kept_keys(rollout))
+        if not self.loss.memories:
+            return batch.reshape(-1)
+        self.hidden = last_states(rollout, self.loss)
+        return batch.reshape(-1, self.options.chunk)
 
     def _update_value_norm(self, rollout: TensorDictBase) -> None:
         norm = self.loss.value_norm
@@ -89,8 +109,53 @@ class OnPolicy(Training):
             keys.append(self.loss.tensor_keys.mask)
         return keys
 
+    # ------------------------------------------------------------------ hidden states
+    def state_of_rank(self) -> dict[str, Any]:
+        if not self.hidden:
+            return {}
+        return {"hidden": {name_of(key): state for key, state in self.hidden.items()}}
+
+    def first_states(self, policy: TensorDictModuleBase) -> dict[NestedKey, Tensor]:
+        """Those of the checkpoint, if its environments go on where they were."""
+        if self.pending is None or not self.loss.memories:
+            return {}
+        saved = self.pending["ranks"][self.global_rank]
+        if not saved["env"]:
+            return {}
+        found = {}
+        with restoring("hidden states"):
+            for memory in memories_of(policy):
+                state = saved["hidden"][name_of(memory.key)].to(self.env.device)
+                need = memory.start(*self.env.batch_size)
+                same = (state.dtype, state.shape) == (need.dtype, need.shape)
+                require(same, f"they are no {need.dtype} of shape {tuple(need.shape)}")
+                require(bool(state.isfinite().all()), "they are not finite")
+                found[memory.key] = state
+        self.hidden = found
+        return found
+
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         keys = self.advantage.tensor_keys
         target = rollout[keys.value_target]
         unexplained = (target - rollout[keys.value]).var() / target.var().clamp_min(1e-12)
         return {"value/explained_variance": 1 - unexplained, "value/target_mean": target.mean()}
+
+
+def name_of(key: NestedKey) -> str:
+    """A nested key as one word: `agents.hidden`."""
+    return ".".join(key_tuple(key))
+
+
+def require_chunks(options: OnPolicyOptions) -> None:
+    """Raise unless rollouts consist of whole chunks, at least one for each minibatch."""
+    steps, chunk = options.rollout_steps, options.chunk
+    require(
+        steps % chunk == 0,
+        f"chunk={chunk} does not divide rollout_steps={steps}, which recurrent networks need; "
+        "choose another chunk",
+    )
+    chunks = options.num_envs * steps // chunk
+    require(
+        options.minibatches <= chunks,
+        f"minibatches={options.minibatches} is more than the {chunks} chunks of a rollout",
+    )

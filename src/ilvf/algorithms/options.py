@@ -12,7 +12,7 @@ from ilvf import plugins
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import AttentionPPOOptions, MADDPGOptions, PPOOptions, QMIXOptions
-from ilvf.modules.options import ActorOptions, GaussianOptions
+from ilvf.modules.options import ActorOptions, GaussianOptions, MemoryOptions
 from ilvf.options import Options, nearest, option
 
 ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
@@ -140,6 +140,9 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
     )
     epochs: int = option(5, "passes over a rollout", least=1)
     minibatches: int = option(4, "minibatches of each pass", least=1)
+    chunk: int = option(
+        10, "recurrent: steps through which gradients flow, a part of rollout_steps", least=1
+    )
 
     def check(self) -> None:
         super().check()
@@ -202,7 +205,7 @@ class AlgorithmConfig(ActorOptions, TrainingOptions):
 
 # ---------------------------------------------------------------------- on-policy
 @dataclass
-class OnPolicyConfig(OnPolicyOptions, AlgorithmConfig):
+class OnPolicyConfig(MemoryOptions, OnPolicyOptions, AlgorithmConfig):
     """One epoch is num_envs × rollout_steps frames per process; the default is 100 k frames."""
 
     iterations = 31

@@ -4,7 +4,13 @@ from typing import Any
 
 from torchrl.envs import EnvBase
 
-from ilvf.algorithms.options import ALGORITHMS, AlgorithmConfig, OnPolicyOptions, PolicyConfig
+from ilvf.algorithms.options import (
+    ALGORITHMS,
+    AlgorithmConfig,
+    OnPolicyConfig,
+    OnPolicyOptions,
+    PolicyConfig,
+)
 from ilvf.errors import UsageError, require
 from ilvf.losses import PPOLoss
 from ilvf.losses.options import AttentionPPOOptions
@@ -13,7 +19,9 @@ from ilvf.modules.options import (
     ActorOptions,
     GaussianActorOptions,
     GaussianOptions,
+    MemoryOptions,
     NetworkOptions,
+    ValueOptions,
 )
 from ilvf.options import Options, select, shown
 
@@ -29,6 +37,11 @@ def actor_options(config: AlgorithmConfig, env: EnvBase) -> dict[str, Any]:
     return {**select(config, ActorOptions), "masked": masked}
 
 
+def value_options(config: OnPolicyConfig) -> dict[str, Any]:
+    """Keyword arguments of the critics that can have a memory."""
+    return select(config, ValueOptions)
+
+
 def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor:
     """The actor of a config for an environment with discrete actions.
 
@@ -40,6 +53,7 @@ def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor
         env.observation_dim,
         number_of_choices(config, env),
         **actor_options(config, env),
+        **select(config, MemoryOptions),
     )
 
 

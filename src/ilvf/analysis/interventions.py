@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ilvf.analysis.first_actions import Alternatives, first_actions
 from ilvf.analysis.paired_rollouts import PairedRollouts
-from ilvf.analysis.stepping import State, episode_steps, require_states
+from ilvf.analysis.stepping import State, episode_steps, require_memoryless, require_states
 from ilvf.errors import require
 
 DISCOUNT = 0.99  # of the returns that are compared, unless another one is given
@@ -99,6 +99,7 @@ def intervene(
             has no states, is truncated before `steps`, or does not repeat itself.
     """
     require_states(env)
+    require_memoryless(policy)
     steps = episode_steps(env, steps)
     require(
         actions >= 2 and repeats >= 2, f"actions={actions} and repeats={repeats} must be at least 2"

@@ -11,6 +11,7 @@ from ilvf.analysis.stepping import (
     State,
     draw_actions,
     episode_steps,
+    require_memoryless,
     require_states,
     step_env,
 )
@@ -34,6 +35,7 @@ def visited_states(env: EnvBase, policy: Any, *, steps: int | None = None, seed:
         The entries of `env.get_state()` without "rng", tensors `[K, ...]`.
     """
     require_states(env)
+    require_memoryless(policy)
     steps = episode_steps(env, steps)
     noise = torch.Generator(env.device).manual_seed(seed)
     td = env.reset()
@@ -70,6 +72,7 @@ def states_at(
     Raises:
         UsageError: no first episode lasts to one of the steps.
     """
+    require_memoryless(policy)
     noise = torch.Generator(env.device).manual_seed(seed)
     td = env.reset()
     kept: dict[int, State] = {}

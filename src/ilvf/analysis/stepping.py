@@ -12,6 +12,7 @@ from torchrl.envs.utils import step_mdp
 from ilvf.errors import UsageError, require
 from ilvf.modules import GaussianActor
 from ilvf.modules.actors.categorical import sample_action
+from ilvf.modules.memory import memories_of
 
 State = Mapping[str, Tensor]  # what `env.get_state()` returns: tensors [B, ...], and "rng"
 
@@ -23,6 +24,15 @@ def require_states(env: EnvBase) -> None:
     require(
         both,
         f"{type(env).__name__} has no get_state and set_state; the audit starts from given states",
+    )
+
+
+def require_memoryless(policy: Any) -> None:
+    """Raise if a policy is recurrent: a state of the environment lacks what it remembers."""
+    require(
+        not memories_of(policy),
+        f"the {type(policy).__name__} is recurrent; the audit starts from states of the "
+        "environment, which do not have what the team remembers there",
     )
 
 

@@ -13,6 +13,7 @@ from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
 from ilvf.checkpoints.restoring import restoring
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
+from ilvf.modules.checks import require_tensor, require_truth
 from ilvf.options import shown
 from ilvf.options.arguments import require_device, require_kind
 from ilvf.options.checks import require_usable_path
@@ -46,24 +47,50 @@ class Policy(nn.Module):
     Deterministic by default; `deterministic=False` samples. Continuous actions are in the units of
     the environment and within its bounds.
 
+    A recurrent team remembers from call to call. Either call `reset` where episodes begin, or use
+    `step`, which takes and returns the memory:
+
+        actions, state = policy.step(observation, state)
+
     Args:
         actor: the team's networks.
         config: of the run that trained them.
+
+    Attributes:
+        state: the hidden states `[*B, N, S]` after the last call; None before the first.
     """
 
     def __init__(self, actor: Actor, config: dict[str, Any]):
         super().__init__()
         self.actor = actor
         self.config = config
+        self.register_buffer("state", None, persistent=False)  # so that `to` moves it
+
+    state: Tensor | None
 
     def __repr__(self) -> str:
         a = self.actor.arguments
         shape = f"{a['n_agents']} agents, {a['observation_dim']} → {self.actor.actions}"
         masked = ", masked" if self.actor.masked else ""
+        recurrent = ", recurrent" if self.actor.memory is not None else ""
         name = self.config.get("recipe", type(self.actor).__name__)
-        return f"Policy({name}: {shape}{masked})"
+        return f"Policy({name}: {shape}{masked}{recurrent})"
 
-    @torch.no_grad()
+    def reset(self, ended: Tensor | None = None) -> None:
+        """Forget everything, where new episodes begin.
+
+        Args:
+            ended: bool `[*B]`: only of these rows. None: of all.
+        """
+        if ended is None or self.state is None:
+            self.state = None
+            return
+        require_truth("ended", ended)
+        found = tuple(ended.shape)
+        need = tuple(self.state.shape[:-2])
+        require(found == need, f"ended has shape {found}, and the last call had {need}")
+        self.state = self.state.masked_fill(ended[..., None, None], 0)
+
     def forward(
         self,
         observation: Tensor,
@@ -78,15 +105,61 @@ class Policy(nn.Module):
             action_mask: bool `[*B, N, A]`, where some actions can be impossible.
             deterministic: take the most likely actions; False samples.
         """
+        actions, self.state = self.step(
+            observation, self.state, action_mask, deterministic=deterministic
+        )
+        return actions
+
+    @torch.no_grad()
+    def step(
+        self,
+        observation: Tensor,
+        state: Tensor | None = None,
+        action_mask: Tensor | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Actions, and the hidden states after them; without a memory, None.
+
+        Args:
+            observation: `[*B, N, Do]`.
+            state: hidden states `[*B, N, S]` of the step before; None where episodes begin.
+            action_mask, deterministic: see `forward`.
+        """
         self._require_inputs(observation, action_mask)
         inputs = [observation] if action_mask is None else [observation, action_mask]
+        memory = self.actor.memory
+        require(
+            memory is not None or state is None, "this policy has no memory; leave out the state"
+        )
+        if memory is not None:
+            inputs.append(self._state_for(observation, state))
         flat = [x.reshape(-1, *x.shape[-2:]) for x in inputs]
         td = TensorDict(dict(zip(self.actor.in_keys, flat, strict=True)), len(flat[0]))
         mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
         with set_exploration_type(mode):
             out = self.actor(td)
-        agents = observation.shape[:-1]
-        return out[self.actor.out_keys[0]].reshape(*agents, *self.actor.actions.event)
+        batch = observation.shape[:-2]
+        event = (observation.shape[-2], *self.actor.actions.event)
+        actions = out[self.actor.out_keys[0]].reshape(*batch, *event)
+        if memory is None:
+            return actions, None
+        return actions, out[self.actor.out_keys[-1]].reshape(*batch, *memory.sizes)
+
+    def _state_for(self, observation: Tensor, state: Tensor | None) -> Tensor:
+        """The hidden states for a step: zeros where they are None."""
+        memory = self.actor.memory
+        if state is None:
+            return memory.start(*observation.shape[:-2])
+        require_tensor("the state", state)
+        found = tuple(state.shape)
+        need = (*observation.shape[:-2], *memory.sizes)
+        require(
+            found == need,
+            f"the hidden states have shape {found}, and observations of shape "
+            f"{tuple(observation.shape)} need {need}; call policy.reset() where episodes begin",
+        )
+        return state
 
     def _require_inputs(self, observation: Tensor, action_mask: Tensor | None) -> None:
         arguments = self.actor.arguments

@@ -110,10 +110,17 @@ def trained_actor(env: Any, path: Path) -> Any:
         **actions_of(env).arguments,
     }
     same = all(actor.arguments.get(name) == size for name, size in sizes.items())
-    keys = env.observation_spec.keys(include_nested=True)
-    fits = same and all(key in keys for key in actor.in_keys)
+    fits = same and has_inputs(env, actor)
     require(fits, f"checkpoint {path} was trained for another environment; leave out env.*")
     return actor
+
+
+def has_inputs(env: Any, actor: Any) -> bool:
+    """Whether the environment has everything that the actor reads."""
+    from ilvf.data.rollout import with_memory
+
+    keys = with_memory(env, actor).observation_spec.keys(include_nested=True)
+    return all(key in keys for key in actor.in_keys)
 
 
 def rule(env: Any, name: str) -> Any:

@@ -5,8 +5,9 @@ ilvf export checkpoint=last to=torch file=team.pt2   a program for torch.export.
 ilvf export checkpoint=PATH to=signals              for SignalController: your own SUMO, or numbers
 
 The networks of to=onnx and to=torch take observations [B, N, Do], and masks [B, N, A] where actions
-can be impossible, and return actions [B, N] and outputs [B, N, A]. The normalisation of inputs is
-inside. Keys of env.* are those of the run that made the checkpoint.
+can be impossible, and return actions [B, N] and outputs [B, N, A]. A recurrent team also takes its
+hidden states and returns those of the next step. The normalisation of inputs is inside. Keys of
+env.* are those of the run that made the checkpoint.
 """
 
 from collections.abc import Sequence

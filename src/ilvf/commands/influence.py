@@ -52,10 +52,10 @@ def report(config: Config) -> dict[str, float]:
 
     make_env = environment_factory(config, seed=config.seed)
     env = make_env(num_envs=options.episodes)
-    measured_too = options.measure and hasattr(env, "get_state")
-    if options.measure and not measured_too:
-        name = type(env).__name__
-        print(f"nothing is measured by intervention: the state of {name} cannot be set")
+    problem = unmeasurable(env, trained.module.loss.actor)
+    measured_too = options.measure and not problem
+    if options.measure and problem:
+        print(f"nothing is measured by intervention: {problem}")
     episode = over_episode(trained, env, config.seed)
     horizon = episode["horizon"]
     at = {moment: min(int(moment * horizon), horizon - 1) for moment in moments}
@@ -64,6 +64,17 @@ def report(config: Config) -> dict[str, float]:
     metrics = write_report(folder, episode, at, measured, setting)
     publish(trained, folder, metrics)
     return metrics
+
+
+def unmeasurable(env: Any, actor: Any) -> str:
+    """Why nothing can be measured by intervention; empty if it can."""
+    from ilvf.modules.memory import memories_of
+
+    if not hasattr(env, "get_state"):
+        return f"the state of {type(env).__name__} cannot be set"
+    if memories_of(actor):
+        return "the team is recurrent, and a state does not have what it remembers"
+    return ""
 
 
 def over_episode(trained: Trained, env: Any, seed: int) -> dict[str, Any]:
@@ -79,11 +90,13 @@ def over_episode(trained: Trained, env: Any, seed: int) -> dict[str, Any]:
     import torch
 
     from ilvf.data.evaluation import first_episode
+    from ilvf.data.rollout import with_memory
 
     module = trained.module
     torch.manual_seed(seed)
     with torch.no_grad():
-        rollout = env.rollout(env.horizon, module.loss.actor, break_when_any_done=False)
+        carrying = with_memory(env, module.loss.actor)
+        rollout = carrying.rollout(env.horizon, module.loss.actor, break_when_any_done=False)
     found = learned_in(module, rollout)
     if found is None:
         raise UsageError(

@@ -118,7 +118,9 @@ def play(env: Any, policy: Any, seed: int, deterministic: bool) -> Any:
     from torchrl.envs.utils import ExplorationType, set_exploration_type
 
     from ilvf.data.evaluation import evaluation_seed
+    from ilvf.data.rollout import with_memory
 
+    env = with_memory(env, policy)
     env.set_seed(evaluation_seed(seed))
     torch.manual_seed(seed)
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM

@@ -64,9 +64,10 @@ class ILVFAdvantage(ValueEstimatorBase):
             `critic` writes. With a network and no `critic`, that network is run once more for the
             influence weight, if it writes one.
         critic: TensorDictModule that writes the value and, for a learned influence, the influence
-            weight; run once on the states and once on the next states. It must not be recurrent:
-            give a recurrent critic to `MultiAgentGAE(value_network=critic, shifted=True)`. None if
-            the tensordict already has both.
+            weight; run once on the states and once on the next states. It may read the hidden
+            states of a rollout, as the recurrent critics of this library do, and must not write
+            them: give a recurrent critic of TorchRL to `MultiAgentGAE(value_network=critic,
+            shifted=True)`. None if the tensordict already has both.
         influence: where Ŵ comes from: an `InfluenceSource`, or a tensor `[N, N]`, a fixed graph
             whose row is the acting agent (ones: MAPPO, identity: IPPO-C, `env.influence_graph`), or
             None to use the influence weights in the tensordict.

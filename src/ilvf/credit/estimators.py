@@ -156,8 +156,7 @@ class CounterfactualAdvantage:
         action = rollout["agents", "action"]
         q = self.critic.all_actions(rollout[self.state_key], action)
         chosen = entries_of(q, action)
-        inputs = (rollout.get(key) for key in self.actor.in_keys)
-        pi = self.actor.log_probs(*inputs).exp()
+        pi = self.actor.log_probs_of(rollout).exp()
         average = (pi * self._denormalise(q)).sum(-1, keepdim=True)
         advantage = self._denormalise(chosen) - average
         living = alive(rollout, self.tensor_keys.mask, q.shape[-2])

@@ -14,6 +14,8 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
+from ilvf.data.rollout import with_memory
+
 # Added to the run's seed, so that evaluation episodes have starts that training does not have.
 SEEDS = 2**32  # seeds are below
 EVALUATION_SEED = 10_000_019
@@ -54,7 +56,8 @@ def evaluate(
     """
     mode = ExplorationType.DETERMINISTIC if deterministic else ExplorationType.RANDOM
     with separate_randomness(env.device, seed), set_exploration_type(mode):
-        rollout = env.rollout(max_steps, policy, break_when_any_done=False)
+        carrying = with_memory(env, policy)
+        rollout = carrying.rollout(max_steps, policy, break_when_any_done=False)
     counted, ends = first_episode(rollout["next", "done"])
     if not keeps_episodes(rollout):
         add_statistics(rollout, counted)

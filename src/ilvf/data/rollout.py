@@ -1,12 +1,17 @@
 """Loaders that collect rollouts and yield minibatches; one pass over a loader is one iteration."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
+from tensordict.utils import NestedKey
+from torch import Tensor
 from torchrl.collectors import Collector
-from torchrl.envs import EnvBase
+from torchrl.data import Composite
+from torchrl.envs import EnvBase, TensorDictPrimer, TransformedEnv
+
+from ilvf.modules.memory import memories_of
 
 
 def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Collector:
@@ -28,11 +33,67 @@ def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Co
     )
 
 
+class Carried(TensorDictPrimer):
+    """TorchRL's primer of hidden states, which the first reset can set to given ones.
+
+    Args:
+        specs: of the hidden states of one environment.
+        first: key → hidden states `[*B, N, S]` that the first reset returns; empty for zeros.
+    """
+
+    def __init__(self, specs: Composite, first: Mapping[NestedKey, Tensor]):
+        super().__init__(specs, expand_specs=True)
+        self.first = dict(first)
+
+    def _reset(
+        self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
+    ) -> TensorDictBase:
+        out = super()._reset(tensordict, tensordict_reset)
+        for key, state in self.first.items():
+            out.set(key, state)
+        self.first = {}
+        return out
+
+
+def with_memory(
+    env: EnvBase,
+    policy: TensorDictModuleBase,
+    first: Mapping[NestedKey, Tensor] | None = None,
+) -> EnvBase:
+    """The environment, such that its tensordicts carry the hidden states of a policy.
+
+    They are 0 where an episode begins. An environment for a policy without memory stays as it is.
+
+    Args:
+        env: a batch of environments.
+        policy: an actor, or a sequence of modules.
+        first: see `Carried`.
+    """
+    memories = memories_of(policy)
+    if not memories:
+        return env
+    specs = Composite()
+    for memory in memories:
+        specs.update(memory.spec)
+    return TransformedEnv(env, Carried(specs, first or {}))
+
+
+def last_states(rollout: TensorDictBase, policy: TensorDictModuleBase) -> dict[NestedKey, Tensor]:
+    """Key → hidden states `[B, N, S]` with which a policy goes on after a rollout `[B, T]`."""
+    found = {}
+    last = rollout[:, -1]["next"]
+    for memory in memories_of(policy):
+        ended = last["done"].unsqueeze(-1)
+        found[memory.key] = last[memory.key].masked_fill(ended, 0)
+    return found
+
+
 class RolloutLoader:
     """On-policy loader: each pass collects one rollout and yields `epochs × minibatches` batches.
 
     Args:
-        collect: returns the flat batch `[frames]` of a new rollout, including advantages.
+        collect: returns a new rollout with its advantages, as rows `[frames]`, or for recurrent
+            networks as chunks `[chunks, steps]`.
         epochs: passes over the batch.
         minibatches: parts that the batch is split into, shuffled anew in every epoch.
         renew: called with the batch before every epoch but the first, for example to recompute
@@ -89,7 +150,7 @@ class ReplayLoader:
 
 
 def shuffled(batch: TensorDictBase, pieces: int) -> Iterator[TensorDictBase]:
-    """The rows of a flat batch in random order, in `pieces` parts of nearly equal size.
+    """The rows, or chunks, of a batch in random order, in `pieces` parts of nearly equal size.
 
     With one piece the batch itself is yielded, unshuffled: the order of rows does not change a
     full-batch loss.

@@ -7,6 +7,9 @@ put out: for discrete actions log-probabilities up to a constant, or action valu
 finite number for impossible actions; for continuous ones the mean in units of the action's range
 (`GaussianActor`; then its raw scale, if that depends on the state). `action` is what a
 deterministic policy does: `[B, N]`, or `[B, N, A]` in the units of the environment.
+
+A recurrent team also takes `hidden` [B, N, S], zeros where an episode begins, and returns
+`next_hidden`, which the next step takes.
 """
 
 import contextlib
@@ -22,11 +25,10 @@ from torch import Tensor, nn
 
 from ilvf.checkpoints.policy import Policy
 from ilvf.errors import UsageError, require
+from ilvf.modules.actors.categorical import mask_outputs
 
 OPSET = 18  # of ONNX
 EXAMPLE = 2  # rows of the example: one row would fix the batch size
-NAMES = ("observation", "action_mask")  # of the inputs
-OUTPUTS = ("action", "outputs")
 
 
 class ActingNetwork(nn.Module):
@@ -39,28 +41,38 @@ class ActingNetwork(nn.Module):
     def __init__(self, policy: Policy):
         super().__init__()
         self.actor = policy.actor
+        self.inputs = ["observation"]
+        self.outputs = ["action", "outputs"]
+        if self.actor.masked:
+            self.inputs.append("action_mask")
+        if self.actor.memory is not None:
+            self.inputs.append("hidden")
+            self.outputs.append("next_hidden")
 
-    def forward(
-        self, observation: Tensor, action_mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Deterministic actions, and the networks' outputs."""
-        outputs = self.actor.outputs(observation, action_mask)
-        return self.actor.best(outputs), outputs
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Deterministic actions, the networks' outputs, and the hidden states after the step."""
+        given = dict(zip(self.inputs, inputs, strict=True))
+        raw, after = self.actor.recall(given["observation"], given.get("hidden"))
+        outputs = mask_outputs(raw, given.get("action_mask"))
+        found = (self.actor.best(outputs), outputs)
+        return found if after is None else (*found, after)
 
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs of the right shapes: `[2, N, Do]`, and `[2, N, A]` for masked policies."""
+        """Inputs of the right shapes, with two rows."""
         arguments = self.actor.arguments
         n_agents = arguments["n_agents"]
         inputs = [torch.zeros(EXAMPLE, n_agents, arguments["observation_dim"])]
         if self.actor.masked:
             width = self.actor.actions.width
             inputs.append(torch.ones(EXAMPLE, n_agents, width, dtype=torch.bool))
+        if self.actor.memory is not None:
+            inputs.append(self.actor.memory.start(EXAMPLE))
         return tuple(inputs)
 
-    def free_batch(self) -> tuple[dict[int, Any], ...]:
+    def free_batch(self) -> tuple[tuple[dict[int, Any], ...]]:
         """For every input: its first dimension is free."""
         batch = torch.export.Dim("batch")
-        return tuple({0: batch} for _ in self.example())
+        return (tuple({0: batch} for _ in self.inputs),)  # of the one argument *inputs
 
 
 def to_torch(policy: Policy, path: Path) -> None:
@@ -80,7 +92,7 @@ def to_torch(policy: Policy, path: Path) -> None:
 
 
 def to_onnx(policy: Policy, path: Path) -> None:
-    """Write a file of ONNX with the inputs `observation` and, for masked policies, `action_mask`.
+    """Write a file of ONNX with named inputs and outputs.
 
     Raises:
         UsageError: the packages for ONNX are missing, or the file cannot be written.
@@ -98,8 +110,8 @@ def to_onnx(policy: Policy, path: Path) -> None:
             inputs,
             dynamo=True,
             opset_version=OPSET,
-            input_names=list(NAMES[: len(inputs)]),
-            output_names=list(OUTPUTS),
+            input_names=network.inputs,
+            output_names=network.outputs,
             dynamic_shapes=network.free_batch(),
             verbose=False,
         )

@@ -80,10 +80,11 @@ class SignalController:
         return f"SignalController({size}, every {self.options.control_interval:g} s)"
 
     def restart(self) -> None:
-        """Forget the time and the phases: before a new simulation.
+        """Forget the time, the phases and what a recurrent team remembers: before a new simulation.
 
         Every signal counts as showing its first phase, as at the start of an episode.
         """
+        self.policy.reset()
         self.shown: dict[str, str] = {}
         self._wanted = {signal.id: signal.phases[0] for signal in self.network.signals}
         self._next_decision: float | None = None

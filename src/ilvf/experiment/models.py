@@ -20,7 +20,7 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
 import ilvf
 from ilvf.checkpoints.files import read_checkpoint
-from ilvf.experiment.pyfunc import DETERMINISTIC, MASK, OBSERVATION
+from ilvf.experiment.pyfunc import DETERMINISTIC, MASK, OBSERVATION, RESET
 
 NAME = "policy"
 LOADER = "ilvf.experiment.pyfunc"  # module that reads the checkpoint
@@ -82,8 +82,9 @@ def signature_of(actor: Mapping[str, Any]) -> ModelSignature:
     output = TensorSpec(np.dtype("int64"), (-1, n))
     if "low" in actor:  # bounds of continuous actions
         output = TensorSpec(np.dtype("float32"), (-1, n, len(actor["low"][0])))
+    params = [ParamSpec(DETERMINISTIC, "boolean", True)]
+    if actor.get("recurrent", "none") != "none":
+        params.append(ParamSpec(RESET, "boolean", False))
     return ModelSignature(
-        inputs=Schema(inputs),
-        outputs=Schema([output]),
-        params=ParamSchema([ParamSpec(DETERMINISTIC, "boolean", True)]),
+        inputs=Schema(inputs), outputs=Schema([output]), params=ParamSchema(params)
     )

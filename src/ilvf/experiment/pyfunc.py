@@ -15,7 +15,8 @@ from ilvf.checkpoints.policy import Policy, load_policy
 
 OBSERVATION = "observation"
 MASK = "action_mask"
-DETERMINISTIC = "deterministic"  # parameter of `predict`
+DETERMINISTIC = "deterministic"  # parameters of `predict`
+RESET = "reset"
 
 
 class PolicyModel:
@@ -36,8 +37,11 @@ class PolicyModel:
         Args:
             data: `observation`, `[B, N, Do]`, and `action_mask`, bool `[B, N, A]`, if some actions
                 can be impossible. MLflow makes this mapping of an array or a table.
-            params: `deterministic`: false samples.
+            params: `deterministic`: false samples. `reset`: true where episodes begin, for a
+                recurrent team, which remembers from call to call.
         """
+        if (params or {}).get(RESET, False):
+            self.policy.reset()
         mask = data.get(MASK)
         actions = self.policy(
             torch.as_tensor(data[OBSERVATION]),

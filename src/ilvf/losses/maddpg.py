@@ -9,6 +9,7 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
 from ilvf.credit.signals import alive, need, of_team, per_agent
+from ilvf.errors import require
 from ilvf.losses.options import MADDPGOptions
 from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
@@ -72,6 +73,11 @@ class MADDPGLoss(TDLoss):
         wanted = "a CategoricalActor or a DeterministicActor"
         require_kind("MADDPGLoss", "actor", actor, kinds, wanted)
         require_kind("MADDPGLoss", "critic", critic, JointCritic, "a JointCritic")
+        require(
+            actor.memory is None,
+            "MADDPGLoss: the actor is recurrent, and replayed steps have no sequence; leave out "
+            "recurrent, or train it by an on-policy algorithm",
+        )
         settings = configure(MADDPGOptions, options, "MADDPGLoss")
         self.actor = actor
         self.critic = critic

@@ -22,6 +22,7 @@ from ilvf.modules import (
     ValueNorm,
 )
 from ilvf.modules.checks import require_same_shape, require_tensordict
+from ilvf.modules.memory import ENDED, AgentMemory
 from ilvf.options import configure
 from ilvf.options.arguments import found_words, require_kind
 
@@ -46,6 +47,9 @@ class PPOLoss(LossModule):
     H_i pulls the noise-free attention to influence that was measured: to `link_evidence`
     `[*B, N, N]`, row = acting agent, which a `SupervisedInfluence` makes `ILVFAdvantage` write. It
     is not in the paper (k = 0).
+
+    With a recurrent actor or critic the batch is sequences `[*C, L]` in the order of time, with
+    `("next", "done")` and the hidden states of their collection, of which the first are read.
 
     Where the tensordict has a `mask` `[*B, N]`, dead agents (False) do not count in any term.
 
@@ -132,7 +136,22 @@ class PPOLoss(LossModule):
         """The keys that a minibatch must have; the mask is optional."""
         optional = {"mask"} if self.supervision else {"mask", "link_evidence"}
         keys = [key for name, key in vars(self.tensor_keys).items() if name not in optional]
+        memories = self.memories
+        if memories:
+            keys += [ENDED, *(memory.key for memory in memories)]
         return list(dict.fromkeys([*self.actor.in_keys, *keys, self.actor.sample_key]))
+
+    @property
+    def critic_memory(self) -> AgentMemory | None:
+        """The memory of the critic, if it has one."""
+        found = getattr(self.critic, "memory", None)
+        return found if isinstance(found, AgentMemory) else None
+
+    @property
+    def memories(self) -> list[AgentMemory]:
+        """Those of actor and critic; with any, a minibatch is sequences `[*C, L]`."""
+        found = (self.actor.memory, self.critic_memory)
+        return [memory for memory in found if memory is not None]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         require_tensordict(tensordict)
@@ -175,7 +194,9 @@ class PPOLoss(LossModule):
         inputs = need(td, keys.state), need(td, keys.action)
         if self.sparsity or self.supervision:
             return self.critic.predict_with_logits(*inputs)
-        return *self.critic.predict(*inputs), None
+        memory = self.critic_memory
+        past = {} if memory is None else memory.past(td)
+        return *self.critic.predict(*inputs, **past), None
 
     def _value_terms(
         self,

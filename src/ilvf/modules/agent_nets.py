@@ -18,7 +18,7 @@ from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.checks import require_dtype, require_tensor
 from ilvf.modules.options import MLPOptions
 from ilvf.options import configure
-from ilvf.options.arguments import require_flags, require_number, require_sizes
+from ilvf.options.arguments import found_words, require_flags, require_number, require_sizes
 
 ACTIVATIONS = {"relu": torch.relu_, "tanh": torch.tanh_, "elu": F.elu_}
 HIDDEN_GAIN = math.sqrt(2)
@@ -111,7 +111,12 @@ class AgentMLP(nn.Module):
         head_gain: scale of the output layer's orthogonal initialisation.
         first: False leaves out the first layer. The caller then computes its pre-activation and
             calls `after_first`.
+        memory: an `AgentMemory` of N agents between the hidden layers and the output layer; then
+            call `recall`.
         **options: see `MLPOptions`.
+
+    Raises:
+        UsageError: a size is below 1, or a memory of another size.
     """
 
     def __init__(
@@ -122,6 +127,7 @@ class AgentMLP(nn.Module):
         *,
         head_gain: float = 1.0,
         first: bool = True,
+        memory: nn.Module | None = None,
         **options: Any,
     ):
         super().__init__()
@@ -131,12 +137,18 @@ class AgentMLP(nn.Module):
         layers = configure(MLPOptions, options, "AgentMLP")
         hidden = layers.hidden
         share = layers.share
+        require(
+            memory is None or getattr(memory, "width", None) == (n_agents, hidden),
+            f"AgentMLP: memory must be None, or an AgentMemory of {n_agents} agents and {hidden} "
+            f"units, found {found_words(memory)}",
+        )
         self.activate = ACTIVATIONS[layers.activation]
         self.hidden_norm = layers.hidden_norm
         self.first = AgentLinear(n_agents, fan_in, hidden, share=share) if first else None
         self.middle = nn.ModuleList(
             AgentLinear(n_agents, hidden, hidden, share=share) for _ in range(layers.depth - 1)
         )
+        self.memory = memory
         self.head = AgentLinear(n_agents, hidden, fan_out, gain=head_gain, share=share)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,10 +157,35 @@ class AgentMLP(nn.Module):
 
     def after_first(self, y: Tensor) -> Tensor:
         """The output of the network, from the pre-activation `[N, B, H]` of its first layer."""
+        require(self.memory is None, "this AgentMLP has a memory; call recall with hidden states")
+        return self.head(self._hidden(y))
+
+    def recall(
+        self,
+        y: Tensor,
+        batch: tuple[int, ...],
+        hidden: Tensor | None = None,
+        done: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`after_first`, and the hidden states after the last step; without a memory, None.
+
+        Args:
+            y: pre-activation of the first layer, `[N, B, H]`.
+            batch: the axes `*B` of the network's inputs `[*B, N, F]`, whose product is B.
+            hidden, done: see `AgentMemory.forward`.
+        """
+        if self.memory is None:
+            require(hidden is None, "this network has no memory; leave out the hidden states")
+            return self.after_first(y), None
+        x, after = self.memory(self._hidden(y), batch, hidden, done)
+        return self.head(layer_norm(x) if self.hidden_norm else x), after
+
+    def _hidden(self, y: Tensor) -> Tensor:
+        """The features after the hidden layers."""
         y = self._activation(y)
         for layer in self.middle:
             y = self._activation(layer(y))
-        return self.head(y)
+        return y
 
     def _activation(self, y: Tensor) -> Tensor:
         y = self.activate(y)

@@ -27,10 +27,31 @@ class NetworkOptions(MLPOptions):
 
 
 @dataclass
+class MemoryOptions(Options):
+    """The memory of a network."""
+
+    recurrent: Literal["none", "gru", "lstm"] = option(
+        "none",
+        "memory between the hidden layers and the output of actors, and of critics without "
+        "attention or Q",
+    )
+
+
+@dataclass
+class ValueOptions(MemoryOptions, NetworkOptions):
+    """The networks of a critic that can have a memory."""
+
+
+@dataclass
 class ActorOptions(NetworkOptions):
     """Networks with an output layer that starts small."""
 
     gain: float = option(0.01, "scale of the output layer's orthogonal initialisation", above=0)
+
+
+@dataclass
+class PolicyOptions(MemoryOptions, ActorOptions):
+    """The networks of an actor that can have a memory."""
 
 
 @dataclass
@@ -49,7 +70,7 @@ class GaussianOptions(Options):
 
 
 @dataclass
-class GaussianActorOptions(GaussianOptions, ActorOptions):
+class GaussianActorOptions(GaussianOptions, PolicyOptions):
     """A `GaussianActor`."""
 
 

@@ -116,6 +116,22 @@ def test_score_and_hidden_are_the_gradient_of_the_last_layer(shared):
     assert torch.allclose(gradient[:, -1:], head.bias.grad, atol=1e-4)
 
 
+@pytest.mark.parametrize("recurrent", ["gru", "lstm"])
+def test_scores_of_a_recurrent_actor_are_those_of_its_recorded_memory(recurrent):
+    actor = our_actor(recurrent=recurrent)
+    td = acted_rollout()
+    td["agents", "hidden"] = torch.randn(*td.shape, N, actor.memory.sizes[-1])
+    td = actor(td).detach()
+    found = policy_scores(actor, td)
+    in_logits = found.score @ zero_sum_basis(A).float().T
+    gradient = torch.einsum("btnp,btnh->nhp", in_logits, found.hidden)
+    chosen = actor.log_probs_of(td).gather(-1, td["agents", "action"].unsqueeze(-1))
+    assert torch.allclose(chosen.squeeze(-1), td["agents", "action_log_prob"])
+    chosen.sum().backward()
+    assert torch.allclose(gradient[:, :-1], actor.net.head.weight.grad, atol=1e-4)
+    assert found.observation.shape[-1] == D + actor.memory.sizes[-1]
+
+
 @pytest.mark.parametrize("distribution", ["normal", "tanh_normal"])
 def test_the_score_of_a_gaussian_actor_is_that_of_torchrls_policy(distribution):
     """With parameters that a module writes; the scores of fixed numbers are 0."""

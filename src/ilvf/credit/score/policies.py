@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ilvf.credit.signals import need
 from ilvf.errors import UsageError, require
-from ilvf.modules import Choices, GaussianActor
+from ilvf.modules import CategoricalActor, Choices, GaussianActor
 from ilvf.modules.agent_nets import AgentLinear, layer_norm
 from ilvf.options.arguments import found_words
 
@@ -104,8 +104,11 @@ def categorical_score(actor: Any, rollout: TensorDictBase) -> Tensor:
 
     Its A numbers sum to zero, so A − 1 hold the same inner products.
     """
-    inputs = (need(rollout, key) for key in actor.in_keys)
-    pi = actor.log_probs(*inputs).exp()
+    if isinstance(actor, CategoricalActor):  # which may read hidden states too
+        pi = actor.log_probs_of(rollout).exp()
+    else:
+        inputs = (need(rollout, key) for key in actor.in_keys)
+        pi = actor.log_probs(*inputs).exp()
     action = need(rollout, actor.out_keys[0])
     score = Choices(pi.shape[-1]).encode(action, pi) - pi
     return score @ zero_sum_basis(pi.shape[-1], pi.device).to(pi.dtype)

@@ -17,7 +17,8 @@ from ilvf.modules.actions import Actions, Box, Choices, as_actions, choices_of, 
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.attention import gumbel_like
 from ilvf.modules.checks import need, require_mask
-from ilvf.modules.options import ActorOptions, MLPOptions
+from ilvf.modules.memory import CARRY, memory_of
+from ilvf.modules.options import ActorOptions, MLPOptions, PolicyOptions
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags, require_names, require_sizes
 
@@ -25,19 +26,24 @@ from ilvf.options.arguments import require_flags, require_names, require_sizes
 class NetworkActor(TensorDictModuleBase):
     """Base of actors that have one network per agent,  f_i(LN(o_i)).
 
+    With a memory the hidden state h_i is an input too. `forward` reads it from `(group, "hidden")`
+    `[*B, N, S]` and writes that after the step to `("next", group, "hidden")`.
+
     Args:
         n_agents, observation_dim: N, Do.
         actions: what the agents can do; A is its `width`.
         outputs: of every network; None is A.
         masked: read the possible actions from `(group, "action_mask")`, bool `[*B, N, A]`.
         group: name of the group of agents.
-        **options: see `ActorOptions`.
+        **options: see `ActorOptions`; of stochastic actors `PolicyOptions`.
 
     Attributes:
         arguments: the constructor's arguments as plain values, which checkpoints save.
+        memory: an `AgentMemory`, or None.
     """
 
     written: tuple[str, ...]  # names of the entries that the actor writes
+    known: type[ActorOptions] = ActorOptions
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class NetworkActor(TensorDictModuleBase):
         require_names(name, group=group)
         self.actions = as_actions(actions, name, n_agents)
         require_maskable(name, self.actions, masked)
-        network = configure(ActorOptions, options, name)
+        network = configure(self.known, options, name)
         self.arguments: dict[str, Any] = {
             "n_agents": n_agents,
             "observation_dim": observation_dim,
@@ -76,8 +82,12 @@ class NetworkActor(TensorDictModuleBase):
             observation_dim,
             actions.width if outputs is None else outputs,
             head_gain=network.gain,
+            memory=memory_of(network, n_agents, (group, "hidden")),
             **select(network, MLPOptions),
         )
+        if self.memory is not None:
+            self.in_keys.append(self.memory.key)
+            self.out_keys.append(("next", *self.memory.key))
 
     @classmethod
     def rebuild(cls, arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Self:
@@ -97,25 +107,87 @@ class NetworkActor(TensorDictModuleBase):
         """
         return outputs.argmax(-1)
 
-    def outputs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
+    @property
+    def memory(self) -> Any:
+        """The networks' `AgentMemory`, or None."""
+        return self.net.memory
+
+    def outputs(
+        self,
+        observation: Tensor,
+        mask: Tensor | None = None,
+        hidden: Tensor | None = None,
+        done: Tensor | None = None,
+    ) -> Tensor:
         """The networks' outputs.
 
         Args:
             observation: `[*B, N, Do]`.
             mask: bool `[*B, N, A]`; impossible actions (False) get the lowest finite number.
+            hidden, done: see `recall`.
 
         Returns:
             `[*B, N, A]`, or as many numbers as the networks have outputs.
         """
+        return mask_outputs(self.recall(observation, hidden, done)[0], mask)
+
+    def recall(
+        self, observation: Tensor, hidden: Tensor | None = None, done: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The outputs without a mask, and the hidden states after the last step.
+
+        Args:
+            observation: `[*B, N, Do]`.
+            hidden: of networks with memory. `[*B, N, S]`: the steps stand alone, and each has its
+                own. With `done`, `*B` is `[*C, L]`, sequences of L steps, and this is
+                `[*C, N, S]`, before the first step.
+            done: bool `[*C, L]`: an episode ends with this step.
+        """
         sizes = (self.arguments["n_agents"], self.arguments["observation_dim"])
         rows = state_rows(observation, *sizes, "the actor", "observations")
         rows = self.normalize(rows).transpose(0, 1)
-        outputs = self.net(rows).transpose(0, 1).unflatten(0, observation.shape[:-2])
+        assert self.net.first is not None
+        batch = observation.shape[:-2]
+        outputs, after = self.net.recall(self.net.first(rows), batch, hidden, done)
+        return outputs.transpose(0, 1).unflatten(0, batch), after
+
+    # ------------------------------------------------------------------ tensordicts
+    def inputs(self, tensordict: TensorDictBase) -> dict[str, Tensor]:
+        """Arguments of `outputs` for steps that stand alone, each with its own hidden state."""
+        names = ["observation"]
+        if self.masked:
+            names.append("mask")
+        if self.memory is not None:
+            names.append("hidden")
+        found = {}
+        for name, key in zip(names, self.in_keys, strict=True):
+            found[name] = need(tensordict, key, CARRY if name == "hidden" else "")
+        return found
+
+    def sequences(self, tensordict: TensorDictBase) -> dict[str, Tensor]:
+        """Arguments of `outputs` for sequences `[*C, L]`, from the hidden state at their start.
+
+        Without a memory the same as `inputs`, for any batch.
+        """
+        found = self.inputs(tensordict)
+        if self.memory is not None:
+            found |= self.memory.past(tensordict)
+        return found
+
+    def act(self, tensordict: TensorDictBase) -> Tensor:
+        """The outputs for the present step; its hidden states go into the tensordict."""
+        inputs = self.inputs(tensordict)
+        mask = inputs.pop("mask", None)
+        outputs, after = self.recall(**inputs)
+        if after is not None:
+            tensordict.set(self.out_keys[-1], after)
         return mask_outputs(outputs, mask)
 
 
 class CategoricalActor(NetworkActor):
     """Categorical policies of all agents:  π_i(a | o_i) = softmax f_i(LN(o_i)).
+
+    With `recurrent`, f_i reads the agent's hidden state too, see `NetworkActor`.
 
     Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")`
     `[*B, N, A]`. Writes `(group, "action")` `[*B, N]` and `(group, "action_log_prob")` `[*B, N]`.
@@ -127,6 +199,7 @@ class CategoricalActor(NetworkActor):
     """
 
     written = ("action", "action_log_prob")
+    known = PolicyOptions
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
         actions = choices_of(n_actions, type(self).__name__)
@@ -137,35 +210,45 @@ class CategoricalActor(NetworkActor):
         """The key whose values have the log-probability that `evaluate` returns."""
         return self.out_keys[0]
 
-    def log_probs(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
+    def log_probs(
+        self,
+        observation: Tensor,
+        mask: Tensor | None = None,
+        hidden: Tensor | None = None,
+        done: Tensor | None = None,
+    ) -> Tensor:
         """log π_i(a | o_i) of every action, `[*B, N, A]`, with the arguments of `outputs`."""
-        return self.outputs(observation, mask).log_softmax(-1)
+        return self.outputs(observation, mask, hidden, done).log_softmax(-1)
+
+    def log_probs_of(self, tensordict: TensorDictBase) -> Tensor:
+        """`log_probs` of a tensordict's steps, each with its own hidden state."""
+        return self.log_probs(**self.inputs(tensordict))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        log_probs = self._log_probs_of(tensordict)
+        log_probs = self.act(tensordict).log_softmax(-1)
         return choose(tensordict, log_probs, self.out_keys, greedy=deterministic_mode())
 
     def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
-        """Log-probability of the recorded actions, and entropy, `[*B, N]` each."""
-        log_probs = self._log_probs_of(tensordict)
+        """Log-probability of the recorded actions, and entropy, `[*B, N]` each.
+
+        With a memory the batch is sequences `[*C, L]`, see `NetworkActor.sequences`.
+        """
+        log_probs = self.log_probs(**self.sequences(tensordict))
         chosen = select_action(log_probs, need(tensordict, self.out_keys[0]))
         return chosen, entropy_of(log_probs)
 
     def vectors(self, tensordict: TensorDictBase) -> Tensor:
         """Samples, one-hot `[*B, N, A]`."""
-        log_probs = self._log_probs_of(tensordict)
+        log_probs = self.log_probs_of(tensordict)
         return F.one_hot(sample_action(log_probs), log_probs.shape[-1])
 
     def relaxed(
         self, tensordict: TensorDictBase, temperature: float
     ) -> tuple[Tensor, Tensor | None]:
         """Samples with a gradient `[*B, N, A]`, see `straight_through`, and entropy `[*B, N]`."""
-        log_probs = self._log_probs_of(tensordict)
+        log_probs = self.log_probs_of(tensordict)
         entropy = entropy_of(log_probs)
         return straight_through(log_probs, temperature), entropy
-
-    def _log_probs_of(self, tensordict: TensorDictBase) -> Tensor:
-        return self.log_probs(*(need(tensordict, key) for key in self.in_keys))
 
 
 # ---------------------------------------------------------------------- shared by all actors

@@ -13,7 +13,7 @@ from ilvf.errors import require
 from ilvf.modules.actions import Box
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.checks import need, require_same_shape
-from ilvf.modules.options import ActorOptions, GaussianActorOptions, GaussianOptions
+from ilvf.modules.options import GaussianActorOptions, GaussianOptions, PolicyOptions
 from ilvf.options import configure, select
 from ilvf.options.arguments import found_words
 
@@ -48,6 +48,7 @@ class GaussianActor(NetworkActor):
     """
 
     written = ("action", "action_log_prob", "action_sample")
+    known = PolicyOptions
     actions: Box
 
     def __init__(
@@ -70,7 +71,7 @@ class GaussianActor(NetworkActor):
             outputs=actions.width * (2 if of_state else 1),
             masked=masked,
             group=group,
-            **select(given, ActorOptions),
+            **select(given, PolicyOptions),
         )
         self.arguments |= select(given, GaussianOptions)
         self.squashed = given.distribution == "tanh_normal"
@@ -84,8 +85,12 @@ class GaussianActor(NetworkActor):
         return self.out_keys[2]
 
     def parameters_of(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
-        """μ and σ `[*B, N, A]` of a tensordict's observations, in full precision."""
-        outputs = self.outputs(need(tensordict, self.in_keys[0])).to(self.actions.low.dtype)
+        """μ and σ `[*B, N, A]` of a tensordict's steps, each with its own hidden state."""
+        return self._loc_scale(self.outputs(**self.inputs(tensordict)))
+
+    def _loc_scale(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """μ and σ in full precision, from the outputs of the networks."""
+        outputs = outputs.to(self.actions.low.dtype)
         if self.raw_scale is None:
             loc, raw = outputs.chunk(2, -1)
             return loc, self.to_scale(raw)
@@ -107,8 +112,7 @@ class GaussianActor(NetworkActor):
         return self._total(self.distribution(loc, scale).log_prob(sample))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        loc, scale = self.parameters_of(tensordict)
-        distribution = self.distribution(loc, scale)
+        distribution = self.distribution(*self._loc_scale(self.act(tensordict)))
         if deterministic_mode():
             sample = distribution.deterministic_sample
         else:
@@ -118,7 +122,7 @@ class GaussianActor(NetworkActor):
             self._total(distribution.log_prob(sample)),
             sample,
         )
-        for key, value in zip(self.out_keys, values, strict=True):
+        for key, value in zip(self.out_keys, values, strict=False):  # then the hidden states
             tensordict.set(key, value)
         return tensordict
 
@@ -132,9 +136,10 @@ class GaussianActor(NetworkActor):
         """Log-density of the recorded samples, and entropy, `[*B, N]` each.
 
         The entropy of a `TanhNormal` has no formula; it is estimated from one new sample, with the
-        gradient of that sample.
+        gradient of that sample. With a memory the batch is sequences `[*C, L]`, see
+        `NetworkActor.sequences`.
         """
-        loc, scale = self.parameters_of(tensordict)
+        loc, scale = self._loc_scale(self.outputs(**self.sequences(tensordict)))
         distribution = self.distribution(loc, scale)
         log_prob = self._total(distribution.log_prob(self.recorded(tensordict, loc)))
         if isinstance(distribution, TanhNormal):

@@ -1,14 +1,21 @@
-"""`Critic`: the interface of the critics that estimate V."""
+"""`Critic`: the interface of the critics that estimate V. `ValueCritic`: those of V alone."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
+from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
+from ilvf.errors import require
+from ilvf.modules.agent_nets import AgentMLP
 from ilvf.modules.groups import OfGroups, group_names
 from ilvf.modules.value_norm import ValueNorm, denormalised
 from ilvf.options.arguments import require_names, require_sizes
+
+HIDDEN = "critic_hidden"  # key of the hidden states of critics with memory
 
 
 class Critic(nn.Module):
@@ -25,6 +32,7 @@ class Critic(nn.Module):
     """
 
     attention_keys: tuple[str, ...] = ()  # what `forward` returns after V
+    memory: Any = None  # an `AgentMemory` of critics that have one
 
     def __init__(self, n_agents: int, state_dim: int):
         super().__init__()
@@ -56,18 +64,87 @@ class Critic(nn.Module):
         """
         groups = group_names(group)
         require_names("value_module", value_key=value_key, state_key=state_key)
+        require(
+            self.memory is None or len(groups) == 1,
+            f"a recurrent {type(self).__name__} is for one group of agents, found {list(groups)}",
+        )
         home = groups if len(groups) == 1 else ()
         network = self if len(groups) == 1 else OfGroups(self)
         values = [(name, value_key) for name in groups]
         raw = values if norm is None else [(name, "normalised_value") for name in groups]
         module = TensorDictModule(
             network,
-            in_keys=[(name, state_key) for name in groups],
+            in_keys=[*((name, state_key) for name in groups), *self.hidden_keys],
             out_keys=[*raw, *(_key(*home, key) for key in self.attention_keys)],
         )
         return module if norm is None else denormalised(module, norm, raw, values)
+
+    @property
+    def hidden_keys(self) -> list[NestedKey]:
+        """Where `value_module` reads hidden states; empty without a memory."""
+        return [] if self.memory is None else [self.memory.key]
 
 
 def _key(*names: str) -> Any:
     """A nested key, or a name at the root."""
     return names if len(names) > 1 else names[0]
+
+
+class ValueCritic(Critic):
+    """Base of the critics that are one `AgentMLP` on a first layer, which can have a memory.
+
+    Attributes:
+        value: the network; with a memory its hidden states are at `"critic_hidden"`.
+    """
+
+    value: AgentMLP
+
+    @property
+    def memory(self) -> Any:  # type: ignore[override]
+        """The network's `AgentMemory`, or None."""
+        return self.value.memory
+
+    @abstractmethod
+    def first_layer(self, state: Tensor) -> Tensor:
+        """The pre-activation `[N, B, H]` of the first layer."""
+
+    def forward(self, state: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """V `[*B, N, 1]` of states `[*B, N, D]`, each with its own hidden state, if any."""
+        return self.recall(state, hidden)[0]
+
+    def recall(
+        self, state: Tensor, hidden: Tensor | None = None, done: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """V, and the hidden states after the last step; see `NetworkActor.recall`."""
+        batch = state.shape[:-2]
+        value, after = self.value.recall(self.first_layer(state), batch, hidden, done)
+        return value.transpose(0, 1).reshape(*batch, -1, 1), after
+
+    def predict(
+        self,
+        state: Tensor,
+        action: Tensor,
+        hidden: Tensor | None = None,
+        done: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """V of states, or with `done` of sequences, see `NetworkActor.recall`; and no Q."""
+        return self.recall(state, hidden, done)[0], None
+
+
+class Remembering(TensorDictModuleBase):
+    """Writes the hidden states of a critic after a step, for a policy that collects.
+
+    Args:
+        critic: with a memory.
+        state_key: of what the critic reads.
+    """
+
+    def __init__(self, critic: ValueCritic, state_key: NestedKey):
+        super().__init__()
+        self.critic = critic
+        self.in_keys = [state_key, *critic.hidden_keys]
+        self.out_keys = [("next", HIDDEN)]
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        after = self.critic.recall(*(tensordict.get(key) for key in self.in_keys))[1]
+        return tensordict.set(self.out_keys[0], after)

@@ -8,36 +8,38 @@ from torch import Tensor
 
 from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
-from ilvf.modules.critics.base import Critic
+from ilvf.modules.critics.base import HIDDEN, ValueCritic
 from ilvf.modules.groups import group_names
-from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.memory import memory_of
+from ilvf.modules.options import MLPOptions, ValueOptions
 from ilvf.modules.value_norm import ValueNorm, denormalised
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_names
 
 
-class CentralCritic(Critic):
+class CentralCritic(ValueCritic):
     """ONE value of the joint state, for the summed reward:  V(s) = f_V(LN(s)).
 
     The critic of the classical MAPPO (Yu et al., 2022).
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        **options: see `NetworkOptions`; `share` has no effect on one network.
+        **options: see `ValueOptions`; `share` has no effect on one network.
     """
 
     def __init__(self, n_agents: int, state_dim: int, **options: Any):
         super().__init__(n_agents, state_dim)
-        network = configure(NetworkOptions, options, "CentralCritic")
+        network = configure(ValueOptions, options, "CentralCritic")
         self.normalize = input_normalizer(network.input_norm)
-        self.value = AgentMLP(1, n_agents * state_dim, 1, **select(network, MLPOptions))
+        memory = memory_of(network, 1, HIDDEN)
+        layers = select(network, MLPOptions)
+        self.value = AgentMLP(1, n_agents * state_dim, 1, memory=memory, **layers)
 
-    def forward(self, state: Tensor) -> Tensor:
-        """state `[*B, N, D]` → V `[*B, 1, 1]`."""
+    def first_layer(self, state: Tensor) -> Tensor:
         rows = state_rows(state, *self.sizes)
         joint = self.normalize(rows.flatten(1))  # [B, N·D]
-        value = self.value(joint.unsqueeze(0))[0]  # [B, 1]
-        return value.unsqueeze(-1).unflatten(0, state.shape[:-2])
+        assert self.value.first is not None
+        return self.value.first(joint.unsqueeze(0))
 
     def value_module(
         self,
@@ -54,5 +56,7 @@ class CentralCritic(Critic):
         require(not more, f"CentralCritic has one value, not one for each group of {group}")
         require_names("value_module", value_key=value_key, state_key=state_key)
         raw = value_key if norm is None else "normalised_value"
-        module = TensorDictModule(self, in_keys=[(name, state_key)], out_keys=[raw])
+        module = TensorDictModule(
+            self, in_keys=[(name, state_key), *self.hidden_keys], out_keys=[raw]
+        )
         return module if norm is None else denormalised(module, norm, [raw], [value_key])

@@ -6,33 +6,36 @@ from typing import Any
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentMLP, agents_last, input_normalizer, state_rows
-from ilvf.modules.critics.base import Critic
-from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
+from ilvf.modules.critics.base import HIDDEN, ValueCritic
+from ilvf.modules.memory import memory_of
+from ilvf.modules.options import MLPOptions, ValueOptions
 from ilvf.modules.value_norm import ValueNorm
 from ilvf.options import configure, select
 
 
-class LocalCritic(Critic):
+class LocalCritic(ValueCritic):
     """Every agent's value of what its policy sees:  V_i(o_i) = f_V_i(LN(o_i)).
 
     IPPO's critic (de Witt et al., 2020).
 
     Args:
         n_agents, observation_dim: N and Do of `("agents", "observation")`.
-        **options: see `NetworkOptions`.
+        **options: see `ValueOptions`.
     """
 
     def __init__(self, n_agents: int, observation_dim: int, **options: Any):
         super().__init__(n_agents, observation_dim)
-        network = configure(NetworkOptions, options, "LocalCritic")
+        network = configure(ValueOptions, options, "LocalCritic")
         self.normalize = input_normalizer(network.input_norm)
-        self.value = AgentMLP(n_agents, observation_dim, 1, **select(network, MLPOptions))
+        memory = memory_of(network, n_agents, HIDDEN)
+        layers = select(network, MLPOptions)
+        self.value = AgentMLP(n_agents, observation_dim, 1, memory=memory, **layers)
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """observation `[*B, N, Do]` → V `[*B, N, 1]`."""
-        rows = self.normalize(state_rows(observation, *self.sizes))
-        return agents_last(self.value(rows.transpose(0, 1)), observation)
+    def first_layer(self, state: Tensor) -> Tensor:
+        rows = self.normalize(state_rows(state, *self.sizes))
+        assert self.value.first is not None
+        return self.value.first(rows.transpose(0, 1))
 
     def value_module(
         self,

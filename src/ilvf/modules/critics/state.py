@@ -4,20 +4,15 @@ from typing import Any
 
 from torch import Tensor
 
-from ilvf.modules.agent_nets import (
-    AgentLinear,
-    AgentMLP,
-    agents_last,
-    input_normalizer,
-    state_rows,
-)
-from ilvf.modules.critics.base import Critic
-from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer, state_rows
+from ilvf.modules.critics.base import HIDDEN, ValueCritic
+from ilvf.modules.memory import memory_of
+from ilvf.modules.options import MLPOptions, ValueOptions
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags
 
 
-class StateCritic(Critic):
+class StateCritic(ValueCritic):
     """Every agent's value of the joint state:  V_i(s) = f_V_i(LN(s)).  No attention, no Q.
 
     MAPPO (Ŵ = 1), IPPO-C (Ŵ = I) and known graphs use it.
@@ -25,7 +20,7 @@ class StateCritic(Critic):
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
         shared_first: all critics share the first layer, Σ_j A_j LN(s_j), for large teams.
-        **options: see `NetworkOptions`.
+        **options: see `ValueOptions`.
     """
 
     def __init__(
@@ -33,19 +28,17 @@ class StateCritic(Critic):
     ):
         super().__init__(n_agents, state_dim)
         require_flags("StateCritic", shared_first=shared_first)
-        network = configure(NetworkOptions, options, "StateCritic")
+        network = configure(ValueOptions, options, "StateCritic")
+        memory = memory_of(network, n_agents, HIDDEN)
         layers = select(network, MLPOptions)
         self.shared_first = shared_first
         self.normalize = input_normalizer(network.input_norm)
         width = state_dim if shared_first else n_agents * state_dim
         self.first = AgentLinear(n_agents, width, network.hidden, share=network.share)
-        self.value = AgentMLP(n_agents, network.hidden, 1, first=False, **layers)
+        self.value = AgentMLP(n_agents, network.hidden, 1, first=False, memory=memory, **layers)
 
-    def forward(self, state: Tensor) -> Tensor:
-        """state `[*B, N, D]` → V `[*B, N, 1]`."""
+    def first_layer(self, state: Tensor) -> Tensor:
         rows = state_rows(state, *self.sizes)
         if self.shared_first:
-            y = self.first.total(self.normalize(rows).flatten(1))  # [B, H], one for all critics
-        else:
-            y = self.first(self.normalize(rows.flatten(1)))  # [N, B, H]
-        return agents_last(self.value.after_first(y), state)
+            return self.first.total(self.normalize(rows).flatten(1))  # [B, H], one for all critics
+        return self.first(self.normalize(rows.flatten(1)))  # [N, B, H]
