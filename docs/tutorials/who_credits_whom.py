@@ -16,11 +16,12 @@ import functools
 
 import lightning as L
 import torch
-from matplotlib.figure import Figure
 
 from ilvf import ILVFP, CategoricalActor, InfluenceCritic, audit, make_env
 from ilvf.analysis import visited_states
 from ilvf.envs import make_game
+from ilvf.envs.names import names_of
+from ilvf.reports.matrices import Panel, draw_influence
 
 torch.manual_seed(0)
 N = 4
@@ -98,13 +99,9 @@ panels = {
     "learned weight w": learned,
     "measured effect": found.effect / found.effect.max(),
 }
-figure = Figure(figsize=(8, 3.2), layout="constrained")
-for axes, (title, matrix) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-    axes.imshow(matrix, vmin=0, vmax=1, cmap="Blues")
-    axes.set_title(title)
-    axes.set_xlabel("whose return")
-    axes.set_ylabel("whose action")
-figure.savefig("who_credits_whom.png")
+agents = names_of(env, 6)
+row = [Panel(matrix, title, agents=agents) for title, matrix in panels.items()]
+draw_influence([row], "ILVF-P on encircle, n=6").savefig("who_credits_whom.png")
 
 # %%
 # ![Reward graph, learned weight and measured effect](who_credits_whom.png)

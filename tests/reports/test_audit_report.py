@@ -16,6 +16,7 @@ N = 4
 SETTING = {
     "checkpoint": "best.ckpt",
     "env": {"name": "encircle", "n_agents": N},
+    "title": "ILVF-P on encircle, n=4, seed 0",
     "audit": {"gamma": 0.9},
     "seconds": 2.0,
 }
@@ -74,7 +75,9 @@ def test_page_files_and_metrics(found, env, tmp_path):
 def test_rows_of_the_picture_are_acting_agents(found):
     weight = torch.zeros(N, N)
     weight[0, 2] = 1.0
-    learned, measured, verdict = draw_audit(found, weight, None, "encircle").axes[:3]
+    axes = draw_audit(found, weight, weight > 0.5, None, "encircle").axes
+    learned, influence, measured, verdict = axes[:4]
+    assert influence.images[0].get_array().nonzero() == ([0], [2])
     assert learned.get_ylabel() == "agent whose action it is"
     assert learned.get_xlabel() == "agent whose return changes"
     assert learned.images[0].get_array()[0, 2] == 1.0

@@ -3,10 +3,17 @@
 import pytest
 import torch
 
+from ilvf.envs.names import numbered
 from ilvf.reports.influence import curves, draw_matrices, moment, write_report
 
 K, T, N = 2, 3, 3
-SETTING = {"checkpoint": "best.ckpt", "env": {"name": "encircle"}}
+AGENTS = numbered(N)
+SETTING = {
+    "checkpoint": "best.ckpt",
+    "env": {"name": "encircle"},
+    "title": "ILVF-P on encircle, seed 0",
+    "agents": AGENTS,
+}
 
 
 @pytest.fixture

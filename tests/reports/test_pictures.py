@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from ilvf.envs import Encircle
+from ilvf.envs.names import AgentNames, numbered
 from ilvf.reports.comparison import comparison
 from ilvf.reports.drawing import COLOURS, LINE_STYLES, curve_style
-from ilvf.reports.matrices_file import MATRICES, read_matrices, write_matrices
-from ilvf.reports.pictures import Pictures, heatmap, learning_curve, run_title
+from ilvf.reports.matrices import Panel, draw_influence
+from ilvf.reports.matrices_file import MATRICES, read_matrices, read_names, write_matrices
+from ilvf.reports.pictures import Pictures, heatmap, learning_curve
+from ilvf.reports.titles import run_title
 
 CONFIG = {
     "recipe": "ilvf_p",
@@ -23,21 +26,45 @@ CONFIG = {
 
 
 def test_rows_of_the_heatmap_are_acting_agents():
+    agents = AgentNames(("a", "b", "c"), "vehicle")
     weight = torch.zeros(3, 3)
     weight[0, 1] = 0.5
     graph = torch.zeros(3, 3, dtype=torch.bool)
     graph[1, 2] = True
     matrices = {"attention w": weight, "z": 14 * weight, "reward graph": graph}
-    figure = heatmap(matrices, 80, "ilvf_p on encircle")
+    figure = heatmap(matrices, 80, "ILVF-P on encircle", agents)
     first, with_range, second = figure.axes[:3]
     assert first.images[0].get_array()[0, 1] == 0.5
     assert first.images[0].get_clim() == (0, 1)
     assert with_range.images[0].get_clim() == (0, 7)
-    assert with_range.get_title() == "z (0 to 7)"
     assert second.images[0].get_array()[1, 2] == 1
-    assert first.get_ylabel() == "agent whose action it is"
-    assert first.get_xlabel() == "agent whose return changes"
-    assert figure.get_suptitle() == "ilvf_p on encircle after 80 frames"
+    assert first.get_ylabel() == "vehicle whose action it is"
+    assert first.get_xlabel() == "vehicle whose return changes"
+    for ticks in (first.get_xticklabels(), first.get_yticklabels()):
+        assert [tick.get_text() for tick in ticks] == ["a", "b", "c"]
+    assert "ILVF-P on encircle, after 80 frames" in figure.get_suptitle()
+
+
+def test_neighbours_with_the_same_scale_share_a_colour_bar():
+    unit = Panel(torch.eye(3), "w")
+    wide = Panel(torch.eye(3), "effect", top=7.0, unit="return")
+    figure = draw_influence([[unit, unit, wide], [unit]], "title")
+    bars = [axes for axes in figure.axes if not axes.images]
+    assert [bar.get_ylim()[1] for bar in bars if bar.axison] == [1.0, 7.0, 1.0]
+
+
+def test_of_many_agents_some_are_named():
+    figure = draw_influence([[Panel(torch.eye(100), "w")]], "title")
+    names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert names == [str(k) for k in range(0, 100, 3)]
+
+
+def test_names_are_no_formulas():
+    """A `$` in a name would begin one, and a second one end it."""
+    agents = AgentNames(("a$b$", r"$\frac$"), "$x")
+    figure = draw_influence([[Panel(torch.eye(2), "$w$ $^$", agents=agents)]], "$^$")
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_xticklabels()[0].get_text() == "a$b$"
 
 
 def test_a_learning_curve_has_a_line_for_each_metric_in_the_file(tmp_path):
@@ -100,13 +127,17 @@ def test_curves_differ_in_colour_or_line_style():
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ({}, "ilvf_p on encircle, seed 3"),
-        ({"algorithm": {"mixer": "vdn"}, "recipe": "qmix"}, "vdn on encircle, seed 3"),
-        ({"env": {"name": "pettingzoo", "task": "zoo"}}, "ilvf_p on zoo, seed 3"),
+        ({}, "ILVF-P on encircle, seed 3"),
+        ({"algorithm": {"mixer": "vdn"}, "recipe": "qmix"}, "VDN on encircle, seed 3"),
+        ({"env": {"name": "pettingzoo", "task": "zoo"}}, "ILVF-P on zoo, seed 3"),
+        (
+            {"env": {"name": "cacc", "scenario": "catch-up", "n_agents": 8}},
+            "ILVF-P on cacc catch-up, n=8, seed 3",
+        ),
     ],
 )
 def test_titles_name_algorithm_task_and_seed(changes, title):
-    assert run_title(SimpleNamespace(config=CONFIG | changes)) == title
+    assert run_title(CONFIG | changes) == title
 
 
 class Logger:
@@ -183,6 +214,12 @@ def test_matrices_are_read_as_they_were_written(tmp_path):
     assert list(found) == ["influence Ŵ", "reward graph"]
     assert found["influence Ŵ"].tolist() == [[0.25] * 3] * 3
     assert found["reward graph"].tolist() == torch.eye(3).tolist()
+    assert read_names(path, 3) == numbered(3)
+    agents = AgentNames(("nt1", "nt2", "ß"), "signal")
+    write_matrices(path, {"influence Ŵ": torch.eye(3)}, agents)
+    assert list(read_matrices(path)) == ["influence Ŵ"]
+    assert read_names(path, 3) == agents
+    assert read_names(path, 4) == numbered(4)
     assert [file.name for file in tmp_path.iterdir()] == [MATRICES]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ilvf.envs.names import AgentNames
 from ilvf.reports.matrices_file import MATRICES, write_matrices
 from ilvf.studies.heatmaps import heatmaps, older_pictures
 from ilvf.studies.html import html_of
@@ -20,6 +21,9 @@ from ilvf.studies.what_ran import duration
 from study_helpers import small_study, table_of
 
 NAMES = ["MAPPO", "<b>A</b> | *b*_c", "ILVF-P, τ = 0.5", *(f"lr {k}" for k in range(4, 11))]
+
+
+AGENTS = AgentNames(("1", "2", "3", "4"), "vehicle")
 
 
 def ten_algorithms():
@@ -55,8 +59,9 @@ def folder(tmp_path_factory):
             (folder / run.folder).mkdir()
             learned = torch.full((4, 4), 0.25 + 0.5 * run.seed)
             possible = torch.eye(4, dtype=torch.bool)
-            matrices = {"attention w": learned, "all influence that is possible": possible}
-            write_matrices(folder / run.folder / MATRICES, matrices)
+            matrices = {"attention w": learned, "influence Ŵ": possible}
+            matrices["all influence that is possible"] = possible
+            write_matrices(folder / run.folder / MATRICES, matrices, AGENTS)
     write_report(Results(study, runs, table_of(runs, values), records_of(runs)), folder)
     return folder
 
@@ -153,10 +158,14 @@ def test_an_equal_report_is_an_equal_file(tmp_path):
 
 def test_heatmaps_are_means_over_seeds(folder):
     study, _ = ten_algorithms()
-    first, second, known = heatmaps(study, planned_runs(study), folder)
+    (of_task,) = heatmaps(study, planned_runs(study), folder)
+    first, of_first, second, of_second, known = of_task
     assert first.title == f"One\n{NAMES[1]}\nattention w, 2 seeds"
+    assert of_first.title == f"One\n{NAMES[1]}\ninfluence Ŵ, 2 seeds"
     assert second.title == f"One\n{NAMES[2]}\nattention w, 2 seeds"
     assert first.matrix.tolist() == [[0.5] * 4] * 4
+    assert of_second.matrix.tolist() == torch.eye(4).tolist()
+    assert of_second.agents == AGENTS
     assert known.title == "One\nall influence that is possible"
     assert known.matrix.tolist() == torch.eye(4).tolist()
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ilvf.envs.names import numbered
 from ilvf.reports.influence import write_report
 from ilvf.studies.analyses import OverEpisode, finds_influence
 from ilvf.studies.description import StudyAlgorithm
@@ -34,6 +35,7 @@ def analysed(tmp_path):
     counted = torch.ones(K, T, dtype=torch.bool)
     episode = {"weight": weight, "influence": (weight > 0.5).float(), "counted": counted}
     setting = {"checkpoint": "best.ckpt", "env": {"name": "encircle"}}
+    setting |= {"title": "ILVF-P on encircle", "agents": numbered(N)}
     measured = {0.5: Measured(), 1.0: Measured()}
     write_report(tmp_path / "influence", episode, {0.5: 1, 1.0: 2}, measured, setting)
     return tmp_path

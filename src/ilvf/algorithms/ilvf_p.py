@@ -96,6 +96,7 @@ class ILVFP(OnPolicy):
         if advantage.source.observes:
             self.influence_source = advantage.source  # a submodule: checkpoints save its buffers
         self.attention: Tensor | None = None  # w, mean over the last rollout, row = critic
+        self.influence: Tensor | None = None  # Ŵ, mean over it, row = acting agent
         self.known_graphs: dict[str, Tensor] = {}  # metric → graph that the environment knows
 
     def on_fit_start(self) -> None:
@@ -114,6 +115,8 @@ class ILVFP(OnPolicy):
         if weight is None:
             return measures
         self.attention = mean_over_ranks(weight.flatten(0, -3).mean(0).T)
+        influence = rollout[keys.influence].to(weight.dtype)
+        self.influence = mean_over_ranks(influence.flatten(0, -3).mean(0))
         measures["attention/mean"] = self.attention.mean()
         for name, graph in self.known_graphs.items():
             measures[f"attention/auroc_{name}"] = auroc(self.attention, graph)
@@ -121,7 +124,9 @@ class ILVFP(OnPolicy):
 
     def matrices(self) -> dict[str, Tensor]:
         """Title → what was learned about influence, `[N, N]`, row = acting agent."""
-        found = {} if self.attention is None else {"attention w": self.attention.T}
+        found = {}
+        if self.attention is not None and self.influence is not None:
+            found = {"attention w": self.attention.T, "influence Ŵ": self.influence}
         return found | self.advantage.source.matrices()
 
 

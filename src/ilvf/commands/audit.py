@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ilvf.analysis import audit, visited_states
     from ilvf.experiment.build import environment_factory
     from ilvf.reports.audit import write_report
+    from ilvf.reports.titles import run_title
 
     gamma = trained.gamma if options.gamma is None else options.gamma
     actor = trained.module.loss.actor
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     setting = {
         "checkpoint": trained.path.name,
         "env": dict(config.env),
+        "title": run_title(trained.module.config, config.env),
         "audit": {**options, "gamma": gamma},
         "seconds": time.perf_counter() - started,
     }

@@ -47,8 +47,10 @@ def report(config: Config) -> dict[str, float]:
     require_rows("influence", options.episodes, options.actions, options.repeats)
     trained = load(config, options.threads)
     folder = report_folder(trained, "influence")
+    from ilvf.envs.names import names_of
     from ilvf.experiment.build import environment_factory
     from ilvf.reports.influence import write_report
+    from ilvf.reports.titles import run_title
 
     make_env = environment_factory(config, seed=config.seed)
     env = make_env(num_envs=options.episodes)
@@ -60,7 +62,12 @@ def report(config: Config) -> dict[str, float]:
     horizon = episode["horizon"]
     at = {moment: min(int(moment * horizon), horizon - 1) for moment in moments}
     measured = measure(trained, make_env, at, config) if measured_too else {}
-    setting = {"checkpoint": trained.path.name, "env": dict(config.env)}
+    setting = {
+        "checkpoint": trained.path.name,
+        "env": dict(config.env),
+        "title": run_title(trained.module.config, config.env),
+        "agents": names_of(env, env.n_agents),
+    }
     metrics = write_report(folder, episode, at, measured, setting)
     publish(trained, folder, metrics)
     return metrics

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ilvf.analysis import Audit, off_diagonal
-from ilvf.reports.drawing import draw_matrix
-from ilvf.reports.tables import setting_text, table, task_name, write_page
+from ilvf.envs.names import AgentNames, names_of
+from ilvf.reports.matrices import Panel, draw_influence
+from ilvf.reports.tables import setting_text, table, write_page
+from ilvf.reports.titles import counted
 
 SAVED = ("effect", "low", "high", "p_value", "significant")  # matrices in audit.pt
 POWER_STATES = (8, 16, 32, 64, 128, 256, 512)
@@ -49,7 +51,7 @@ def write_report(
         weight: learned weights w `[N, N]` or `[K, N, N]`, row = acting agent.
         influence: learned Ŵ of the same shape.
         env: the environment; its graphs, if it has any, divide the pairs into kinds.
-        setting: `checkpoint`, `env`, `audit` (options) and `seconds`.
+        setting: `checkpoint`, `env`, `title` of the run, `audit` (options) and `seconds`.
 
     Returns:
         Metrics `audit/NAME` for the run: agreement, and the cost of the learned Ŵ.
@@ -60,9 +62,12 @@ def write_report(
     agreement = audit.agreement(weight)
     cost = costs(audit, influence, env)
     mean = weight.reshape(-1, n, n).mean(0)
+    mean_influence = influence.reshape(-1, n, n).float().mean(0)
     possible = getattr(env, "influence_graph", None)
-    title = f"{task_name(setting['env'])}, {setting['checkpoint']}"
-    draw_audit(audit, mean, possible, title).savefig(folder / "audit.png", dpi=110)
+    states = counted(audit.measured.effect.shape[0], "state")
+    title = f"{setting['title']}, {setting['checkpoint']}: mean over {states}"
+    figure = draw_audit(audit, mean, mean_influence, possible, title, names_of(env, n))
+    figure.savefig(folder / "audit.png", dpi=110)
     matrices = {name: getattr(audit, name) for name in SAVED}
     torch.save({**matrices, "weight": mean, "influence": influence}, folder / "audit.pt")
     page = [
@@ -187,34 +192,40 @@ def power_table(audit: Audit, kinds: Mapping[str, Tensor]) -> str:
 
 
 # ---------------------------------------------------------------------- picture
-def draw_audit(audit: Audit, weight: Tensor, possible: Tensor | None, title: str = "") -> Figure:
-    """Learned weight, measured effect and verdict side by side.
+def draw_audit(
+    audit: Audit,
+    weight: Tensor,
+    influence: Tensor,
+    possible: Tensor | None,
+    title: str,
+    agents: AgentNames | None = None,
+) -> Figure:
+    """Learned weight, learned influence, measured effect and verdict.
 
     Args:
         audit: what was measured.
         weight: w `[N, N]`, row = acting agent.
+        influence: Ŵ `[N, N]`.
         possible: bool `[N, N]`; impossible pairs get a dot. None draws no dots.
         title: of the run.
+        agents: names of the N agents.
     """
-    figure = Figure(figsize=(13, 4.5), layout="constrained")
-    figure.suptitle(f"Learned and measured influence{': ' + title if title else ''}")
-    left, middle, right = figure.subplots(1, 3)
     effect = audit.effect.clone()
     effect.fill_diagonal_(float("nan"))  # every agent influences its own return
     top = float(off_diagonal(audit.effect).max()) or 1.0
-    learned = draw_matrix(left, weight, "learned weight w")
-    figure.colorbar(learned, ax=left, shrink=0.8)
-    measured = draw_matrix(middle, effect, "measured effect", top=top, colours="magma")
-    figure.colorbar(measured, ax=middle, shrink=0.8, label="return")
-    if possible is not None:
-        for i, j in (~possible.cpu()).nonzero().tolist():
-            middle.plot(j, i, ".", color="grey", markersize=2)
-        middle.set_title("measured effect (dot: impossible)")
+    dots = None if possible is None else ~possible.cpu()
+    what = "measured effect" if dots is None else "measured effect (dot: impossible)"
     colours = ListedColormap(list(VERDICTS.values()))
-    verdict = draw_matrix(right, verdicts(audit, weight), "verdict", top=3, colours=colours)
-    bar = figure.colorbar(verdict, ax=right, shrink=0.8, ticks=[0.375, 1.125, 1.875, 2.625])
-    bar.ax.set_yticklabels(list(VERDICTS))
-    return figure
+    verdict = verdicts(audit, weight)
+    learned = [
+        Panel(weight, "learned weight w", agents=agents),
+        Panel(influence, "learned influence Ŵ", agents=agents),
+    ]
+    found = [
+        Panel(effect, what, top, "magma", "return", dots=dots, agents=agents),
+        Panel(verdict, "verdict", 3, colours, words=tuple(VERDICTS), agents=agents),
+    ]
+    return draw_influence([learned, found], title)
 
 
 def verdicts(audit: Audit, weight: Tensor) -> Tensor:

@@ -9,9 +9,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ilvf.analysis import Audit, lower_share, off_diagonal
+from ilvf.envs.names import AgentNames
 from ilvf.errors import require
-from ilvf.reports.drawing import COLOURS, draw_matrix
-from ilvf.reports.tables import setting_text, table, task_name, write_page
+from ilvf.reports.drawing import COLOURS
+from ilvf.reports.matrices import Panel, draw_influence
+from ilvf.reports.tables import setting_text, table, write_page
+from ilvf.reports.titles import counted
 
 MEANING = (
     "Means over the episodes that have not ended by then. *Below*: share of the off-diagonal "
@@ -39,7 +42,7 @@ def write_report(
             `[K, T]`, the steps of first episodes.
         at: part of the episode → step.
         measured: part of the episode → audit; empty if nothing was measured.
-        setting: `checkpoint` and `env`.
+        setting: `checkpoint`, `env`, `title` of the run, and `agents`, their names.
 
     Returns:
         Metrics `influence/NAME_first` and `influence/NAME_last` for the run.
@@ -47,9 +50,11 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     moments = {m: moment(episode, t) for m, t in at.items()}
     lines = curves(episode)
-    title = f"{task_name(setting['env'])}, {setting['checkpoint']}"
+    episodes = counted(len(episode["counted"]), "episode")
+    title = f"{setting['title']}, {setting['checkpoint']}: mean over {episodes}"
     effects = {m: audit.effect for m, audit in measured.items()}
-    draw_matrices(moments, effects, at, title).savefig(folder / "matrices.png", dpi=110)
+    matrices = draw_matrices(moments, effects, at, title, setting["agents"])
+    matrices.savefig(folder / "matrices.png", dpi=110)
     draw_curves(lines, at, title).savefig(folder / "curves.png", dpi=110)
     saved = {
         m: {"effect": audit.effect, "significant": audit.significant}
@@ -154,7 +159,11 @@ def measured_cells(found: Mapping[str, Tensor], audit: Audit) -> list[str]:
 
 # ---------------------------------------------------------------------- pictures
 def draw_matrices(
-    moments: Moments, effects: Mapping[float, Tensor], at: Mapping[float, int], title: str = ""
+    moments: Moments,
+    effects: Mapping[float, Tensor],
+    at: Mapping[float, int],
+    title: str,
+    agents: AgentNames | None = None,
 ) -> Figure:
     """w, Ŵ and, if measured, the effects, one column a moment; row = whose action.
 
@@ -163,30 +172,29 @@ def draw_matrices(
         effects: part of the episode → `[N, N]`, row = acting agent; empty if not measured.
         at: part of the episode → step.
         title: of the run.
+        agents: names of the N agents.
     """
-    rows = len(LEARNED) + bool(effects)
-    size = (3.1 * len(moments) + 0.9, 2.9 * rows + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(f"Influence over an episode{': ' + title if title else ''}")
-    places = figure.subplots(rows, len(moments), squeeze=False)
-    for row, (name, label) in enumerate(LEARNED.items()):
-        for axes, (m, found) in zip(places[row], moments.items(), strict=True):
-            image = draw_matrix(axes, found[name].T, f"{label}, step {at[m]}")
-        figure.colorbar(image, ax=list(places[row]), shrink=0.8)
+    rows = []
+    for name, label in LEARNED.items():
+        found = {m: matrices[name].T for m, matrices in moments.items()}
+        rows.append([Panel(found[m], f"{label}, step {at[m]}", agents=agents) for m in moments])
     if effects:
-        for axes, (m, effect) in zip(places[-1], effects.items(), strict=True):
-            top = float(off_diagonal(effect).max()) or 1.0
-            label = f"measured effect, step {at[m]}"
-            image = draw_matrix(axes, effect, label, top=top, colours="magma")
-            figure.colorbar(image, ax=axes, shrink=0.8, label="return")
-    return figure
+        rows.append([effect_panel(effect, at[m], agents) for m, effect in effects.items()])
+    return draw_influence(rows, title)
+
+
+def effect_panel(effect: Tensor, step: int, agents: AgentNames | None) -> Panel:
+    """Measured effects; an agent's effect on itself may be beyond the colours."""
+    top = float(off_diagonal(effect).max()) or 1.0
+    title = f"measured effect, step {step}"
+    return Panel(effect, title, top, "magma", "return", agents=agents)
 
 
 def draw_curves(lines: Mapping[str, Tensor], at: Mapping[float, int], title: str = "") -> Figure:
     """Values in [0, 1] over the steps of the episode; the moments are vertical lines."""
     figure = Figure(figsize=(6.5, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="step of the episode", ylabel="share or mean", ylim=(0, 1))
-    axes.set_title(f"Influence over an episode{': ' + title if title else ''}", fontsize=10)
+    axes.set_title(title, fontsize=9, parse_math=False)
     for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
         axes.plot(values, label=name, color=colour)
     for t in at.values():

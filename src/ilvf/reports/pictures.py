@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ilvf.algorithms.base import EvaluationCallback
+from ilvf.envs.names import AgentNames, names_of
 from ilvf.experiment.metrics_file import METRICS, read_rows
-from ilvf.reports.drawing import COLOURS, draw_matrix
+from ilvf.reports.drawing import COLOURS
+from ilvf.reports.matrices import Panel, draw_influence
 from ilvf.reports.matrices_file import MATRICES, write_matrices
-from ilvf.reports.tables import task_name
+from ilvf.reports.titles import run_title
 
 GRAPHS = {  # attribute of an environment: title
     "reward_graph": "reward graph",
@@ -45,9 +47,10 @@ class Pictures(EvaluationCallback):
             for name, title in GRAPHS.items():
                 if hasattr(env, name):
                     matrices[title] = getattr(env, name).T
-            write = functools.partial(write_matrices, matrices=matrices)
+            agents = names_of(env, env.n_agents)
+            write = functools.partial(write_matrices, matrices=matrices, agents=agents)
             trainer.logger.written(write, MATRICES)
-            figure = heatmap(matrices, module.frames, run_title(module))
+            figure = heatmap(matrices, module.frames, title_of(module), agents)
             trainer.logger.figure(figure, f"influence-{frames}.png")
         if hasattr(env, "draw"):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
@@ -58,7 +61,7 @@ class Pictures(EvaluationCallback):
         """Store the learning curve and the animation."""
         if not trainer.is_global_zero or trainer.logger is None:
             return
-        curve = learning_curve(trainer.logger.run_dir / METRICS, run_title(module))
+        curve = learning_curve(trainer.logger.run_dir / METRICS, title_of(module))
         trainer.logger.figure(curve, "learning-curve.png")
         if self.last is None:
             return
@@ -68,36 +71,29 @@ class Pictures(EvaluationCallback):
         trainer.logger.artifact(path, "pictures")
 
 
-def run_title(module: Any) -> str:
+def title_of(module: Any) -> str:
     """`ALGORITHM on TASK, seed SEED`, or the algorithm's class for a module without a config."""
-    config = module.config
-    if not config:
-        return type(module).__name__
-    algorithm = config["algorithm"].get("mixer", config["recipe"])
-    return f"{algorithm} on {task_name(config['env'])}, seed {config['seed']}"
+    return run_title(module.config) if module.config else type(module).__name__
 
 
-def heatmap(matrices: Mapping[str, Tensor], frames: int, title: str = "") -> Figure:
+def heatmap(
+    matrices: Mapping[str, Tensor], frames: int, title: str, agents: AgentNames | None = None
+) -> Figure:
     """What was learned about influence, beside the graphs that it should find.
 
-    Colours go from 0 to 1. A matrix with larger entries has its own range, which its title says.
+    Colours go from 0 to 1. A matrix with larger entries has its own range.
 
     Args:
         matrices: title → `[N, N]`, row = acting agent.
         frames: environment frames of the training so far.
         title: of the run.
+        agents: names of the N agents.
     """
-    figure = Figure(figsize=(3.6 * len(matrices), 3.9), layout="constrained")
-    figure.suptitle(f"{title or 'influence'} after {frames} frames")
-    places = figure.subplots(1, len(matrices), squeeze=False)[0]
-    for axes, (name, matrix) in zip(places, matrices.items(), strict=True):
-        top = float(matrix.max())
-        if top <= 1:
-            image = draw_matrix(axes, matrix, name)
-        else:
-            draw_matrix(axes, matrix, f"{name} (0 to {top:.0f})", top=top)
-    figure.colorbar(image, ax=list(places), shrink=0.8)
-    return figure
+    row = []
+    for name, matrix in matrices.items():
+        row.append(Panel(matrix, name, top=max(1.0, float(matrix.max())), agents=agents))
+    what = f"{title}, after {frames} frames: means over the last rollout"
+    return draw_influence([row], what)
 
 
 def learning_curve(path: Path, title: str = "") -> Figure:

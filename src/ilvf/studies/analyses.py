@@ -8,13 +8,15 @@ import pandas as pd
 
 from ilvf.algorithms.options import RelationOptions, config_of
 from ilvf.credit.options import ScoreOptions
+from ilvf.envs.names import AgentNames
 from ilvf.experiment.jobs import Engine, Job
 from ilvf.options import text_of
+from ilvf.reports.matrices_file import MATRICES, read_names
 from ilvf.studies.after import OVER_EPISODE
 from ilvf.studies.csv_tables import RUN, read_table, write_table
 from ilvf.studies.description import Study, StudyAlgorithm
 from ilvf.studies.over_episode import COLUMNS, report_parts, rows_of
-from ilvf.studies.plan import PlannedRun
+from ilvf.studies.plan import PlannedRun, planned_runs
 
 INFLUENCE = "algorithm.influence"  # config key
 FOUND = ("learned", "score")  # its values that are no fixed graph
@@ -32,6 +34,7 @@ class OverEpisode:
     """
 
     def __init__(self, study: Study, folder: Path):
+        self.study = study
         self.wanted = OVER_EPISODE in study.after
         self.options: Mapping = study.scale.after.get(OVER_EPISODE, {})
         self.algorithms = [a.title for a in study.algorithms if finds_influence(a)]
@@ -83,8 +86,18 @@ class OverEpisode:
         """Parts of the study's page, and files."""
         if not self.wanted:
             return [], []
-        parts, pictures = report_parts(self.table, self.folder)
+        parts, pictures = report_parts(self.table, self.folder, self._agents())
         return parts, [self.file, *pictures]
+
+    def _agents(self) -> dict[str, AgentNames]:
+        """Task → names of its agents, from the first run whose folder is here."""
+        found: dict[str, AgentNames] = {}
+        for run in planned_runs(self.study):
+            file = self.folder / run.folder / MATRICES
+            rows = self.table[self.table["task"] == run.task]
+            if run.task not in found and file.exists() and len(rows):
+                found[run.task] = read_names(file, int(rows["acting"].max()) + 1)
+        return found
 
 
 def finds_influence(algorithm: StudyAlgorithm) -> bool:

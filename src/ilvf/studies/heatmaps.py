@@ -1,39 +1,27 @@
 """What the runs of a study have learned about influence, as a mean over the seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ilvf.reports.drawing import draw_matrix
-from ilvf.reports.matrices_file import MATRICES, Matrices, read_matrices
+from ilvf.envs.names import AgentNames
+from ilvf.reports.matrices import Panel, draw_influence
+from ilvf.reports.matrices_file import MATRICES, Matrices, read_matrices, read_names
 from ilvf.reports.pictures import GRAPHS
-from ilvf.studies.description import Study
+from ilvf.reports.titles import counted
+from ilvf.studies.description import Study, StudyTask
 from ilvf.studies.plan import PlannedRun
 
 COLUMNS = 4
-LEARNED = "influence Ŵ"  # shown where there are several matrices
+SHOWN = ("attention w", "evidence p", "influence Ŵ")  # of what algorithms learn, if there is one
 KNOWN = "all influence that is possible"
 
 
-@dataclass(frozen=True)
-class Heatmap:
-    """A matrix and what it is.
-
-    Attributes:
-        title: task, algorithm and matrix, on lines of their own.
-        matrix: `[N, N]`, row = acting agent.
-    """
-
-    title: str
-    matrix: np.ndarray
-
-
-def heatmaps(study: Study, runs: Sequence[PlannedRun], folder: Path) -> list[Heatmap]:
-    """The mean influence of every algorithm that has one, task by task; then what is possible.
+def heatmaps(study: Study, runs: Sequence[PlannedRun], folder: Path) -> list[list[Panel]]:
+    """The mean w and Ŵ of every algorithm that learns influence, and what is possible, by task.
 
     Args:
         runs: those that have finished; the ones without a folder here are left out.
@@ -41,28 +29,49 @@ def heatmaps(study: Study, runs: Sequence[PlannedRun], folder: Path) -> list[Hea
     """
     found = []
     for task in study.tasks:
-        possible: Matrices = {}
-        for algorithm in study.algorithms_of(task):
-            of_seeds = []
-            for run in runs:
-                if (run.task, run.algorithm) == (task.title, algorithm.title):
-                    of_seeds.append(read_matrices(folder / run.folder / MATRICES))
-            of_seeds = [matrices for matrices in of_seeds if learned_in(matrices)]
-            if of_seeds:
-                name, matrix = mean_matrix(of_seeds)
-                count = f"{len(of_seeds)} seed{'s' if len(of_seeds) > 1 else ''}"
-                found.append(Heatmap(f"{task.title}\n{algorithm.title}\n{name}, {count}", matrix))
-                possible |= {KNOWN: of_seeds[0][KNOWN]} if KNOWN in of_seeds[0] else {}
-        found += [Heatmap(f"{task.title}\n{name}", matrix) for name, matrix in possible.items()]
+        panels = panels_of_task(study, task, runs, folder)
+        if panels:
+            found.append(panels)
     return found
 
 
-def mean_matrix(of_seeds: Sequence[Matrices]) -> tuple[str, np.ndarray]:
-    """(title, mean) of the matrix that shows what was learned."""
+def panels_of_task(
+    study: Study, task: StudyTask, runs: Sequence[PlannedRun], folder: Path
+) -> list[Panel]:
+    """The panels of a task, algorithm by algorithm."""
+    panels: list[Panel] = []
+    last: list[Panel] = []
+    for algorithm in study.algorithms_of(task):
+        key = (task.title, algorithm.title)
+        files = [folder / r.folder / MATRICES for r in runs if (r.task, r.algorithm) == key]
+        of_seeds = [matrices for matrices in map(read_matrices, files) if learned_in(matrices)]
+        if not of_seeds:
+            continue
+        agents = names_in(files, len(next(iter(of_seeds[0].values()))))
+        for name, matrix in mean_matrices(of_seeds).items():
+            seeds = counted(len(of_seeds), "seed")
+            title = f"{task.title}\n{algorithm.title}\n{name}, {seeds}"
+            panels.append(Panel(torch.from_numpy(matrix), title, agents=agents))
+        if KNOWN in of_seeds[0]:
+            known = torch.from_numpy(of_seeds[0][KNOWN])
+            last = [Panel(known, f"{task.title}\n{KNOWN}", agents=agents)]
+    return panels + last
+
+
+def mean_matrices(of_seeds: Sequence[Matrices]) -> dict[str, np.ndarray]:
+    """Title → mean of the matrices that show what was learned."""
     learned = learned_in(of_seeds[0])
-    name = LEARNED if LEARNED in learned else learned[0]
-    matrices = [matrices[name] for matrices in of_seeds if name in matrices]
-    return name, np.mean(matrices, axis=0)
+    names = [name for name in SHOWN if name in learned] or learned[:1]
+    means = {}
+    for name in names:
+        matrices = [matrices[name] for matrices in of_seeds if name in matrices]
+        means[name] = np.mean(matrices, axis=0)
+    return means
+
+
+def names_in(files: Sequence[Path], n: int) -> AgentNames:
+    """The names of N agents in the first of the files that is here."""
+    return read_names(next(file for file in files if file.exists()), n)
 
 
 def learned_in(matrices: Matrices) -> list[str]:
@@ -95,20 +104,9 @@ def older_pictures(runs: Sequence[PlannedRun], folder: Path) -> dict[str, Path]:
     return names
 
 
-def heatmaps_picture(maps: Sequence[Heatmap]) -> Figure:
-    """The heatmaps side by side, with one scale of colours from 0 to 1."""
-    columns = min(len(maps), COLUMNS)
-    rows = -(-len(maps) // COLUMNS)
-    figure = Figure(figsize=(2.9 * columns + 0.8, 3.7 * rows), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False).flat
-    used = list(places)[: len(maps)]
-    for axes, shown in zip(used, maps, strict=True):
-        image = draw_matrix(axes, torch.from_numpy(np.asarray(shown.matrix)), shown.title)
-        axes.title.set_fontsize(8)
-        axes.tick_params(labelsize=7)
-        axes.xaxis.label.set_fontsize(7)
-        axes.yaxis.label.set_fontsize(7)
-    for axes in list(figure.axes)[len(maps) :]:
-        axes.set_axis_off()
-    figure.colorbar(image, ax=figure.axes, shrink=0.8 / rows, label="influence")
-    return figure
+def heatmaps_picture(tasks: Sequence[Sequence[Panel]], title: str) -> Figure:
+    """The heatmaps of each task side by side, with one scale of colours from 0 to 1."""
+    rows = []
+    for panels in tasks:
+        rows += [panels[k : k + COLUMNS] for k in range(0, len(panels), COLUMNS)]
+    return draw_influence(rows, f"{title}: influence at the last evaluation")

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ilvf.analysis import auroc, lower_share, off_diagonal
+from ilvf.envs.names import AgentNames
 from ilvf.reports.influence import draw_matrices
 from ilvf.reports.tables import table as markdown
+from ilvf.reports.titles import counted
 from ilvf.studies.plan import PlannedRun, plain
 
 MATRICES = ("weight", "influence", "effect", "significant")  # row = acting agent
@@ -69,12 +71,15 @@ def matrices_of(rows: pd.DataFrame) -> Matrices:
 
 
 # ---------------------------------------------------------------------- report
-def report_parts(table: pd.DataFrame, folder: Path) -> tuple[list[str], list[Path]]:
+def report_parts(
+    table: pd.DataFrame, folder: Path, agents: Mapping[str, AgentNames] | None = None
+) -> tuple[list[str], list[Path]]:
     """The parts of a study's page about influence over an episode, and its pictures.
 
     Args:
         table: of the runs that have been analysed.
         folder: of the study, which gets the pictures.
+        agents: task → names of its agents, where they are known.
     """
     if table.empty:
         return [], []
@@ -82,14 +87,15 @@ def report_parts(table: pd.DataFrame, folder: Path) -> tuple[list[str], list[Pat
     pictures = []
     for (task, algorithm), rows in table.groupby(["task", "algorithm"], sort=False):
         picture = folder / f"influence_{plain(f'{task} {algorithm}')}.png"
-        title = f"{task}, {algorithm}, seeds: {rows['seed'].nunique()}"
-        draw(rows, title, picture)
+        seeds = counted(rows["seed"].nunique(), "seed")
+        title = f"{algorithm} on {task}: mean over {seeds}"
+        draw(rows, title, picture, (agents or {}).get(task))
         pictures.append(picture)
         parts += [f"### {task}: {algorithm}", moments_table(rows), f"![{title}]({picture.name})"]
     return parts, pictures
 
 
-def draw(rows: pd.DataFrame, title: str, path: Path) -> None:
+def draw(rows: pd.DataFrame, title: str, path: Path, agents: AgentNames | None) -> None:
     """Draw mean w, mean Ŵ and, where measured, mean effects at every moment."""
     moments = {}
     effects = {}
@@ -100,9 +106,8 @@ def draw(rows: pd.DataFrame, title: str, path: Path) -> None:
         at[moment] = int(found["step"].iloc[0])
         if not matrices["effect"].isnan().any():
             effects[moment] = matrices["effect"]
-    draw_matrices(moments, effects if len(effects) == len(moments) else {}, at, title).savefig(
-        path, dpi=110
-    )
+    shown = effects if len(effects) == len(moments) else {}
+    draw_matrices(moments, shown, at, title, agents).savefig(path, dpi=110)
 
 
 def moments_table(rows: pd.DataFrame) -> str:

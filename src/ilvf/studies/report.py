@@ -78,7 +78,7 @@ def write_pictures(
     maps = heatmaps(study, results.finished(), folder)
     if maps:
         path = folder / "influence.png"
-        heatmaps_picture(maps).savefig(path, dpi=DPI)
+        heatmaps_picture(maps, study.title).savefig(path, dpi=DPI)
         files.append(path)
         shown["influence"] = ["![Influence](influence.png)"]
     for name, path in older_pictures(results.finished(), folder).items():

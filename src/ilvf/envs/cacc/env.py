@@ -21,6 +21,7 @@ from ilvf.envs.cacc.rewards import (
 )
 from ilvf.envs.cacc.rules import Constant, Linear
 from ilvf.envs.cacc.starts import fixed_ratios
+from ilvf.envs.names import counted_from_1
 from ilvf.envs.options import CACCOptions
 from ilvf.envs.pictures import first_episode
 from ilvf.errors import require
@@ -49,6 +50,7 @@ class CACC(BatchedEnv):
             `reference`) `collision_check_every` is not a multiple of `action_repeat`.
     """
 
+    agent_word = "vehicle"
     n_actions = 4
     state_dim = 5
 
@@ -93,6 +95,11 @@ class CACC(BatchedEnv):
         if self.options.observe_neighbors:
             self._observation_mask[0, 5:10] = False  # no vehicle in front
             self._observation_mask[-1, 10:15] = False  # no vehicle behind
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """Numbers from 1, the first vehicle behind the lead."""
+        return counted_from_1(self.n_agents)
 
     # ------------------------------------------------------------------ graphs
     @property

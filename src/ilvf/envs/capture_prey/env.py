@@ -24,6 +24,7 @@ from ilvf.envs.capture_prey.grid import (
 )
 from ilvf.envs.capture_prey.observations import CORE, make_observations
 from ilvf.envs.capture_prey.rewards import reward_table
+from ilvf.envs.names import counted_from_1
 from ilvf.envs.options import CapturePreyOptions
 from ilvf.envs.pictures import first_episode
 from ilvf.errors import require
@@ -95,6 +96,12 @@ class CapturePrey(BatchedEnv):
             self.options.mode, self.n_agents, second_scheme=self.options.second_reward_scheme
         )
         self._rewards = torch.tensor(table, device=device)  # [2, N + 1]
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """P1, P2, ... of perception agents, A1, A2, ... of action agents."""
+        seeing = [f"P{name}" for name in counted_from_1(self.options.n_perception)]
+        return (*seeing, *(f"A{name}" for name in counted_from_1(self.options.n_action)))
 
     # ------------------------------------------------------------------ graphs
     @property

@@ -17,6 +17,7 @@ from ilvf.envs.encircle.physics import (
     gap_errors,
     move,
 )
+from ilvf.envs.names import counted_from_1
 from ilvf.envs.options import EncircleOptions
 from ilvf.errors import UsageError, require
 from ilvf.modules.actions import Actions, Box, Choices
@@ -99,6 +100,11 @@ class Encircle(BatchedEnv):
             return Choices(self.n_actions)
         bound = torch.full((self.n_agents, self.n_actions), FORCE)
         return Box(-bound, bound)
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """Numbers from 1, of which odd ones see and even ones are rewarded for the ring."""
+        return counted_from_1(self.n_agents)
 
     # ------------------------------------------------------------------ graphs
     @property

@@ -123,6 +123,11 @@ class PettingZoo(EnvBase):
         return self.layout.names
 
     @property
+    def agent_names(self) -> tuple[str, ...]:
+        """The same, for pictures."""
+        return self.layout.names
+
+    @property
     def observation_mask(self) -> Tensor:
         """False where an observation is padding, bool `[N, Do]`."""
         return observation_mask(self.layout).to(self.device)

@@ -122,6 +122,7 @@ class Traffic(PettingZoo):
             device=device,
         )
         self.network = network
+        self.agent_word = "signal"
         self.senses = Senses(network, settings, detectors=detectors)
         self.control_interval = settings.control_interval
         self.observe_neighbors = settings.observe_neighbors

@@ -60,6 +60,11 @@ class Vmas(BatchedWorlds):
         super().__init__(num_envs=num_envs, horizon=options.horizon, seed=seed, device=device)
 
     @property
+    def agent_names(self) -> tuple[str, ...]:
+        """The names of VMAS."""
+        return tuple(agent.name for agent in self.simulator.env.agents)
+
+    @property
     def observation_mask(self) -> Tensor:
         return self._observed
 
