@@ -461,6 +461,7 @@ TESTED_ELSEWHERE = {  # option → where
     "early_stopping": "test_monitors.py",
     "early_stopping_delta": "test_monitors.py",
     "save_top_k": "test_monitors.py",
+    "animation": "tests/reports/test_animation.py",
 }
 
 

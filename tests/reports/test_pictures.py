@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from ilvf.envs import Encircle
 from ilvf.envs.names import AgentNames, numbered
@@ -150,12 +151,11 @@ class Logger:
     def figure(self, figure, name):
         self.names.append(name)
 
-    def artifact(self, path, folder):
-        self.names.append(path.name)
-
     def written(self, write, name):
-        write(self.run_dir / name)
-        self.names.append(name)
+        path = self.run_dir / name
+        path.parent.mkdir(exist_ok=True)
+        write(path)
+        self.names.append(path.name)
 
 
 def module_with(matrices):
@@ -163,30 +163,27 @@ def module_with(matrices):
     return SimpleNamespace(frames=80, matrices=lambda: matrices, config=CONFIG)
 
 
-class Animated(Encircle):
-    def animate(self, episode, path):
-        assert episode.batch_size[0] == 1
-
-
 @pytest.mark.parametrize(
-    ("env", "attention", "names"),
+    ("attention", "animation", "names"),
     [
-        (Animated, torch.eye(4), [MATRICES, "influence-00000080.png", "episode-00000080.png"]),
-        (Encircle, None, ["episode-00000080.png"]),
+        (torch.eye(4), True, [MATRICES, "influence-00000080.png", "episode-00000080.png"]),
+        (None, False, ["episode-00000080.png"]),
     ],
 )
-def test_what_is_stored(env, attention, names, tmp_path):
-    env = env(4, num_envs=2, horizon=2, seed=0)
+def test_what_is_stored(attention, animation, names, tmp_path):
+    env = Encircle(4, num_envs=2, horizon=2, seed=0)
     rollout = env.rollout(2)
     trainer = SimpleNamespace(is_global_zero=True, logger=Logger(tmp_path))
     module = module_with({} if attention is None else {"attention w": attention})
-    pictures = Pictures()
+    pictures = Pictures(animation)
     pictures.on_evaluation(trainer, module, env, rollout)
     assert trainer.logger.names == names
     pictures.on_fit_end(trainer, module)
     ending = ["learning-curve.png"]
-    if hasattr(env, "animate"):
+    if animation:
         ending.append("episode-00000080.gif")
+        with Image.open(tmp_path / "pictures" / ending[-1]) as shown:
+            assert shown.n_frames == 3
     assert trainer.logger.names == names + ending
 
 
@@ -198,7 +195,7 @@ def test_nothing_is_stored_without_a_logger_or_by_other_processes(tmp_path):
         SimpleNamespace(is_global_zero=False, logger=logger),
         SimpleNamespace(is_global_zero=True, logger=None),
     ):
-        pictures = Pictures()
+        pictures = Pictures(animation=True)
         pictures.on_evaluation(trainer, module, env, env.rollout(2))
         pictures.on_fit_end(trainer, module)
     assert logger.names == []

@@ -15,7 +15,7 @@ from typing import Any
 
 from ilvf.commands.checkpointed import CheckpointOptions
 from ilvf.commands.picture import writing
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
 from ilvf.experiment.schema import Schema
@@ -29,6 +29,10 @@ class EvaluateOptions(CheckpointOptions):
 
     policy: str | None = option(
         None, "instead of a checkpoint: random, or a rule of the environment"
+    )
+    animation: bool = option(
+        True,
+        "draw the first episode as a GIF too, where the environment can: 1 to 2 s",
     )
 
 
@@ -93,7 +97,10 @@ def evaluation(config: Config) -> dict[str, float]:
     print(f"{episodes.eval_episodes} episodes of {config.env.name}, {source}")
     for name, value in metrics.items():
         print(f"  {name:<24}{value:12.4f}")
-    draw(env, rollout, picture.with_name(f"{picture.stem}-episode.png"))
+    picture = picture.with_name(f"{picture.stem}-episode.png")
+    files = draw(env, rollout, picture, animation=config.animation)
+    if config.checkpoint is not None and files:
+        add_pictures(source, files)
     return metrics
 
 
@@ -136,14 +143,31 @@ def rule(env: Any, name: str) -> Any:
     return rules[name]()
 
 
-def draw(env: Any, rollout: Any, picture: Path) -> None:
-    """Draw the first episode, if the environment can."""
+def draw(env: Any, rollout: Any, picture: Path, *, animation: bool) -> list[Path]:
+    """Draw the first episode, if the environment can; returns the files."""
     if not hasattr(env, "draw"):
-        return
+        return []
+    files = [picture]
     with writing(picture):
         env.draw(rollout).savefig(picture, dpi=110)
-        print(f"picture of the first episode: {picture}")
-        if hasattr(env, "animate"):
-            animation = picture.with_suffix(".gif")
-            env.animate(rollout, animation)
-            print(f"and as an animation: {animation}")
+    print(f"picture of the first episode: {picture}")
+    if animation and hasattr(env, "animate"):
+        files.append(picture.with_suffix(".gif"))
+        with writing(files[-1]):
+            env.animate(rollout, files[-1])
+        print(f"and as an animation: {files[-1]}")
+    return files
+
+
+def add_pictures(checkpoint: Path, files: list[Path]) -> None:
+    """Store pictures with the run in MLflow, below `evaluation`, if its store is here."""
+    from ilvf.checkpoints.files import read_checkpoint, run_folder
+    from ilvf.experiment.store import add_files, tracking_uri
+
+    run_id = read_checkpoint(checkpoint).get("ilvf", {}).get("run")
+    uri = tracking_uri(run_folder(checkpoint).parent)
+    try:
+        if add_files(uri, run_id, files, "evaluation"):
+            print(f"and in the MLflow run {run_id}, below evaluation")
+    except UsageError as error:
+        print(f"note: {error}")

@@ -144,7 +144,7 @@ class Experiment:
         command = [*program_words(), "train", self._algorithm, *words]
         with variables_restored():
             try:
-                self.module = train(config, [Pictures()], command)
+                self.module = train(config, [Pictures(config.trainer.animation)], command)
             except SystemExit as stop:
                 if stop.code in STOPPED:
                     raise KeyboardInterrupt from None

@@ -37,7 +37,7 @@ def train_algorithm(
     from ilvf.experiment.run import train
     from ilvf.reports.pictures import Pictures
 
-    train(config, [Pictures()])
+    train(config, [Pictures(config.trainer.animation)])
 
 
 def main(arguments: Sequence[str]) -> None:

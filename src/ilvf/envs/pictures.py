@@ -18,6 +18,11 @@ def first_episode(frames: TensorDictBase, key: NestedKey) -> Tensor:
     """
     if not isinstance(frames.get("next", None), TensorDictBase):
         return frames[key]
-    done = frames["next", "done"].flatten()
-    end = int(done.int().argmax()) + 1 if done.any() else len(done)
+    end = first_end(frames["next", "done"])
     return torch.cat([frames[key][:end], frames["next"][key][end - 1 : end]])
+
+
+def first_end(done: Tensor) -> int:
+    """The number of steps of the first episode, from the flags `[T, 1]` of its steps' ends."""
+    flags = done.flatten()
+    return int(flags.int().argmax()) + 1 if flags.any() else len(flags)

@@ -17,6 +17,7 @@ NOT_COMPARED = (  # config keys that do not distinguish groups of runs
     "preset",
     "trainer.threads",
     "trainer.logger",
+    "trainer.animation",
     "trainer.save_top_k",
     "trainer.progress",
     "trainer.system_metrics",

@@ -50,6 +50,9 @@ class TrainerOptions(Options):
         0, "CPU threads per process, 0 for torch's own choice", least=0, most=MOST_THREADS
     )
     progress: bool = option(True, "show a progress bar")
+    animation: bool = option(
+        True, "draw the last evaluation's first episode as a GIF, where the environment can"
+    )
     early_stopping: int | None = option(
         None, "evaluations in a row without a better return that end the run; null: none", least=1
     )

@@ -26,6 +26,7 @@ NOT_REPEATED = (  # keys that do not decide what a run learns, and its seed, whi
     "seed",
     "seeds",
     "trainer.logger",
+    "trainer.animation",
     "trainer.save_top_k",
     "trainer.progress",
     "trainer.system_metrics",

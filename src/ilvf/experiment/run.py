@@ -53,6 +53,7 @@ NOT_LIGHTNINGS = (
     "early_stopping",
     "early_stopping_delta",
     "save_top_k",
+    "animation",
 )  # keys of trainer.*, not Lightning's
 
 

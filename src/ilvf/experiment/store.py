@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -44,8 +44,7 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
     """
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they log tracebacks
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
+    limit_waiting()
     if uri.startswith("http"):
         _probe(uri)
     if uri.startswith(SQLITE):
@@ -166,24 +165,63 @@ def add_to_run(uri: str, run_id: str | None, folder: Path, metrics: Mapping[str,
 
     Returns:
         False if the store does not have the run.
-    """
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-    from sqlalchemy.exc import SQLAlchemyError
 
-    try:
-        client = MlflowClient(uri)
-        if run_id is None or not has_run(client, run_id):
+    Raises:
+        UsageError: the store cannot be reached or written.
+    """
+    with ended_run(uri, run_id, folder) as client:
+        if client is None:
             return False
         client.log_artifacts(run_id, str(folder), folder.name)
         step = int(client.get_run(run_id).data.metrics.get("frames", 0))
         for name, value in metrics.items():
             client.log_metric(run_id, name, value, step=step)
+    return True
+
+
+def add_files(uri: str, run_id: str | None, files: Sequence[Path], folder: str) -> bool:
+    """Store files with a run that has ended, below `folder`.
+
+    Returns:
+        False if the store does not have the run.
+
+    Raises:
+        UsageError: the store cannot be reached or written.
+    """
+    with ended_run(uri, run_id, files[0].parent) as client:
+        if client is None:
+            return False
+        for file in files:
+            client.log_artifact(run_id, str(file), folder)
+    return True
+
+
+@contextlib.contextmanager
+def ended_run(uri: str, run_id: str | None, place: Path) -> Iterator[Any]:
+    """A client of the store for the block; None if there is no store, or it lacks the run.
+
+    Args:
+        place: of the files, for the message of a failure in the block.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
+
+    limit_waiting()
+    here = not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).is_file()
+    try:
+        client = MlflowClient(uri) if run_id is not None and here else None
+        yield client if client is not None and has_run(client, str(run_id)) else None
     except (MlflowException, OSError, SQLAlchemyError) as error:
         raise UsageError(
-            f"the run {run_id} in {uri} cannot be written: {first_line(error)}; see {folder}"
+            f"the run {run_id} in {uri} cannot be written: {first_line(error)}; see {place}"
         ) from error
-    return True
+
+
+def limit_waiting() -> None:
+    """Let MLflow give up a server that does not answer after seconds, not minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
 
 
 def follow_move(client: Any, uri: str, run_id: str, out: Path) -> None:

@@ -211,11 +211,17 @@ class MLflowTracker(MLFlowLogger):
 
     @rank_zero_only
     def written(self, write: Callable[[Path], None], name: str) -> None:
-        """Store a file, which `write` writes, in the run's folder and with the run."""
+        """Store a file, which `write` writes, in the run's folder and with the run.
+
+        Args:
+            write: called with the path of the file.
+            name: of the file in the run's folder, such as `pictures/episode.gif`.
+        """
+        folder = Path(name).parent.name or None
 
         def send() -> None:
             path = self._folder.save(write, name)
-            self.experiment.log_artifact(self.run_id, str(path))
+            self.experiment.log_artifact(self.run_id, str(path), folder)
 
         self._outbox.send(send, "files")
 

@@ -32,9 +32,13 @@ class Pictures(EvaluationCallback):
     At every evaluation: the influence as a heatmap and as numbers, if the algorithm learns one, and
     the first episode, if the environment has `draw`. At the end: the learning curve, and the first
     episode of the last evaluation as an animation, if the environment has `animate`.
+
+    Args:
+        animation: draw the animation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, animation: bool) -> None:
+        self.animation = animation
         self.last: tuple[Any, Any, str] | None = None  # environment, first episode, frames
 
     def on_evaluation(self, trainer: Any, module: Any, env: Any, rollout: Any) -> None:
@@ -54,7 +58,7 @@ class Pictures(EvaluationCallback):
             trainer.logger.figure(figure, f"influence-{frames}.png")
         if hasattr(env, "draw"):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
-        if hasattr(env, "animate"):
+        if self.animation and hasattr(env, "animate"):
             self.last = env, rollout[:1].clone(), frames
 
     def on_fit_end(self, trainer: Any, module: Any) -> None:
@@ -66,9 +70,8 @@ class Pictures(EvaluationCallback):
         if self.last is None:
             return
         env, episode, frames = self.last
-        path = trainer.logger.run_dir / "pictures" / f"episode-{frames}.gif"
-        env.animate(episode, path)
-        trainer.logger.artifact(path, "pictures")
+        write = functools.partial(env.animate, episode)
+        trainer.logger.written(write, f"pictures/episode-{frames}.gif")
 
 
 def title_of(module: Any) -> str:

@@ -22,6 +22,7 @@ SECTIONS = ("env", "algorithm", "trainer")
 FREE = {  # keys that may differ: the machine and its files, progress, and frames, compared alone
     "env.net_file",
     "trainer.accelerator",
+    "trainer.animation",
     "trainer.devices",
     "trainer.max_epochs",
     "trainer.progress",

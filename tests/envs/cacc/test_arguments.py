@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 
 from cacc_helpers import HOLD, platoon_before_collision
 from ilvf.envs import CACC
@@ -77,6 +78,9 @@ def test_draw_shows_the_first_episode(tmp_path, repeat):
     assert len(headway) == 60 // repeat + 1
     figure.savefig(tmp_path / "picture", format="png")
     assert (tmp_path / "picture").stat().st_size > 10_000
+    env.animate(rollout, tmp_path / "episode.gif", index=1)
+    with Image.open(tmp_path / "episode.gif") as animation:
+        assert animation.n_frames == min(60, 60 // repeat + 1)
 
 
 def test_draw_shows_the_present_world():

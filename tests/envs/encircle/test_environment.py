@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch import tensor
 
 from env_helpers import rows_of
@@ -127,9 +128,12 @@ def test_draw_shows_the_paths_of_a_rollout(tmp_path):
     rollout = env.rollout(10)
     now = env.draw(index=1)
     paths = env.draw(rollout, index=1)
-    before = 1 + 2 + 1  # lines of the target, the obstacles and the ring
+    before = 1 + 2 + 1  # lines of the target's ring, the obstacles and the agents' ring
     for figure, points in ((now, 1), (paths, 11)):
-        lines = figure.axes[0].lines[before:]
+        lines = figure.axes[0].lines[before : before + 6]
         assert [len(line.get_xdata()) for line in lines] == [points] * 6
         figure.savefig(tmp_path / "picture", format="png")
         assert (tmp_path / "picture").stat().st_size > 5000
+    env.animate(rollout, tmp_path / "episode.gif", index=1)
+    with Image.open(tmp_path / "episode.gif") as animation:
+        assert animation.n_frames == 11

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 from vmas.simulator.environment import Environment
 
 from env_helpers import play, play_random, start_in
@@ -126,12 +127,15 @@ def test_it_is_a_pettingzoo_environment_too():
 
 
 @pytest.mark.parametrize("task", ["navigation", "balance", "passage"])
-def test_a_picture_has_every_body(task):
+def test_a_picture_has_every_body(task, tmp_path):
     env = Vmas(task, num_envs=2, seed=0, horizon=5)
     for rollout in (None, play_random(env, steps=7)):
         (axes,) = env.draw(rollout).axes
         assert len(axes.patches) == len(env.simulator.env.world.entities)
         assert len(axes.lines) == env.n_agents
+    env.animate(rollout, tmp_path / "episode.gif", index=1)
+    with Image.open(tmp_path / "episode.gif") as animation:
+        assert animation.n_frames > 5
 
 
 # ---------------------------------------------------------------------- refusals

@@ -1,6 +1,7 @@
 """The environment CACC; `ilvf.envs.cacc` describes the task."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -236,10 +237,22 @@ class CACC(BatchedEnv):
         """
         from ilvf.envs.cacc.draw import draw_platoon
 
+        return draw_platoon(*self._episode(rollout, index))
+
+    def animate(self, rollout: TensorDictBase, path: Path | str, index: int = 0) -> None:
+        """Write the first episode of environment `index` of a rollout `[B, T]` as a GIF."""
+        from ilvf.envs.cacc.draw import animate
+
+        animate(*self._episode(rollout, index), path)
+
+    def _episode(
+        self, rollout: TensorDictBase | None, index: int
+    ) -> tuple[Tensor, Tensor, float, Targets]:
+        """(states `[T + 1, N, 5]`, lead's speeds `[T + 1, 1]`, time of a step, targets)."""
         frames = (self.snapshot().unsqueeze(-1) if rollout is None else rollout)[index]  # [T]
         state = first_episode(frames, ("agents", "state")).cpu()
         lead = first_episode(frames, "lead_speed").cpu()
-        return draw_platoon(state, lead, DT * self.options.action_repeat, self.targets)
+        return state, lead, DT * self.options.action_repeat, self.targets
 
 
 def _require_multiples(options: CACCOptions) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ilvf.envs.animation import write_gif
+
 ROLES = (("o", "C0", "perception: sees"), ("s", "C1", "action: captures"))  # marker, color, label
 PREY_COLOR = "C3"
-FRAME = 250  # [ms], duration of a step
-PAUSE = 1500  # [ms], duration of the last frame
 
 
 def draw(state: Tensor, prey: Tensor, dim: int) -> Any:
@@ -27,37 +27,13 @@ def draw(state: Tensor, prey: Tensor, dim: int) -> Any:
 
 
 def animate(state: Tensor, prey: Tensor, dim: int, path: Path | str) -> None:
-    """Write an episode step by step as a GIF.
-
-    What does not move is drawn once, so that a frame takes only some milliseconds.
+    """Write an episode as a GIF.
 
     Args:
         state, prey, dim: as in `draw`.
         path: of the GIF.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
-    scene = Scene(state, prey, dim)
-    scene.figure.set_dpi(80)
-    canvas = FigureCanvasAgg(scene.figure)
-    for artist in scene.moving:
-        artist.set_visible(False)
-    canvas.draw()
-    background = canvas.copy_from_bbox(scene.figure.bbox)
-    for artist in scene.moving:
-        artist.set_visible(True)
-    frames = []
-    for t in range(len(state)):
-        canvas.restore_region(background)
-        scene.show(t)
-        for artist in scene.moving:
-            scene.axes.draw_artist(artist)
-        image = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))
-        frames.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
-    durations = [FRAME] * (len(frames) - 1) + [PAUSE]
-    options = {"append_images": frames[1:], "duration": durations, "loop": 0}
-    frames[0].save(path, format="GIF", save_all=True, **options)
+    write_gif(Scene(state, prey, dim), len(state) - 1, path)
 
 
 class Scene:

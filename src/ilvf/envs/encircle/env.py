@@ -1,6 +1,7 @@
 """The environment MPE Encircle; `ilvf.envs.encircle` describes the task."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ilvf.envs.encircle.physics import (
 )
 from ilvf.envs.names import counted_from_1
 from ilvf.envs.options import EncircleOptions
+from ilvf.envs.pictures import first_episode
 from ilvf.errors import UsageError, require
 from ilvf.modules.actions import Actions, Box, Choices
 from ilvf.options import configure
@@ -226,17 +228,24 @@ class Encircle(BatchedEnv):
         """A matplotlib figure of one environment.
 
         Args:
-            rollout: `[B, T]`, whose paths are drawn; None draws the present world.
+            rollout: `[B, T]`, whose first episode is drawn; None draws the present world.
             index: number of the environment.
         """
         from ilvf.envs.encircle.draw import draw_paths
 
-        if rollout is None:
-            frames = self.snapshot().unsqueeze(-1)[index]  # [1]
-            state = frames["agents", "state"]
-        else:
-            frames = rollout[index]  # [T]
-            last = frames["next", "agents", "state"][-1:]
-            state = torch.cat([frames["agents", "state"], last])
+        return draw_paths(*self._episode(rollout, index))
+
+    def animate(self, rollout: TensorDictBase, path: Path | str, index: int = 0) -> None:
+        """Write the first episode of environment `index` of a rollout `[B, T]` as a GIF."""
+        from ilvf.envs.encircle.draw import animate
+
+        animate(*self._episode(rollout, index), path)
+
+    def _episode(
+        self, rollout: TensorDictBase | None, index: int
+    ) -> tuple[Tensor, Tensor, list[float]]:
+        """(states `[T + 1, N, D]`, who sees its neighbours `[N]`, radii of the obstacles)."""
+        frames = (self.snapshot().unsqueeze(-1) if rollout is None else rollout)[index]  # [T]
+        state = first_episode(frames, ("agents", "state"))
         radius = frames["obstacle_radius"][0].tolist() if self.n_obstacles else []
-        return draw_paths(state.cpu(), self.sees_neighbors.cpu(), radius)
+        return state.cpu(), self.sees_neighbors.cpu(), radius

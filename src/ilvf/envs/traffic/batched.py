@@ -49,6 +49,7 @@ from ilvf.envs.options import (
 )
 from ilvf.envs.pettingzoo.copies import Copies
 from ilvf.envs.pettingzoo.env import PettingZoo
+from ilvf.envs.pictures import first_end
 from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure
 from ilvf.envs.traffic.draw import draw_episode
 from ilvf.envs.traffic.env import Files, SumoTrafficEnv
@@ -163,6 +164,21 @@ class Traffic(PettingZoo):
     def draw(self, rollout: TensorDictBase, index: int = 0) -> Any:
         """The first episode of environment `index` of a rollout `[B, T]`, as a figure."""
         return draw_episode(rollout[index], self.control_interval)
+
+    def animate(self, rollout: TensorDictBase, path: Path | str, index: int = 0) -> None:
+        """Write what signals pay in the first episode of environment `index` as a GIF of the map.
+
+        Args:
+            rollout: `[B, T]`.
+            path: of the GIF.
+            index: number of the environment.
+        """
+        from ilvf.envs.traffic.animation import animate_costs
+
+        frames = rollout[index]["next"]
+        end = first_end(frames["done"])
+        reward = frames["agents", "reward"][:end].squeeze(-1).cpu().numpy()
+        animate_costs(self.network, reward, self.control_interval, path)
 
 
 # ---------------------------------------------------------------------- by name

@@ -6,6 +6,8 @@ import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
+from ilvf.envs.pictures import first_end
+
 
 def draw_episode(frames: TensorDictBase, seconds: float) -> Any:
     """Queue, speed and rewards over the first episode of a rollout.
@@ -19,8 +21,7 @@ def draw_episode(frames: TensorDictBase, seconds: float) -> Any:
     """
     from matplotlib.figure import Figure
 
-    done = frames["next", "done"].flatten()
-    end = int(done.int().argmax()) + 1 if done.any() else len(done)
+    end = first_end(frames["next", "done"])
     episode = frames["next", "episode"][:end].cpu()
     reward = frames["next", "agents", "reward"][:end].squeeze(-1).cpu()
     minutes = seconds / 60 * torch.arange(1, end + 1)

@@ -1,6 +1,7 @@
 """VMAS scenarios as an environment; `ilvf.envs.vmas` describes the conventions."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -119,9 +120,18 @@ class Vmas(BatchedWorlds):
         """
         from ilvf.envs.vmas.draw import draw_entities
 
+        return draw_entities(self.simulator.env.world.entities, self._places(rollout, index))
+
+    def animate(self, rollout: TensorDictBase, path: Path | str, index: int = 0) -> None:
+        """Write the first episode of environment `index` of a rollout `[B, T]` as a GIF."""
+        from ilvf.envs.vmas.draw import animate
+
+        animate(self.simulator.env.world.entities, self._places(rollout, index), path)
+
+    def _places(self, rollout: TensorDictBase | None, index: int) -> Tensor:
+        """Where all E entities are in the first episode, `[T + 1, E, 3]`."""
         frames = self.snapshot()[index : index + 1] if rollout is None else rollout[index]
-        places = first_episode(frames, "places").cpu()
-        return draw_entities(self.simulator.env.world.entities, places)
+        return first_episode(frames, "places").cpu()
 
 
 def _first_true(counts: list[int], device: torch.device) -> Tensor:

@@ -15,6 +15,8 @@ from ilvf.errors import require
 ROAD = "0.82"  # colour of lanes without a queue
 QUEUE_COLOURS = (ROAD, "gold", "orangered", "darkred")
 ARROW_COLOURS = ("lightsteelblue", "steelblue", "midnightblue")
+MOST_BESIDE = 3  # maps in a row
+LANE = 2.2  # width of a lane with a queue [points]
 LABEL = 7  # size of the signals' names [points]
 SPREAD = 0.0065  # distance of lanes on the map ÷ its width; true to scale they would overlap
 
@@ -45,7 +47,7 @@ def draw_map(
 ) -> Any:
     """A map of a network's lanes and signals.
 
-    Signals are labelled by their ids, unless the map shows queues alone.
+    Signals are labelled by their ids.
 
     Args:
         network: the roads.
@@ -70,16 +72,23 @@ def draw_map(
         draw_influence(axes, network, np.asarray(influence, dtype=float), threshold, arrows)
     if queue is not None:
         axes.figure.colorbar(scale, ax=axes, label="halting vehicles", shrink=0.6)
-    if queue is None or influence is not None:
-        places = {signal.id: signal.position for signal in network.signals}
-        label_points(axes, list(places), list(places.values()), LABEL)
+    label_signals(axes, network)
     return axes.figure
 
 
-def draw_side_by_side(network: Network, queues: Mapping[str, Queue]) -> Any:
+def label_signals(axes: Any, network: Network) -> None:
+    """Write the ids of all signals; whatever else is in the picture must be there before."""
+    places = {signal.id: signal.position for signal in network.signals}
+    label_points(axes, list(places), list(places.values()), LABEL)
+
+
+def draw_side_by_side(network: Network, queues: Mapping[str, Queue], title: str = "") -> Any:
     """One map for each name → queue, with the same colours in all maps.
 
-    `queues` is for example `{"learned": queue, "fixed cycle": queue}`.
+    Args:
+        network: the roads.
+        queues: for example `{"learned": queue, "fixed cycle": queue}`.
+        title: of all maps.
     """
     from matplotlib.figure import Figure
 
@@ -89,13 +98,21 @@ def draw_side_by_side(network: Network, queues: Mapping[str, Queue]) -> Any:
     )
     by_name = {name: queue_by_lane(network, queue) for name, queue in queues.items()}
     most = max(1.0, *(n for by_lane in by_name.values() for n in by_lane.values()))
-    figure = Figure(figsize=(5 * len(queues) + 0.8, 5.4), layout="constrained")
-    all_axes = figure.subplots(1, len(queues), squeeze=False)[0]
+    columns = min(len(queues), MOST_BESIDE)
+    rows = -(-len(queues) // columns)
+    figure = Figure(figsize=(5 * columns + 0.8, 5.2 * rows + 0.2), layout="constrained")
+    figure.suptitle(title, fontsize=11, parse_math=False)
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    used = places[: len(queues)]
     roads = roads_of(network)
-    for axes, (name, by_lane) in zip(all_axes, by_name.items(), strict=True):
+    for axes, (name, by_lane) in zip(used, by_name.items(), strict=True):
         scale = draw_roads(axes, network, roads, by_lane, most)
         axes.set_title(f"{name}: {sum(by_lane.values()):.0f} vehicles halting", fontsize=10)
-    figure.colorbar(scale, ax=list(all_axes), label="halting vehicles", shrink=0.6)
+    for axes in places[len(queues) :]:
+        axes.set_axis_off()
+    figure.colorbar(scale, ax=places, label="halting vehicles", shrink=0.6 / rows)
+    for axes in used:
+        label_signals(axes, network)
     return figure
 
 
@@ -166,17 +183,14 @@ def draw_roads(
         The coloured lanes, from which a colour bar can be made.
     """
     from matplotlib.collections import LineCollection
-    from matplotlib.colors import LinearSegmentedColormap
 
     lines = roads.lanes
     queued = [lane for lane, n in queue.items() if n > 0 and lane in lines]
     queued.sort(key=queue.__getitem__)  # the longest queue is drawn on top
     empty = [line for lane, line in lines.items() if lane not in queued]
     axes.add_collection(LineCollection([*empty, *roads.joins], colors=ROAD, lw=1))
-    colours = LinearSegmentedColormap.from_list("queues", QUEUE_COLOURS)
-    scale = LineCollection([lines[lane] for lane in queued], cmap=colours, lw=2.2, zorder=2)
+    scale = lanes_collection([lines[lane] for lane in queued], most)
     scale.set_array(np.array([queue[lane] for lane in queued]))
-    scale.set_clim(0, most)
     axes.add_collection(scale)
     x, y = zip(*(signal.position for signal in network.signals), strict=True)
     axes.scatter(x, y, s=30 if len(x) < 50 else 8, color="0.25", zorder=3)
@@ -184,6 +198,22 @@ def draw_roads(
     axes.set_aspect("equal")
     axes.set_axis_off()
     return scale
+
+
+def lanes_collection(lines: Sequence[np.ndarray], most: float) -> Any:
+    """Lanes that are coloured by their queues, of up to `most` vehicles."""
+    from matplotlib.collections import LineCollection
+
+    collection = LineCollection(list(lines), cmap=queue_colours(), lw=LANE, zorder=2)
+    collection.set_clim(0, most)
+    return collection
+
+
+def queue_colours() -> Any:
+    """From grey to dark red."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("queues", QUEUE_COLOURS)
 
 
 def draw_influence(
@@ -202,9 +232,7 @@ def draw_influence(
     pairs = sorted(np.argwhere(weights > threshold), key=lambda pair: -weights[*pair])[:arrows]
     if not pairs:
         return
-    most = weights[*pairs[0]]
-    least = weights[*pairs[-1]]
-    limits = Normalize(least if least < most else 0.0, most)
+    limits = Normalize(0.0, weights[*pairs[0]])
     scale = ScalarMappable(limits, LinearSegmentedColormap.from_list("arrows", ARROW_COLOURS))
     for i, j in reversed(pairs):
         arrow = {
