@@ -38,11 +38,12 @@ class TrafficOptions(Options):
         2, "the same for all policies, simulated side by side", least=1, most=MOST
     )
     deterministic: bool | None = option(
-        None, "true: the most likely actions, false: sampled ones, null: as the run was evaluated"
+        None, "true: the most likely actions, false: sampled ones, null: both, where they differ"
     )
     arrows: int = option(
         2, "influences on the map, the heaviest: so many times the signals", least=1, most=MOST
     )
+    animation: bool = option(True, "draw the queues of the first episode as a GIF: 2 to 5 s")
     threads: int = option(
         1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
     )
@@ -65,33 +66,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = config.traffic
     trained = load(config, options.threads)
     folder = report_folder(trained, "traffic")
+    from ilvf.reports.titles import run_title
     from ilvf.reports.traffic import write_report
 
-    if options.deterministic is None:
+    both = options.deterministic is None
+    if both:
         options.deterministic = trained.module.config["algorithm"]["eval_deterministic"]
-    rollouts, env = play_all(trained.module.loss.actor, config)
+    rollouts, env = play_all(trained.module.loss.actor, config, both=both)
     kept = uninterrupted(rollouts)
     rollouts = {policy: rollout[kept] for policy, rollout in rollouts.items()}
     influence = mean_influence(trained.module, rollouts["learned"])
-    publish(trained, folder, write_report(folder, env, rollouts, influence, config))
+    title = run_title(trained.module.config, config.env)
+    setting = {key: config[key] for key in ("checkpoint", "env", "traffic")} | {"title": title}
+    publish(trained, folder, write_report(folder, env, rollouts, influence, setting))
 
 
-def play_all(actor: Any, config: Config) -> tuple[dict[str, Any], Any]:
-    """({policy: rollout `[B, T]`}, the environment, closed) in the same episodes."""
+def play_all(actor: Any, config: Config, *, both: bool) -> tuple[dict[str, Any], Any]:
+    """({policy: rollout `[B, T]`}, the environment, closed) in the same episodes.
+
+    Args:
+        actor: the learned policy.
+        config: of the command; `traffic.deterministic` says how the actor acts.
+        both: let it act the other way too; left out if it acts the same.
+    """
     from ilvf.data.evaluation import evaluation_seed
     from ilvf.experiment.build import environment_factory
+    from ilvf.reports.traffic import OTHER_MODE
 
     options = config.traffic
     make_env = environment_factory(config)
     env = make_env(num_envs=options.episodes, seed=evaluation_seed(config.seed))
     try:
-        policies = {"learned": actor, **baselines(env, options.against)}
-        rollouts = {}
-        for name, policy in policies.items():
-            rollouts[name] = play(env, policy, config.seed, options.deterministic)
+        likely = options.deterministic
+        rules = baselines(env, options.against)
+        rollouts = {"learned": play(env, actor, config.seed, likely)}
+        if both:
+            other = play(env, actor, config.seed, not likely)
+            if not same_actions(rollouts["learned"], other):
+                rollouts[OTHER_MODE[likely]] = other
+        for name, rule in rules.items():
+            rollouts[name] = play(env, rule, config.seed, likely)
         return rollouts, env
     finally:
         env.close()
+
+
+def same_actions(first: Any, second: Any) -> bool:
+    """Do two rollouts have the same actions?"""
+    import torch
+
+    return torch.equal(first["agents", "action"], second["agents", "action"])
 
 
 def baselines(env: Any, names: str) -> dict[str, Any]:

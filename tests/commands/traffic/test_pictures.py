@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ilvf.envs.traffic import read_network
+from ilvf.envs.traffic.animation import CostScene, QueueScene, animate_queues
 from ilvf.reports import traffic as traffic_report
 
 
@@ -20,7 +22,7 @@ def made_up_policy(vehicles):
 
 
 def test_lines_over_the_episode():
-    played = {"learned": made_up_policy([4.0, 0.0]), "fixed_cycle": made_up_policy([8.0, 8.0])}
+    played = {"learned": made_up_policy([4.0, 0.0]), "fixed cycle": made_up_policy([8.0, 8.0])}
     figure = traffic_report.draw_episodes(played, interval=20.0)
     queues, speeds = figure.axes
     assert queues.lines[0].get_xdata().tolist() == pytest.approx([1 / 3, 2 / 3, 1])  # minutes
@@ -38,19 +40,24 @@ def network(files):
     return read_network(files["net_file"])
 
 
-def test_the_map_of_queues_shows_two_policies(network):
+def test_the_map_of_queues_shows_every_policy(network):
     n_lanes = len(network.lanes)
     played = {}
-    for name, level in {"learned": 2.0, "fixed_cycle": 4.0, "random": 9.0}.items():
+    for name, level in {"learned": 2.0, "fixed cycle": 4.0, "random": 9.0, "greedy": 1.0}.items():
         queues = torch.full((2, 3, n_lanes), level)
         played[name] = {**made_up_policy([1.0, 1.0]), "queues": queues}
-    figure = traffic_report.map_queues(network, played, interval=20.0)
-    titles = [axes.get_title() for axes in figure.axes[:2]]
+    figure = traffic_report.map_queues(network, played, 20.0, "ILVF-P on town, seed 0")
+    titles = [axes.get_title() for axes in figure.axes[:4]]
     assert titles == [
         f"learned: {2 * n_lanes} vehicles halting",
         f"fixed cycle: {4 * n_lanes} vehicles halting",
+        f"random: {9 * n_lanes} vehicles halting",
+        f"greedy: {n_lanes} vehicles halting",
     ]
-    assert figure.get_suptitle() == "Mean over 2 episodes of 1 minutes"
+    names = {signal.id for signal in network.signals}
+    for axes in figure.axes[:4]:
+        assert {text.get_text() for text in axes.texts} == names
+    assert figure.get_suptitle() == "ILVF-P on town, seed 0: mean over 2 episodes of 1 minutes"
 
 
 def arrows_of(axes):
@@ -62,7 +69,9 @@ def test_arrows_of_the_influence_map_point_from_the_acting_signal(network):
     weight = torch.zeros(n_signals, n_signals)
     weight[0, 3] = 0.9
     weight[2, 1] = 0.01
-    axes = traffic_report.map_influence(network, weight, 1).axes[0]
+    matrices = {"weight": weight, "influence": (weight > 0.5).float()}
+    axes, beside = traffic_report.map_influence(network, matrices, 1).axes[:2]
+    assert [arrow.xy for arrow in arrows_of(beside)] == [network.signals[3].position]
     ends = [network.signals[k].position for k in (1, 3)]
     starts = [network.signals[k].position for k in (2, 0)]
     arrows = arrows_of(axes)
@@ -75,6 +84,29 @@ def test_arrows_of_the_influence_map_point_from_the_acting_signal(network):
 
 def test_the_influence_map_draws_a_number_of_arrows_per_signal(network):
     n_signals = len(network.signals)
-    axes = traffic_report.map_influence(network, torch.rand(n_signals, n_signals), 2).axes[0]
+    matrices = dict.fromkeys(("weight", "influence"), torch.rand(n_signals, n_signals))
+    axes = traffic_report.map_influence(network, matrices, 2).axes[0]
     assert len(arrows_of(axes)) == 2 * n_signals
     assert f"the {2 * n_signals} heaviest" in axes.get_title()
+
+
+def test_an_animation_of_queues_has_a_map_for_every_policy(network, tmp_path):
+    queues = {}
+    for name, level in {"learned": 2.0, "fixed cycle": 4.0}.items():
+        queues[name] = np.full((3, len(network.lanes)), level)
+    scene = QueueScene(network, queues, interval=20.0)
+    scene.show(1)
+    assert [name.get_text().partition(":")[0] for name in scene.names] == list(queues)
+    assert [set(lanes.get_array()) for lanes in scene.lanes] == [{2.0}, {4.0}]
+    assert scene.title.get_text() == "minute 0.7"
+    animate_queues(network, queues, 20.0, tmp_path / "queues.gif")
+    with Image.open(tmp_path / "queues.gif") as shown:
+        assert shown.n_frames == 3
+
+
+def test_an_animation_of_costs_colours_the_signals(network):
+    reward = -np.arange(2.0 * len(network.signals)).reshape(2, -1)
+    scene = CostScene(network, reward, interval=30.0)
+    scene.show(1)
+    assert scene.dots.get_array().tolist() == (-reward[1]).tolist()
+    assert scene.title.get_text().startswith("minute 1.0")

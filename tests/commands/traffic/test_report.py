@@ -11,15 +11,11 @@ from ilvf.data.evaluation import EVALUATION_SEED, evaluate
 from ilvf.experiment.build import load_trained
 
 SOFT = ("seed=4", "algorithm.discretise=soft", "algorithm.diagonal=false")  # Ŵ is w
-COLUMNS = {  # of the table: metric → format
+COLUMNS = {  # of the table: its first ones, metric → format
     "return/team": ".0f",
     "episode/queue": ".2f",
     "episode/link_queue": ".2f",
     "episode/speed": ".2f",
-    "episode/travel_time": ".0f",
-    "episode/throughput": ".0f",
-    "episode/backlog": ".0f",
-    "episode/teleports": ".1f",
 }
 
 
@@ -63,17 +59,21 @@ def test_page_pictures_and_numbers(trained, town, recipe, capsys):
     page = capsys.readouterr().out
     for words in ("seconds=120", "2 episodes, 2 minutes", "most likely", "w 0.", "Ŵ 0."):
         assert words in page
-    files = {"report.md", "traffic.pt", "episode.png", "map.png", "influence.png"}
+    files = {"report.md", "traffic.pt", "episode.png", "map.png", "influence.png", "queues.gif"}
     assert {path.name for path in (run / "traffic").iterdir()} == files
 
     found = torch.load(run / "traffic" / "traffic.pt", weights_only=True)
-    assert list(found["policies"]) == ["learned", "fixed_cycle", "random"]
+    assert list(found["policies"]) == ["learned", "learned_sampled", "fixed_cycle", "random"]
+    actions = {"learned": "learned, most likely actions", "fixed_cycle": "fixed cycle"}
+    assert "| learned, sampled" in page
+    assert "plays twice" in page
+    rows = page.replace("**", "").replace(" †", "")
     env = town(seconds=120, link_queue=True)
     learned = load_policy(last_checkpoint(run)).actor
     for name, actor in {"learned": learned, "fixed_cycle": env.rules["fixed_cycle"]()}.items():
         env.set_seed(EVALUATION_SEED + 4)
         metrics, _ = evaluate(env, actor, max_steps=24)
-        assert f"| {name.replace('_', ' ')} | {table_row(metrics)} |" in page
+        assert f"| {actions[name]} | {table_row(metrics)} |" in rows
         assert_agree(found["policies"][name], metrics)
     assert found["lanes"] == list(env.network.lanes)
     assert torch.allclose(found["influence"]["weight"], found["influence"]["influence"])
@@ -93,15 +93,18 @@ def test_a_sampled_policy_without_learned_influence(trained, town, recipe, capsy
     capsys.readouterr()
     options = (
         "traffic.episodes=1",
+        "traffic.animation=false",
         "traffic.deterministic=false",
         "traffic.against=greedy",
         "env.seconds=50",
     )
     assert recipe("traffic", f"checkpoint={run}", *options) == 0
     page = capsys.readouterr().out
-    for words in ("has learned none", "1 episode, ", "the learned one samples", "| greedy |"):
+    for words in ("has learned none", "1 episode, ", "policy samples its actions", "| greedy |"):
         assert words in page
+    assert "most likely" not in page
     assert not (run / "traffic" / "influence.png").exists()
+    assert not (run / "traffic" / "queues.gif").exists()
     assert (run / "traffic" / "map.png").stat().st_size > 10_000
     found = torch.load(run / "traffic" / "traffic.pt", weights_only=True)["policies"]["learned"]
     module, env = loaded(run, town)
