@@ -50,6 +50,17 @@ def test_runs_of_other_tasks_and_lengths_have_panels_of_their_own():
     }
 
 
+def test_runs_of_unknown_tasks_come_last():
+    """They have no parameters, such as those of another program."""
+    strange = FinishedRun("MAPPO", {}, 80, pd.Series({80: 1.0}, name=0))
+    panels = group_runs([strange, run(env__name="vmas", env__task="balance"), run()])
+    assert [heading.partition(",")[0] for heading in panels] == [
+        "encircle",
+        "vmas/balance",
+        "unknown",
+    ]
+
+
 def test_lengths_may_differ_by_two_percent():
     runs = [run(frames=frames) for frames in (99_200, 100_000, 200_000)]
     headings = ["encircle, 200000 frames", "encircle, 99200 to 100000 frames"]

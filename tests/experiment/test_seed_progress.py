@@ -43,6 +43,7 @@ def test_the_last_row_is_complete(tmp_path):
 
 def test_the_name_of_a_run_says_what_differs():
     assert name() == "ILVF-P · encircle n=20"
+    assert name("algorithm.mixer=vdn", recipe="qmix") == "VDN · encircle n=20"
     changed = ("env.n_agents=10", "algorithm.tau=0.5", "trainer.max_epochs=3", "seed=4")
     assert name(*changed) == "ILVF-P · encircle n=10 · τ=0.5"
     assert name("env=cacc", recipe="mappo") == "MAPPO · cacc n=8"

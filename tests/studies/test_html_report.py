@@ -17,7 +17,7 @@ from ilvf.studies.plan import planned_runs
 from ilvf.studies.records import COLUMNS, command_of
 from ilvf.studies.report import write_report
 from ilvf.studies.store import server
-from ilvf.studies.what_ran import duration
+from ilvf.studies.what_ran import duration, machines_table
 from study_helpers import small_study, table_of
 
 NAMES = ["MAPPO", "<b>A</b> | *b*_c", "ILVF-P, τ = 0.5", *(f"lr {k}" for k in range(4, 11))]
@@ -143,6 +143,13 @@ def test_times_machines_and_links_are_shown(page, folder):
     links = [link for link in page.links if "/runs/" in link]
     assert len(links) == 40
     assert links[0] == "http://127.0.0.1:5000/#/experiments/7/runs/id0"
+
+
+def test_runs_of_unknown_machines_are_the_last_row():
+    rows = [dict.fromkeys(COLUMNS, ""), dict.fromkeys(COLUMNS, "") | {"cpu": "EPYC", "cores": "2"}]
+    first, second = machines_table(pd.DataFrame(rows, columns=COLUMNS)).splitlines()[2:]
+    assert first.endswith("| EPYC, 2 cores |")
+    assert second == "| 1 | unknown | unknown |"
 
 
 def test_an_equal_report_is_an_equal_file(tmp_path):

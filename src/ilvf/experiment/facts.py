@@ -19,6 +19,8 @@ PACKAGES = (
     "numpy",
 )
 CPU_INFO = Path("/proc/cpuinfo")  # of Linux
+SYSCTL = ("sysctl", "-n", "machdep.cpu.brand_string")  # of macOS
+NO_NAMES = ("", "-", "unknown", "arm", "i386", "x86_64", "aarch64")  # of a processor
 
 
 def code_version() -> dict[str, str]:
@@ -42,16 +44,34 @@ def machine() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name; where the system does not tell, its architecture."""
+    """The processor's name as its maker has it; where nobody tells, its architecture."""
+    for name in (_name_in(CPU_INFO), _name_of_lscpu(), _output(*SYSCTL), platform.processor()):
+        if name.lower() not in NO_NAMES:
+            return name
+    return platform.machine()
+
+
+def _name_in(path: Path) -> str:
+    """The `model name` in a file such as `/proc/cpuinfo`; empty without one."""
     try:
-        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    for line in lines:
+        return ""
+    return _value(text, "model name")
+
+
+def _name_of_lscpu() -> str:
+    """The name that `lscpu` finds, also where the kernel has none, as on ARM."""
+    return _value(_output("lscpu"), "model name")
+
+
+def _value(text: str, key: str) -> str:
+    """The value in the first line `KEY: VALUE` of a text, whatever its capitals."""
+    for line in text.splitlines():
         name, _, value = line.partition(":")
-        if name.strip() == "model name":
+        if name.strip().lower() == key:
             return value.strip()
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def _version(name: str) -> str:
@@ -63,10 +83,13 @@ def _version(name: str) -> str:
 
 def _git(*args: str) -> str:
     """The output of a git command; empty if it fails."""
+    return _output("git", *args)
+
+
+def _output(*command: str) -> str:
+    """The output of a command; empty if it fails or is missing."""
     try:
-        found = subprocess.run(
-            ["git", *args], capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, ValueError, subprocess.SubprocessError):
         return ""
     return found.stdout.strip()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ilvf.errors import require
 from ilvf.experiment.history import FinishedRun
-from ilvf.experiment.presentation import in_symbols, task_of_params
+from ilvf.experiment.presentation import UNKNOWN, in_symbols, task_of_params
 from ilvf.options import short_names
 
 NOT_COMPARED = (  # config keys that do not distinguish groups of runs
@@ -57,11 +57,16 @@ def group_runs(runs: Sequence[FinishedRun], by: Sequence[str] = ()) -> dict[str,
         curves = found.setdefault(heading, {}).setdefault(label, {})
         curves[int(run.curve.name)] = run.curve
     panels: dict[str, Groups] = {}
-    for heading in sorted(found):
+    for heading in sorted(found, key=unknown_last):
         panels[heading] = {}
         for label, curves in sorted(found[heading].items()):
             panels[heading][label] = [curves[seed] for seed in sorted(curves)]
     return panels
+
+
+def unknown_last(heading: str) -> tuple[bool, str]:
+    """The place of a heading: alphabetical, with runs of unknown tasks after the others."""
+    return heading.startswith(UNKNOWN), heading
 
 
 # ---------------------------------------------------------------------- panels

@@ -31,12 +31,14 @@ NOT_REPEATED = (  # keys that do not decide what a run learns, and its seed, whi
     "trainer.progress",
     "trainer.system_metrics",
 )
+UNKNOWN = "unknown"  # task of a run without parameters
 SYMBOLS = {  # last word of a config key → how the paper writes it
     "n_agents": "n",
     "tau": "τ",
     "gamma": "γ",
     "lmbda": "λ",
 }
+IN_THE_NAME = ("env.n_agents", "env.task", "algorithm.mixer")  # of a run, in other words
 MOST_DETAILS = 4  # of a run's name
 LONGEST_DETAIL = 40  # characters of a value in it
 LONGEST_COMMAND = 3000  # characters; MLflow's tags have at most 8000
@@ -89,7 +91,7 @@ def name_in_mlflow(config: Config) -> str:
     details = []
     for key, value in changes(config).items():
         section, _, name = key.partition(".")
-        if section in ("env", "algorithm") and key not in ("env.n_agents", "env.task"):
+        if section in ("env", "algorithm") and key not in IN_THE_NAME:
             details.append(f"{in_symbols(name)}={one_line(text_of(value))[:LONGEST_DETAIL]}")
     more = ["…"] if len(details) > MOST_DETAILS else []
     return " · ".join([title_of(config), " ".join(task), *details[:MOST_DETAILS], *more])
@@ -102,7 +104,7 @@ def in_symbols(key: str) -> str:
 
 def task_of_params(params: Mapping[str, str]) -> str:
     """The environment, and its task if it has several, from the parameters of an MLflow run."""
-    env = {"name": params.get("env.name", "unknown"), "task": params.get("env.task")}
+    env = {"name": params.get("env.name", UNKNOWN), "task": params.get("env.task")}
     return task_name(env)
 
 

@@ -1,6 +1,6 @@
 """What a study has run: settings, software, hardware and times, as tables in markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -75,18 +75,24 @@ def duration(seconds: float) -> str:
 def machines_table(records: pd.DataFrame) -> str:
     """The versions and machines of the runs, one row for each that differs."""
     rows = []
+    last = []  # runs of which nothing is known
     for values, same in records.groupby(list(TAGS), sort=False, dropna=False):
         named = dict(zip(TAGS, values, strict=True))
         if not any(named.values()):
-            rows.append([str(len(same)), UNKNOWN, UNKNOWN])
+            last.append([str(len(same)), UNKNOWN, UNKNOWN])
             continue
         commit = named["commit"][:10] or UNKNOWN
         software = [f"{name} {named[name]}" for name in ("ilvf", "torch", "torchrl", "lightning")]
         software += [f"python {named['python'] or UNKNOWN}", f"commit {commit}"]
-        hardware = [named["cpu"], f"{named['cores']} cores", f"{named['memory_gib']} GiB"]
-        hardware += [f"GPU: {named['gpu']}", named["platform"]]
-        rows.append([str(len(same)), escaped(", ".join(software)), escaped(", ".join(hardware))])
-    return markdown(["runs", "software", "machine"], rows)
+        rows.append([str(len(same)), escaped(", ".join(software)), escaped(machine_text(named))])
+    return markdown(["runs", "software", "machine"], [*rows, *last])
+
+
+def machine_text(named: Mapping[str, str]) -> str:
+    """Processor, memory, GPU and system, as far as they are known."""
+    words = {"cpu": "{}", "cores": "{} cores", "memory_gib": "{} GiB", "gpu": "GPU: {}"}
+    words["platform"] = "{}"
+    return ", ".join(form.format(named[key]) for key, form in words.items() if named[key])
 
 
 def time_line(records: pd.DataFrame, finished: int) -> str:
