@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: train test quick lint docs structure drills bench clean
+.PHONY: train test quick lint docs structure gallery drills bench clean
 
 train: $(VENV)/installed  ## train ILVF-P on MPE Encircle (ARGS="env.n_agents=10 ..." for more)
 	$(BIN)/python recipes/ilvf_p.py $(ARGS)
@@ -26,6 +26,9 @@ docs: $(VENV)/installed  ## build the site into site/; broken links are errors
 
 structure: $(VENV)/installed  ## print the structure's figures beside their goals
 	$(BIN)/python tools/structure.py
+
+gallery: $(VENV)/installed  ## the pictures of docs/gallery.md
+	$(BIN)/python tools/gallery.py $(ARGS)
 
 drills: $(VENV)/installed  ## kills, store faults, payloads, bad inputs, a soak; half an hour
 	$(BIN)/python tools/drills.py $(ARGS)

@@ -16,7 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "gallery.md"
 PICTURES = ROOT / "docs" / "images" / "gallery"
-COLOURS = 128  # of a picture
+COLOURS = 256  # of a picture
 WIDEST = 1100  # [pixels]
 MOST = 1_500_000  # bytes of all pictures
 
@@ -37,21 +37,14 @@ class Entry:
 ENTRIES = {
     "encircle": Entry(
         (
-            "ilvf train ilvf_p env.n_agents=6 trainer.max_epochs=20",
+            "ilvf train ilvf_p",
             "ilvf evaluate checkpoint=RUN",
-            "ilvf influence checkpoint=RUN influence.episodes=16 influence.moments=0.1,0.9",
+            "ilvf influence checkpoint=RUN influence.measure=false",
         ),
         {
             "runs/ilvf_p-encircle-*/checkpoints/best-episode.gif": "encircle.gif",
             "runs/ilvf_p-encircle-*/influence/matrices.png": "influence.png",
         },
-    ),
-    "curves": Entry(
-        (
-            "ilvf train mappo env.n_agents=6 trainer.max_epochs=20",
-            "ilvf compare",
-        ),
-        {"runs/compare-encircle.png": "curves.png"},
     ),
     "platoon": Entry(
         ("ilvf evaluate policy=linear env=cacc env.scenario=slow-down",),
@@ -67,12 +60,20 @@ ENTRIES = {
     ),
     "city": Entry(
         (
-            "netgenerate --rand --rand.iterations 40 --seed 7 --tls.guess --output-file city.net.xml",
+            "netgenerate --rand --rand.iterations 60 --seed 11 -L 2 --tls.guess "
+            "--tls.guess.threshold 20 -o city.net.xml",
             "python -m ilvf.envs.traffic.network city.net.xml --map city.png",
         ),
         {"city.png": "city.png"},
     ),
     "grid": Entry(
+        (
+            "ilvf evaluate policy=max_pressure env=large_grid env.seconds=900 "
+            "algorithm.eval_episodes=1",
+        ),
+        {"runs/max_pressure-large_grid-episode.gif": "grid.gif"},
+    ),
+    "traffic": Entry(
         (
             "ilvf train ilvf_p env=large_grid preset=traffic env.seconds=600 "
             "algorithm.rollout_steps=120 algorithm.num_envs=2 trainer.max_epochs=2",
