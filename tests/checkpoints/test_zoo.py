@@ -44,7 +44,7 @@ def test_the_command_evaluates_it_and_draws_elsewhere(recipe, tmp_path, capsys):
     words = ["checkpoint=zoo:encircle-10", f"out={tmp_path}", "algorithm.eval_episodes=2"]
     assert recipe("evaluate", *words) == 0
     assert "return/team" in capsys.readouterr().out
-    assert (tmp_path / "zoo-encircle-10-episode.png").is_file()
+    assert (tmp_path / "encircle-10-episode.png").is_file()
     assert not list(FOLDER.glob("*.png"))
 
 

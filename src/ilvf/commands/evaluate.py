@@ -81,12 +81,13 @@ def evaluation(config: Config) -> dict[str, float]:
     if config.checkpoint is not None:
         source = Path(config.checkpoint)
         actor = trained_actor(env, source)
-        in_zoo = source.parent == FOLDER
-        picture = Path(config.out) / f"zoo-{source.stem}" if in_zoo else source
     else:
-        picture = source = Path(config.out) / f"{config.policy}-{config.env.name}"
+        source = Path(config.out) / f"{config.policy}-{config.env.name}"
         actor = rule(env, config.policy)
-    make_folder(picture.parent, f"out={config.out}")
+    of_run = config.checkpoint is not None and source.parent != FOLDER
+    folder = source.parent if of_run else Path(config.out)
+    if not of_run:
+        make_folder(folder, f"out={config.out}")
     metrics, rollout = evaluate(
         env,
         actor,
@@ -97,9 +98,9 @@ def evaluation(config: Config) -> dict[str, float]:
     print(f"{episodes.eval_episodes} episodes of {config.env.name}, {source}")
     for name, value in metrics.items():
         print(f"  {name:<24}{value:12.4f}")
-    picture = picture.with_name(f"{picture.stem}-episode.png")
+    picture = folder / f"{source.stem}-episode.png"
     files = draw(env, rollout, picture, animation=config.animation)
-    if config.checkpoint is not None and files:
+    if of_run and files:
         add_pictures(source, files)
     return metrics
 
