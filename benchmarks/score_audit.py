@@ -6,8 +6,12 @@ python benchmarks/score_audit.py --report                 the table of the csv f
 
 Each algorithm trains a team of its own, with the settings of the studies. The audit changes single
 actions in states that the team visits, and measures all returns. Against it are held the influence
-of the algorithm, and, for the same team, the reward graph (if it has one), Ŵ = 1 and Ŵ = I. On
+of the algorithm, and, for the same team, the reward graph (if it has one), Ŵ = 1 and Ŵ = I, and on
+the grid the neighbours. On
 slow-down the states are those at three moments. Rows that the csv file has are not made again.
+
+On the grid of traffic signals a return is a minute. What every signal does to every other one is
+kept in a second file, and `python benchmarks/score_effects.py` draws it.
 
 The mean squared error of the gradient in a state, estimated from S samples of it, is the squared
 norm of what Ŵ omits plus the variance over S. The table gives it for S = 1000, as a fraction of
@@ -34,6 +38,7 @@ from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.seeds import parse_seeds
 from learning_tasks import TASKS as LEARNING
+from score_effects import EFFECTS, write_effects
 from training import quiet_trainer
 
 RESULTS = Path(__file__).parent / "results" / "score_audit.csv"
@@ -42,7 +47,6 @@ ALGORITHMS = {
     "ILVF-P (threshold)": "ilvf_p",
     "PRD": "prd",
 }
-ROWS_AT_ONCE = 1024  # environments
 KEY = ("task", "algorithm", "seed", "moment")
 SAMPLES = 1000  # S
 MOST_BIAS = 100  # an interval above it is that of a team without a gradient
@@ -59,6 +63,9 @@ class AuditedTask:
         states: audited states of each moment.
         repeats: futures of every joint action.
         moments: steps of the episode; empty for states of the whole episode.
+        actions: joint first actions in every state.
+        steps: length of a return; None for an episode.
+        rows: environments that are stepped at once.
     """
 
     arguments: tuple[str, ...]
@@ -66,6 +73,9 @@ class AuditedTask:
     states: int = 64
     repeats: int = 8
     moments: tuple[int, ...] = ()
+    actions: int = 4
+    steps: int | None = None
+    rows: int = 1024
 
 
 def learning_task(name: str) -> tuple[str, ...]:
@@ -82,6 +92,15 @@ TASKS = {
     "encircle-50": AuditedTask(("env.n_agents=50",), 31, states=32, repeats=4),
     "slow-down": AuditedTask(learning_task("slow-down"), 30, states=32, moments=(0, 50, 100)),
     "prey": AuditedTask(learning_task("capture_prey"), 50),
+    "grid": AuditedTask(
+        (*learning_task("large_grid"), "env.lane_noise=true"),
+        15,
+        states=8,
+        repeats=2,
+        actions=2,
+        steps=12,
+        rows=16,
+    ),
 }
 
 
@@ -119,15 +138,19 @@ def audited(name: str, title: str, recipe: str, seed: int) -> list[dict[str, str
     rows = []
     for moment, env, states in moments_of(task, make_env, module.loss.actor, seed):
         found = audit(
-            make_env(num_envs=min(ROWS_AT_ONCE, task.states * 4 * task.repeats)),
+            make_env(num_envs=min(task.rows, task.states * task.actions * task.repeats)),
             module.loss.actor,
             states,
+            actions=task.actions,
             repeats=task.repeats,
+            steps=task.steps,
             gamma=config.algorithm.gamma,
             seed=seed,
             progress=False,
         )
-        _, own = learned_influence(module, env, states)
+        weight, own = learned_influence(module, env, states)
+        if hasattr(env, "network"):
+            write_effects(EFFECTS, (title, str(seed)), found, env.network, weight, own)
         for influence, matrix in influences(title, own, env).items():
             key = dict(zip(KEY, (name, title, str(seed), moment), strict=True))
             rows.append({**key, "influence": influence, **numbers(found, matrix)})
@@ -152,6 +175,8 @@ def influences(title: str, own: Tensor, env: Any) -> dict[str, Tensor]:
     found = {title: own}
     if hasattr(env, "reward_graph"):
         found["reward graph"] = env.reward_graph.T.float()
+    if hasattr(env, "network"):
+        found["neighbours"] = (env.neighbours | torch.eye(n).bool()).float()
     return {**found, "identity": torch.eye(n), "ones": torch.ones(n, n)}
 
 

@@ -7,6 +7,7 @@ from ilvf.lazy import lazily, listing
 if TYPE_CHECKING:
     from ilvf.analysis.auditing import Audit, audit
     from ilvf.analysis.curves import bootstrap_interval, summarise, t_interval
+    from ilvf.analysis.distance import Ring, effects_by_distance, hops_between
     from ilvf.analysis.interventions import Interventions, intervene
     from ilvf.analysis.neighbours import Locality, locality
     from ilvf.analysis.scores import (
@@ -30,6 +31,7 @@ _PUBLIC = {
         "off_diagonal",
     ],
     "neighbours": ["Locality", "locality"],
+    "distance": ["Ring", "effects_by_distance", "hops_between"],
     "states": ["states_at", "visited_states"],
     "interventions": ["Interventions", "intervene"],
     "auditing": ["Audit", "audit"],
@@ -39,12 +41,15 @@ __all__ = [
     "Audit",
     "Interventions",
     "Locality",
+    "Ring",
     "audit",
     "auroc",
     "average_precision",
     "bootstrap_interval",
     "calibration_error",
     "density",
+    "effects_by_distance",
+    "hops_between",
     "intervene",
     "locality",
     "lower_share",

@@ -95,6 +95,11 @@ class Audit:
             level=level,
         )
 
+    @property
+    def squares(self) -> Tensor:
+        """The mean of u in every state, `[K, N, N]`; its mean over states is `effect`²."""
+        return _squares(self.measured)[0]
+
     def agreement(self, weight: Tensor) -> dict[str, float]:
         """Scores of a learned weight as a predictor of the significant pairs.
 

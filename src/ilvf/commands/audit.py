@@ -7,6 +7,11 @@ ilvf audit checkpoint=runs/RUN                           a run's folder: its bes
 ilvf audit checkpoint=last audit.states=128 audit.repeats=16
 ilvf audit checkpoint=PATH audit.level=0.01
 
+On SUMO every environment is a simulator, and the defaults are smaller: about ten minutes of one
+core for 25 signals. More states make it surer, longer returns let effects reach farther:
+
+ilvf audit checkpoint=PATH audit.states=32 audit.steps=24
+
 Writes report.md and pictures into the run's folder, below audit/, and into its MLflow run.
 Keys of env.* are those of the run that made the checkpoint.
 """
@@ -23,6 +28,7 @@ from ilvf.commands.checkpointed import (
     report_folder,
     require_rows,
 )
+from ilvf.commands.experiments import audit_sizes, quiet_elsewhere
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.options import MOST_THREADS
@@ -35,13 +41,20 @@ from ilvf.reports.options import MOST
 class AuditOptions(Options):
     """The experiments."""
 
-    states: int = option(
-        64, "states, one from each of as many episodes of the policy", least=2, most=MOST
+    states: int | None = option(
+        None,
+        "states, one from each of as many episodes of the policy; null: 64, on SUMO 8",
+        least=2,
+        most=MOST,
     )
-    actions: int = option(4, "joint first actions drawn in every state", least=2, most=MOST)
-    repeats: int = option(8, "futures of every joint action", least=2, most=MOST)
+    actions: int | None = option(
+        None, "joint first actions drawn in every state; null: 4, on SUMO 2", least=2, most=MOST
+    )
+    repeats: int | None = option(
+        None, "futures of every joint action; null: 8, on SUMO 2", least=2, most=MOST
+    )
     steps: int | None = option(
-        None, "length of a return, by default an episode's", least=1, most=MOST
+        None, "length of a return; null: an episode's, on SUMO 12", least=1, most=MOST
     )
     gamma: float | None = option(None, "discount, by default the run's", least=0, most=1)
     alternatives: Literal["policy", "box"] = option(
@@ -57,7 +70,12 @@ class AuditOptions(Options):
         above=0,
         below=1,
     )
-    batch: int = option(1024, "environments stepped at once", least=1, most=MOST)
+    batch: int | None = option(
+        None,
+        "environments stepped at once; null: 1024, on SUMO four for each core",
+        least=1,
+        most=MOST,
+    )
     threads: int = option(
         1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
     )
@@ -70,7 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Audit as the arguments say."""
     config = command_line(SCHEMA, arguments)
     options = config.audit
-    require_rows("audit", options.states, options.actions, options.repeats)
+    quiet_elsewhere(config)
+    sizes = audit_sizes(options, config.env)
+    rows = sizes["states"] * sizes["actions"] * sizes["repeats"]
+    require_rows("audit", rows)
     trained = load(config, options.threads)
     folder = report_folder(trained, "audit")
     from ilvf.analysis import audit, visited_states
@@ -81,18 +102,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gamma = trained.gamma if options.gamma is None else options.gamma
     actor = trained.module.loss.actor
     make_env = environment_factory(config, seed=config.seed)
-    source = make_env(num_envs=options.states)
+    source = make_env(num_envs=sizes["states"])
     visited = visited_states(source, actor, seed=config.seed)
     weight, influence = learned_influence(trained.module, source, visited)
-    rows = options.states * options.actions * options.repeats
     started = time.perf_counter()
     found = audit(
-        make_env(num_envs=min(options.batch, rows)),
+        make_env(num_envs=min(sizes["batch"], rows)),
         actor,
         visited,
-        actions=options.actions,
-        repeats=options.repeats,
-        steps=options.steps,
+        actions=sizes["actions"],
+        repeats=sizes["repeats"],
+        steps=sizes["steps"],
         gamma=gamma,
         alternatives=options.alternatives,
         choices=options.choices,
@@ -103,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "checkpoint": trained.path.name,
         "env": dict(config.env),
         "title": run_title(trained.module.config, config.env),
-        "audit": {**options, "gamma": gamma},
+        "audit": {**options, **sizes, "gamma": gamma},
         "seconds": time.perf_counter() - started,
     }
     publish(trained, folder, write_report(folder, found, weight, influence, source, setting))

@@ -9,7 +9,7 @@ Figure 4), and density and triangular share of w over the episode, into the run'
 influence/ and its MLflow run. Keys of env.* are those of the run that made the checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ilvf.commands.checkpointed import (
@@ -20,6 +20,7 @@ from ilvf.commands.checkpointed import (
     report_folder,
     require_rows,
 )
+from ilvf.commands.experiments import measurement_sizes, quiet_elsewhere
 from ilvf.errors import UsageError
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
@@ -52,16 +53,19 @@ def report(config: Config) -> dict[str, float]:
     from ilvf.reports.influence import write_report
     from ilvf.reports.titles import run_title
 
+    sizes = measurement_sizes(options, config.env)
+    if sizes["measure"]:
+        quiet_elsewhere(config)
     make_env = environment_factory(config, seed=config.seed)
     env = make_env(num_envs=options.episodes)
     problem = unmeasurable(env, trained.module.loss.actor)
-    measured_too = options.measure and not problem
-    if options.measure and problem:
+    measured_too = sizes["measure"] and not problem
+    if sizes["measure"] and problem:
         print(f"nothing is measured by intervention: {problem}")
     episode = over_episode(trained, env, config.seed)
     horizon = episode["horizon"]
     at = {moment: min(int(moment * horizon), horizon - 1) for moment in moments}
-    measured = measure(trained, make_env, at, config) if measured_too else {}
+    measured = measure(trained, make_env, at, config, sizes) if measured_too else {}
     setting = {
         "checkpoint": trained.path.name,
         "env": dict(config.env),
@@ -127,7 +131,11 @@ def learned_in(module: Any, rollout: Any) -> Any:
 
 
 def measure(
-    trained: Trained, make_env: Any, at: dict[float, int], config: Config
+    trained: Trained,
+    make_env: Any,
+    at: dict[float, int],
+    config: Config,
+    sizes: Mapping[str, Any],
 ) -> dict[float, Any]:
     """The audit at every moment."""
     from ilvf.analysis import audit, states_at
@@ -137,7 +145,7 @@ def measure(
     steps = list(at.values())
     visited = states_at(make_env(num_envs=options.episodes), actor, steps, seed=config.seed)
     rows = options.episodes * options.actions * options.repeats
-    env = make_env(num_envs=min(options.batch, rows))
+    env = make_env(num_envs=min(sizes["batch"], rows))
     gamma = trained.gamma if options.gamma is None else options.gamma
     found = {}
     for moment, step in at.items():
@@ -147,7 +155,7 @@ def measure(
             visited[step],
             actions=options.actions,
             repeats=options.repeats,
-            steps=options.steps,
+            steps=sizes["steps"],
             gamma=gamma,
             seed=config.seed,
         )

@@ -348,6 +348,11 @@ class SignalOptions(Options):
         False, "also measure the queue as published: vehicles per link in every simulation step"
     )
     observe_neighbors: bool = option(True, "observe the neighbours' waves too")
+    lane_noise: bool = option(
+        False,
+        "every lane has random numbers of its own, so that what one signal does changes no luck "
+        "elsewhere; `ilvf audit` and `ilvf influence` set it",
+    )
     control_interval: float = option(5.0, "seconds of a step", least=0.001)
     yellow: float = option(2.0, "seconds of it for the transition between phases", least=0)
     seconds: float = option(3600.0, "seconds of an episode", above=0, most=10**9)

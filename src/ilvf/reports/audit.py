@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ilvf.analysis import Audit, off_diagonal
+from ilvf.analysis import Audit, effects_by_distance, hops_between, off_diagonal
 from ilvf.envs.names import AgentNames, names_of
 from ilvf.reports.matrices import Panel, draw_influence
 from ilvf.reports.tables import setting_text, table, write_page
@@ -43,7 +43,7 @@ def write_report(
     env: Any,
     setting: Mapping[str, Any],
 ) -> dict[str, float]:
-    """Write `report.md`, `audit.png` and `audit.pt`.
+    """Write `report.md`, `audit.png` and `audit.pt`, and of traffic signals `effects.png`.
 
     Args:
         folder: where; it is made if it does not exist.
@@ -78,28 +78,44 @@ def write_report(
         power_table(audit, kinds),
         "![learned and measured influence](audit.png)",
     ]
+    if hasattr(env, "network"):
+        page += traffic_part(folder, audit, env, title)
     write_page(folder / "report.md", page)
     metrics = {**agreement, **cost["learned Ŵ"]}
     return {f"audit/{name}": value for name, value in metrics.items()}
+
+
+def traffic_part(folder: Path, audit: Audit, env: Any, title: str) -> list[str]:
+    """Effects between traffic signals by distance, and their picture."""
+    from ilvf.reports.effects import draw_effects, rings_table
+
+    rings = effects_by_distance(audit.squares, hops_between(env.neighbours), level=audit.level)
+    figure = draw_effects(env.network, audit.effect, rings, f"Measured effects: {title}")
+    figure.savefig(folder / "effects.png", dpi=110)
+    return [rings_table(rings), "![effects between signals](effects.png)"]
 
 
 def kinds_of_pairs(env: Any, n: int) -> dict[str, Tensor]:
     """Off-diagonal pairs (row = acting agent) by what the environment's graphs say about them.
 
     Returns:
-        kind → bool `[N, N]`, without empty kinds; one kind, `all`, for an environment without
-        graphs.
+        kind → bool `[N, N]`, without empty kinds: neighbours and others of traffic signals; one
+        kind, `all`, for an environment without graphs.
     """
     off = ~torch.eye(n, dtype=torch.bool)
-    if not hasattr(env, "influence_graph"):
-        return {"all": off}
-    direct = env.reward_graph.T.cpu() & off
-    possible = env.influence_graph.cpu() & off
-    kinds = {
-        "direct (enters the reward)": direct,
-        "indirect": possible & ~direct,
-        "impossible": off & ~possible,
-    }
+    if hasattr(env, "network"):
+        near = env.neighbours.cpu() & off
+        kinds = {"neighbours": near, "other signals": off & ~near}
+    elif hasattr(env, "influence_graph"):
+        direct = env.reward_graph.T.cpu() & off
+        possible = env.influence_graph.cpu() & off
+        kinds = {
+            "direct (enters the reward)": direct,
+            "indirect": possible & ~direct,
+            "impossible": off & ~possible,
+        }
+    else:
+        kinds = {"all": off}
     return {kind: pairs for kind, pairs in kinds.items() if pairs.any()}
 
 

@@ -17,18 +17,25 @@ class InfluenceOptions(Options):
     episodes: int = option(
         32, "episodes that matrices and curves are averaged over", least=2, most=MOST
     )
-    measure: bool = option(
-        True, "measure the influence at these moments by intervention, where states can be set"
+    measure: bool | None = option(
+        None,
+        "measure the influence at these moments by intervention, where states can be set; null: "
+        "not on SUMO, where it takes long",
     )
     actions: int = option(
         2, "joint first actions drawn in every state of the measurement", least=2, most=MOST
     )
     repeats: int = option(4, "futures of each", least=2, most=MOST)
     steps: int | None = option(
-        None, "length of their returns, by default an episode's", least=1, most=MOST
+        None, "length of their returns; null: an episode's, on SUMO 12", least=1, most=MOST
     )
     gamma: float | None = option(None, "their discount, by default the run's", least=0, most=1)
-    batch: int = option(1024, "environments stepped at once", least=1, most=MOST)
+    batch: int | None = option(
+        None,
+        "environments stepped at once; null: 1024, on SUMO four for each core",
+        least=1,
+        most=MOST,
+    )
     threads: int = option(
         1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
     )

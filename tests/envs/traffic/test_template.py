@@ -113,7 +113,7 @@ def test_hanging_template_is_replaced(road_env, monkeypatch):
     old = template()
     old.suspend()
     monkeypatch.setattr(child, "GRACE", 0.1)
-    lost = child.Child("libsumo")
+    lost = child.Child(child.get_ready("libsumo"))
     assert lost.pid is None
     assert lost.describe_end() == "was not started, perhaps for lack of memory"
     lost.kill()

@@ -5,7 +5,7 @@ a second.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,9 @@ class Copies:
 
     Environments that do their work elsewhere may have `begin_reset(seed)` and
     `begin_step(actions)`. These are called for all copies before the first `reset` or `step`, so
-    that all copies work at the same time. Environments that write messages of their own may have
+    that all copies work at the same time. Environments whose state can be saved have `save()`,
+    whose result can be pickled, `begin_restore(saved)`, and `restore(saved)`, which returns what
+    `reset` does. Environments that write messages of their own may have
     `set_copy_number(k)`. If the whole batch has several copies, it is called before the first
     reset.
 
@@ -115,6 +117,19 @@ class Copies:
     def _is_reset(self, k: int, seed: int | None) -> bool:
         """Whether the constructor reset this copy with this seed and nothing happened since."""
         return k == 0 and self._unused_reset is not None and self._unused_reset[0] == seed
+
+    def save(self) -> list[Any]:
+        """The states of all copies."""
+        return [call(copy.name, copy.env.save) for copy in self._copies]
+
+    def restore(self, saved: Sequence[Any]) -> Arrays:
+        """Go on from saved states, one for each copy."""
+        self._unused_reset = None
+        for copy, state in zip(self._copies, saved, strict=True):
+            call(copy.name, copy.env.begin_restore, state)
+        for copy, state in zip(self._copies, saved, strict=True):
+            copy.reset(None, call(copy.name, copy.env.restore, state))
+        return self._snapshot()
 
     def step(self, action: np.ndarray) -> Arrays:
         """One step of all copies.

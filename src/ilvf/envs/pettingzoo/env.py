@@ -4,7 +4,7 @@
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ class PettingZoo(EnvBase):
         self._own_horizon = chosen.horizon
         self.horizon = self._find_horizon(task, arguments)
         counts = [agent.actions for agent in self.layout.agents]
-        self._action_counts = np.tile(np.array(counts), (num_envs, 1))
+        self.action_counts = np.tile(np.array(counts), (num_envs, 1))
         self._length = np.zeros(num_envs, np.float32)
         self._return = np.zeros(num_envs, np.float32)
         self._observation_mask = self.observation_mask.expand(num_envs, self.n_agents, -1)
@@ -143,6 +143,31 @@ class PettingZoo(EnvBase):
         self._unseeded[rows] = False
         self._length[rows] = 0
         self._return[rows] = 0
+        return self._start(arrays)
+
+    def restore_copies(
+        self, saved: Sequence[Any], lengths: np.ndarray, returns: np.ndarray
+    ) -> TensorDictBase:
+        """Go on from what `copies.save()` returned; the result is that of a reset.
+
+        Args:
+            saved: one state for each copy.
+            lengths: steps of the episodes so far, `[B]`.
+            returns: of the teams so far, `[B]`.
+        """
+        arrays = self.copies.restore(saved)
+        self._unseeded[:] = False
+        self._length[:] = lengths
+        self._return[:] = returns
+        return self._start(arrays)
+
+    @property
+    def team_returns(self) -> Tensor:
+        """Return of the team in every episode so far, `[B]`."""
+        return self._to_tensor(self._return.copy())
+
+    def _start(self, arrays: Arrays) -> TensorDict:
+        """What a reset returns."""
         out = self._tensordict(arrays)
         for name in FLAGS:
             out.set(name, torch.zeros(*self.batch_size, 1, dtype=torch.bool, device=self.device))
@@ -154,7 +179,7 @@ class PettingZoo(EnvBase):
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         action = tensordict.get(("agents", "action")).cpu().numpy()
-        require_actions(action, self._action_counts, self.layout)
+        require_actions(action, self.action_counts, self.layout)
         arrays = self.copies.step(action)
         self._length += 1
         self._return += arrays["reward"].sum(-1)

@@ -87,6 +87,18 @@ class WorkerCopies:
         self.activity = f"in step {self.steps}"
         return self._ask({w.number: ("step", action[w.first : w.last]) for w in self.workers})
 
+    def save(self) -> list[Any]:
+        """See `Copies.save`."""
+        self.activity = f"in a save after step {self.steps}"
+        parts = self._answers({worker.number: ("save",) for worker in self.workers})
+        return [state for part in parts for state in part]
+
+    def restore(self, saved: Sequence[Any]) -> Arrays:
+        """See `Copies.restore`."""
+        self.activity = f"in a restore after step {self.steps}"
+        parts = {w.number: ("restore", saved[w.first : w.last]) for w in self.workers}
+        return self._ask(parts)
+
     def close(self) -> None:
         """End all processes; those that do not close their environments in time are killed.
 
@@ -128,17 +140,20 @@ class WorkerCopies:
     # ------------------------------------------------------------------ messages
     def _ask(self, messages: Mapping[int, Any]) -> Arrays:
         """Send messages to some workers; return the latest arrays of all copies."""
+        for number, answer in zip(messages, self._answers(messages), strict=True):
+            self._latest[number] = answer
+        names = self._latest[0]
+        return {name: np.concatenate([part[name] for part in self._latest]) for name in names}
+
+    def _answers(self, messages: Mapping[int, Any]) -> list[Any]:
+        """Send messages to some workers; return their answers."""
         require(bool(self.workers), "the workers of this environment have ended; make it anew")
         for number, message in messages.items():
             try:
                 self.workers[number].pipe.send(message)
             except OSError:
                 self._raise_death(self.workers[number])
-        asked = [self.workers[number] for number in messages]
-        for worker, answer in zip(asked, self._receive(asked), strict=True):
-            self._latest[worker.number] = answer
-        names = self._latest[0]
-        return {name: np.concatenate([part[name] for part in self._latest]) for name in names}
+        return self._receive([self.workers[number] for number in messages])
 
     def _receive(self, workers: Sequence[Worker]) -> list[Any]:
         """The answers of these workers."""

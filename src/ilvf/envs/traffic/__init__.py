@@ -67,6 +67,15 @@ A trip that a jam keeps from finishing is not in `travel_time`: read it beside `
 **Randomness** is SUMO's. Episode k after `reset(seed=s)` has the seed s + 1 000 000 007 k modulo
 2^31 and equals a reset with that seed. Runs with neighbouring seeds share no episodes.
 
+All lanes share 64 generators; with `lane_noise=True` every lane has its own, so that a
+change at one signal does not change the luck of lanes that it does not reach.
+
+**States**: `Traffic` can be saved and put back (`get_state`, `set_state`), exactly. A state is the
+seed and the actions of the episode, which are played again; on Linux the simulator that has done it
+is forked for all further episodes from there. A state with another generator has new random
+numbers, except for flows with a probability; `simulator="traci"` cannot do that. No trips are
+recorded.
+
 `SumoTrafficEnv` is one road network as a PettingZoo environment, `Traffic` are several copies of it
 as a batched TorchRL environment. Both need the extra `ilvf[sumo]`.
 """

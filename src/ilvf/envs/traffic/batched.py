@@ -48,13 +48,13 @@ from ilvf.envs.options import (
     SumoOptions,
 )
 from ilvf.envs.pettingzoo.copies import Copies
-from ilvf.envs.pettingzoo.env import PettingZoo
 from ilvf.envs.pictures import first_end
 from ilvf.envs.traffic.controllers import FixedCycle, Greedy, MaxPressure
 from ilvf.envs.traffic.draw import draw_episode
 from ilvf.envs.traffic.env import Files, SumoTrafficEnv
 from ilvf.envs.traffic.network.network import Network, Scenario
 from ilvf.envs.traffic.network.read import read_network
+from ilvf.envs.traffic.saved_states import SavedStates
 from ilvf.envs.traffic.scenarios.large_grid import large_grid
 from ilvf.envs.traffic.scenarios.monaco import monaco, monaco_network
 from ilvf.envs.traffic.senses import Senses
@@ -62,12 +62,10 @@ from ilvf.envs.traffic.simulator.arguments import additional_in, split_words
 from ilvf.envs.traffic.simulator.child import get_ready
 from ilvf.envs.traffic.simulator.crowding import crowded
 from ilvf.envs.traffic.simulator.paths import as_list, existing_files
-from ilvf.envs.traffic.simulator.simulation import require_sumo
+from ilvf.envs.traffic.simulator.simulation import LONGEST, require_sumo
 from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT
 from ilvf.errors import UsageError, require, run_recipe
 from ilvf.options import configure, select
-
-LONGEST = 1e6  # [s] that an answer is awaited; the operating system cannot wait for years
 
 
 @dataclass
@@ -78,7 +76,7 @@ class TrafficOptions(CopyOptions, SignalOptions):
 O = TypeVar("O", LargeGridOptions, MonacoOptions, SumoOptions)
 
 
-class Traffic(PettingZoo):
+class Traffic(SavedStates):
     """`num_envs` copies of `SumoTrafficEnv`. The docstring of `ilvf.envs.traffic` has the rules.
 
     Args:

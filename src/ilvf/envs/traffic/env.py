@@ -19,6 +19,7 @@ from pettingzoo import ParallelEnv
 from ilvf.envs import traffic
 from ilvf.envs.options import SignalOptions
 from ilvf.envs.traffic.episode_statistics import EpisodeStatistics
+from ilvf.envs.traffic.moments import Moment
 from ilvf.envs.traffic.network.network import Network
 from ilvf.envs.traffic.network.programs import require_same_programs
 from ilvf.envs.traffic.network.read import Files, read_network
@@ -33,6 +34,7 @@ from ilvf.envs.traffic.simulator.paths import (
     require_plain_name,
 )
 from ilvf.envs.traffic.simulator.simulation import Reading, Simulation, require_sumo
+from ilvf.envs.traffic.track import Track
 from ilvf.errors import require, run_recipe
 from ilvf.options import configure
 
@@ -100,6 +102,7 @@ class SumoTrafficEnv(ParallelEnv):
                 more,
                 settings.teleport,
                 words,
+                lane_noise=settings.lane_noise,
             ),
             interval=settings.control_interval,
             yellow=settings.yellow,
@@ -108,6 +111,7 @@ class SumoTrafficEnv(ParallelEnv):
             tripinfo=existing_folder("tripinfo", settings.tripinfo),
         )
         self.episodes = Episodes(self.simulation, settings.attempts, self.network.net_file)
+        self.track = Track(self.episodes, self.senses)
 
     def _declare_spaces(self, observe_neighbors: bool) -> None:
         neighbours = self.network.neighbour_lists if observe_neighbors else None
@@ -148,9 +152,12 @@ class SumoTrafficEnv(ParallelEnv):
         if self.episodes.requested != "reset":
             self.begin_reset(seed)
         reading = self.episodes.first_reading()
+        self.track.begin()
+        return self._begin(reading, self.senses.no_statistics(reading))
+
+    def _begin(self, reading: Reading, statistics: EpisodeStatistics) -> Start:
         self.agents = list(self.possible_agents)
-        has_links = self.senses.options.link_queue
-        self._statistics = EpisodeStatistics(reading.totals, has_links=has_links)
+        self._statistics = statistics
         self._look(reading)
         return self._observations(), self._infos()
 
@@ -167,6 +174,7 @@ class SumoTrafficEnv(ParallelEnv):
                 f"signal {signal.id} has no phase {phase}: they are 0 to {count - 1}",
             )
         self.episodes.request_step(phases)
+        self.track.add(phases)
 
     def step(self, actions: Mapping[str, int]) -> Step:
         """One control step: phase `actions[agent]` at every signal."""
@@ -178,8 +186,7 @@ class SumoTrafficEnv(ParallelEnv):
             self._statistics.interrupted = True
             rewards = np.zeros(len(agents))
         else:
-            queue = self.senses.queue(reading)
-            self._statistics.add(reading, queue, self.senses.link_queue(reading))
+            self.senses.count(reading, self._statistics)
             self._look(reading)
             rewards = self.senses.rewards(reading)
         over = reading is None or self._statistics.steps >= self.horizon
@@ -208,6 +215,27 @@ class SumoTrafficEnv(ParallelEnv):
                 stacklevel=3,
             )
 
+    # ------------------------------------------------------------------ saved states
+    def save(self) -> Moment:
+        """The present moment of the episode, from which it can go on later."""
+        require("_statistics" in self.__dict__, "there is no state to save before the first reset")
+        return self.track.moment(self._statistics.steps)
+
+    def begin_restore(self, moment: Moment) -> None:
+        """Send a simulator to a moment; the next `restore` waits for it."""
+        self.track.request(moment)
+
+    def restore(self, moment: Moment) -> Start:
+        """Go on from a moment.
+
+        Unless the clock is that of the moment, the statistics begin there.
+        """
+        reading, statistics = self.track.restore(moment)
+        if moment.clock != statistics.steps:
+            statistics = self.senses.no_statistics(reading)
+            statistics.steps = moment.clock
+        return self._begin(reading, statistics)
+
     # ------------------------------------------------------------------ observations
     def _look(self, reading: Reading) -> None:
         self._waves = self.senses.waves(reading)
@@ -232,6 +260,8 @@ class SumoTrafficEnv(ParallelEnv):
         """End the simulator."""
         if "simulation" in self.__dict__:
             self.simulation.close()
+        if "track" in self.__dict__:
+            self.track.close()
 
     def __str__(self) -> str:
         return str(self.metadata["name"])

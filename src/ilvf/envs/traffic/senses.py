@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ilvf.envs.options import SignalOptions
+from ilvf.envs.traffic.episode_statistics import EpisodeStatistics
 from ilvf.envs.traffic.network.network import Network, Signal
 from ilvf.envs.traffic.simulator.simulation import Reading
 from ilvf.envs.traffic.simulator.sumo_process import Query
@@ -173,3 +174,12 @@ class Senses:
         if not self.options.link_queue:
             return 0.0
         return float(self._by_approach(reading.counts[-1])[self._link_lane].mean())
+
+    # ------------------------------------------------------------------ statistics
+    def no_statistics(self, reading: Reading) -> EpisodeStatistics:
+        """The statistics of an episode that begins with a reading."""
+        return EpisodeStatistics(reading.totals, has_links=self.options.link_queue)
+
+    def count(self, reading: Reading, statistics: EpisodeStatistics) -> None:
+        """Add a step to the statistics."""
+        statistics.add(reading, self.queue(reading), self.link_queue(reading))

@@ -1,5 +1,7 @@
 """SUMO's command line, and the files and words that users give for it."""
 
+import functools
+import gzip
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,8 @@ def command_line(
     additional: Sequence[Path],
     teleport: float,
     more: Sequence[str],
+    *,
+    lane_noise: bool = False,
 ) -> list[str]:
     """SUMO's command line without the seed.
 
@@ -31,12 +35,23 @@ def command_line(
         additional: other files.
         teleport: [s] after which SUMO takes a vehicle out of a jam; -1 for never.
         more: further words.
+        lane_noise: every lane has a random generator of its own; otherwise 64 are shared.
     """
     line = ["-n", str(net), "-r", ",".join(map(str, routes))]
     if additional:
         line += ["-a", ",".join(map(str, additional))]
     line += ["--time-to-teleport", f"{teleport:g}", "--device.tripinfo.probability", "1"]
+    if lane_noise:
+        line += ["--thread-rngs", str(lanes_in(net))]
     return [*line, "--no-warnings", "--no-step-log", *map(str, more)]
+
+
+@functools.lru_cache  # every copy of an environment asks
+def lanes_in(net: Path) -> int:
+    """The number of lanes in a net file, those within junctions included."""
+    reader = gzip.open if net.suffix == ".gz" else open
+    with reader(net, "rt", encoding="utf-8", errors="replace") as file:
+        return sum(line.count("<lane ") for line in file)
 
 
 def split_words(line: str) -> list[str]:

@@ -4,6 +4,8 @@ A process holds one simulation, and importing SUMO takes a third of a second. Th
 therefore starts a template process, which forks itself for this and all later simulations. The
 template ends with the process that started it. A fork of that process starts a template of its own.
 If a template is killed, its children go on, and the next simulation starts a new template.
+
+A child can become a template of its own, which forks copies of its simulation.
 """
 
 import atexit
@@ -15,8 +17,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from multiprocessing import Pipe
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +42,26 @@ ENDING = "Quitting (on error)."  # SUMO's last words
 
 
 # ---------------------------------------------------------------------- the template
-class Template:
+class Forker(ABC):
     """A process that forks on request, see `fork_children` in `template.py`.
 
     It ends when the socket `control` is closed.
+    """
+
+    control: socket.socket
+
+    def fork(self, files: Sequence[int]) -> None:
+        """Request a child with three files: its pipe, the pipe for its status, its log."""
+        with contextlib.suppress(OSError):  # the process is dead; the child's pipes will end
+            socket.send_fds(self.control, [b"+"], files)
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the process."""
+
+
+class Template(Forker):
+    """The process that has imported SUMO.
 
     Args:
         module: what it imports: `libsumo` or `traci`.
@@ -60,11 +80,6 @@ class Template:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C reaches only this process
             )
-
-    def fork(self, files: Sequence[int]) -> None:
-        """Request a child with three files: its pipe, the pipe for its status, its log."""
-        with contextlib.suppress(OSError):  # the template is dead; the child's pipes will end
-            socket.send_fds(self.control, [b"+"], files)
 
     def end(self) -> None:
         """End the process. In a fork of its parent this has no effect on it."""
@@ -121,19 +136,22 @@ def name_of_signal(number: int) -> str:
 class Child:
     """The process of one simulation.
 
+    Args:
+        template: forks it.
+
     Attributes:
         pipe: our end of the pipe to it.
         log: what it prints, in a file without a name.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, template: Forker) -> None:
         self.owner = os.getpid()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115
         self.pipe, pipe = Pipe()
         self._status, status = Pipe(duplex=False)
         self._received: list[int | None] = []  # see `_status_message`
         with pipe, status:
-            self.template = get_ready(module)
+            self.template = template
             self.template.fork([pipe.fileno(), status.fileno(), self.log.fileno()])
 
     @property
@@ -161,10 +179,19 @@ class Child:
         self._status_message(1)
         return len(self._received) > 1
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its end has not been reported yet."""
+        return self.pid is not None and not self._status.poll(0)
+
     def send(self, message: Any) -> None:
         """Send a message; if the process is dead, reading the answer will tell."""
         with contextlib.suppress(OSError):
             self.pipe.send(message)
+
+    def freeze(self) -> "Frozen":
+        """Let it become a template of its simulation, which stays as it is."""
+        return Frozen(self)
 
     # ------------------------------------------------------------------ its end
     def describe_end(self) -> str:
@@ -220,3 +247,28 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
         if not self._has_ended():
             self.template.end()
+
+
+class Frozen(Forker):
+    """A simulation that stays in its state, and whose forks go on from there.
+
+    Args:
+        child: its process, which answers no more requests.
+    """
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.control, theirs = socket.socketpair()
+        with theirs, contextlib.suppress(OSError):  # if it is dead, its forks will be
+            child.pipe.send(("freeze", None))
+            send_handle(child.pipe, theirs.fileno(), None)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can fork."""
+        return self.child.is_alive
+
+    def end(self) -> None:
+        """End the process; its forks go on."""
+        self.control.close()
+        self.child.end()

@@ -12,6 +12,7 @@ from ilvf.envs.traffic.simulator.simulation import (
     SimulatorLost,
     SimulatorRefuses,
 )
+from ilvf.envs.traffic.simulator.sumo_process import Move
 from ilvf.errors import UsageError
 
 SEEDS = 2**31  # SUMO's seeds are below
@@ -31,7 +32,7 @@ class Episodes:
 
     Attributes:
         seed: of this episode; None before the first.
-        requested: what the simulator is working on: "reset", "step" or "".
+        requested: what the simulator is working on: "reset", "step", "replay" or "".
         copy: number of this simulation among several, for messages; None if it is the only one.
     """
 
@@ -61,6 +62,20 @@ class Episodes:
         """Ask for a control step with these phases, one for each signal."""
         self.simulation.step(phases)
         self.requested = "step"
+
+    def request_replay(self, seed: int, moves: Sequence[Move]) -> None:
+        """Ask for an episode with its first moves."""
+        self.simulation.replay(seed, moves)
+        self.requested = "replay"
+
+    def replayed(self, steps: int) -> list[Reading]:
+        """Wait for a requested replay: the reading of its beginning, then one for each step.
+
+        Raises:
+            SimulatorLost: there will be none.
+        """
+        self.requested = ""
+        return self.simulation.read_replay(steps)
 
     def first_reading(self) -> Reading:
         """Wait for the requested episode. If the simulator is lost, another one tries it again.

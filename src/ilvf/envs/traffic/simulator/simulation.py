@@ -3,20 +3,22 @@
 import contextlib
 import importlib.util
 import os
+import sys
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ilvf.envs.traffic.simulator.child import Child
-from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT, TOTALS, Query
+from ilvf.envs.traffic.simulator.child import Child, Forker, Frozen, get_ready
+from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT, TOTALS, Move, Query
 from ilvf.envs.traffic.simulator.sumo_tools import INSTALL
 from ilvf.errors import UsageError, require
 
+LONGEST = 1e6  # [s] that an answer is awaited; the operating system cannot wait for years
 NO_DISPLAY = "unable to open display"  # what SUMO's window says
 TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
@@ -111,19 +113,19 @@ class Simulation:
         """Start a child unless there is one. It gets ready while this process goes on."""
         if self._child is not None:
             return
-        try:
+        with places_named():
             # The template was started earlier, perhaps in another folder.
             surroundings = (os.getcwd(), dict(os.environ))
-            self._child = Child(self._module)
-        except OSError as error:
-            raise UsageError(
-                f"a simulator cannot be started here ({error.strerror or error}); "
-                "it needs a working folder, and one for temporary files, TMPDIR"
-            ) from None
-        self._unanswered = 0
+            child = self._adopt(get_ready(self._module))
         self._starting = True
+        child.send((surroundings, (self._limit, self.timeout), self.setup))
+
+    def _adopt(self, template: Forker) -> Child:
+        """Take a fork of a template as the child."""
+        self._child = Child(template)
+        self._unanswered = 0
         self._end = weakref.finalize(self, self._child.end)
-        self._child.send((surroundings, (self._limit, self.timeout), self.setup))
+        return self._child
 
     @property
     def _limit(self) -> float | None:
@@ -134,16 +136,23 @@ class Simulation:
 
     def load(self, seed: int) -> None:
         """Begin an episode."""
-        while self._child and self._unanswered:  # requests that the last episode did not read
-            with contextlib.suppress(SimulatorLost):
-                self.read()
-        self.start()
-        arguments = [*self.arguments, "--seed", str(seed)]
+        self._get_free()
+        arguments = self._arguments(seed)
         if self.tripinfo is not None:
             self._last_trips = self._trips
             self._trips = self.tripinfo / f"tripinfo-{seed}.xml"
             arguments += ["--tripinfo-output", str(self._trips)]
         self._request("load", arguments)
+
+    def _get_free(self) -> None:
+        """Wait for the answers to requests that the last episode did not read."""
+        while self._child and self._unanswered:
+            with contextlib.suppress(SimulatorLost):
+                self._numbers()
+        self.start()
+
+    def _arguments(self, seed: int) -> list[str]:
+        return [*self.arguments, "--seed", str(seed)]
 
     def step(self, actions: Sequence[int]) -> None:
         """One control step, with phase `actions[i]` at signal i."""
@@ -154,6 +163,57 @@ class Simulation:
             self._unanswered += 1
             self._child.send((name, argument))
 
+    # ------------------------------------------------------------------ states
+    @property
+    def can_freeze(self) -> bool:
+        """Whether `freeze` is possible: SUMO runs in the child itself, with one thread."""
+        if self.setup["simulator"] != "libsumo" or sys.platform != "linux" or self.pid is None:
+            return False
+        try:
+            return len(os.listdir(f"/proc/{self.pid}/task")) == 1
+        except OSError:  # it has ended
+            return False
+
+    def replay(self, seed: int, moves: Sequence[Move]) -> None:
+        """Begin an episode and go through its moves; no file of trips is written."""
+        self._get_free()
+        self._last_trips, self._trips = self._trips, None
+        self._request("replay", (self._arguments(seed), moves))
+
+    def read_replay(self, steps: int) -> list[Reading]:
+        """Wait for the readings of a replay: its beginning, then one for each of the moves.
+
+        Raises:
+            SimulatorLost: there will be no answer.
+        """
+        numbers = self._numbers(1 + steps)
+        return [self._reading(part) for part in np.split(numbers, 1 + steps)]
+
+    def freeze(self) -> Frozen:
+        """Make the child, which owes no answer, a template; this simulation has no child then."""
+        assert self._child is not None
+        assert not self._unanswered
+        self._end.detach()
+        frozen = self._child.freeze()
+        self._child = None
+        return frozen
+
+    def thaw(self, frozen: Frozen) -> None:
+        """Go on from the state of another simulation with the same arguments."""
+        self.close()
+        with places_named():
+            self._adopt(frozen)
+        self._starting = False
+
+    def seed(self, seed: int) -> None:
+        """Seed SUMO's generators anew.
+
+        Raises:
+            SimulatorLost: SUMO refuses it.
+        """
+        self._request("seed", seed)
+        self._numbers()
+
     # ------------------------------------------------------------------ answers
     def read(self) -> Reading:
         """Wait for the answer to the oldest request.
@@ -162,14 +222,23 @@ class Simulation:
             SimulatorLost: there will be no answer.
             UsageError: SUMO cannot open its window.
         """
+        return self._reading(self._numbers())
+
+    def _reading(self, numbers: np.ndarray) -> Reading:
+        *counts, totals = np.split(numbers, self._ends)
+        return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
+
+    def _numbers(self, readings: int = 1) -> np.ndarray:
+        """Wait for the numbers of an answer; the time for them grows with the readings in it."""
         if self._child is None:
             raise SimulatorLost("SUMO has ended")
         try:
-            if self._limit is not None and not self._child.pipe.poll(self._limit):
-                limit = f"timeout={self._limit:g} s"
+            limit = None if self._limit is None else min(LONGEST, self._limit * readings)
+            if limit is not None and not self._child.pipe.poll(limit):
+                what = f"timeout={limit:g} s"
                 if self._starting:
-                    limit = f"the {self._limit:g} s that it has for its start"
-                self._lose(f"SUMO gave no answer within {limit}")
+                    what = f"the {limit:g} s that it has for its start"
+                self._lose(f"SUMO gave no answer within {what}")
             kind, answer = self._child.pipe.recv()
         except (EOFError, OSError):
             error = self._child.last_words()
@@ -184,8 +253,7 @@ class Simulation:
         numbers = np.frombuffer(answer)
         if not np.isfinite(numbers).all():
             self._lose("SUMO reports speeds or counts that are no finite numbers", SimulatorRefuses)
-        *counts, totals = np.split(numbers, self._ends)
-        return Reading(counts, dict(zip(TOTALS, totals.tolist(), strict=True)))
+        return numbers
 
     def _refuse(self, error: str) -> NoReturn:
         """Raise the error that SUMO reported."""
@@ -224,6 +292,18 @@ class Simulation:
         if path is not None and path != self._trips and not is_complete(path):
             warnings.warn(f"{path} is not complete; is the disk full?", stacklevel=4)
         self._last_trips = None
+
+
+@contextlib.contextmanager
+def places_named() -> Iterator[None]:
+    """Say what a simulator needs if the system cannot start one."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"a simulator cannot be started here ({error.strerror or error}); "
+            "it needs a working folder, and one for temporary files, TMPDIR"
+        ) from None
 
 
 def is_complete(path: Path) -> bool:

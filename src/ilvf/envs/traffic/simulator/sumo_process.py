@@ -1,15 +1,12 @@
-"""The process of one SUMO simulation: it answers one message per control step.
+"""One SUMO simulation, in the process that it has to itself.
 
-`template.py` starts it. This file imports neither torch nor this package, so that a simulator is
-ready in a third of a second.
+`serving.py` has its requests. This file imports neither torch nor this package, so that a simulator
+is ready in a third of a second.
 """
 
-import os
-import signal
 import subprocess
 from array import array
 from collections.abc import Iterable, Sequence
-from multiprocessing.connection import Connection
 from typing import Any
 
 GREEN = "Gg"
@@ -30,6 +27,9 @@ TOTALS = (  # numbers of an answer after those of the queries
 # `lane`, `lanearea` or `edge`, a function of it, ids, and when they are read: True in every
 # simulation step, of which the answer has the means, False at the end of the control step.
 Query = tuple[str, str, Sequence[str], bool]
+
+# A seed for SUMO's generators or None, then the phases that the signals choose.
+Move = tuple[int | None, Sequence[int]]
 
 
 def transition(shown: str, wanted: str) -> str:
@@ -132,6 +132,23 @@ class Process:
         self._advance(now + self.interval)
         self.chosen = wanted
         return self._read()
+
+    def replay(self, episode: tuple[Sequence[str], Sequence[Move]]) -> array:
+        """Begin an episode and go through its moves; the numbers of all readings in turn."""
+        options, moves = episode
+        answer = self.load(options)
+        for seed, actions in moves:
+            if seed is not None:
+                self.seed(seed)
+            answer.extend(self.step(actions))
+        return answer
+
+    def seed(self, seed: int) -> array:
+        """Seed SUMO's generators anew; no numbers."""
+        from generators import seed_generators  # `template.py` has imported it
+
+        seed_generators(self.sumo, seed)
+        return array("d")
 
     def close(self) -> None:
         """End SUMO, which writes its files."""
@@ -255,38 +272,3 @@ class Process:
 
     def _statistic(self, name: str) -> float:
         return float(self.sumo.simulation.getParameter("", name))
-
-
-def serve(pipe: Connection) -> None:
-    """Answer requests with ("done", numbers) or ("failed", SUMO's error) until the pipe ends.
-
-    The first message has the working folder, the environment variables, the limits [s] of the first
-    and of later answers, and the arguments of `Process`. A timer kills a hung simulation that has
-    outlived its parent. It is not
-    a thread: with a second thread SUMO's shared pointers become atomic, which costs a fifth of the
-    speed.
-    """
-    try:
-        (folder, environment), (limit, later_limit), setup = pipe.recv()
-    except (EOFError, OSError):
-        return
-    os.chdir(folder)  # an error is in the log
-    os.environ.update(environment)
-    process = Process(**setup)
-    try:
-        while True:
-            name, argument = pipe.recv()
-            signal.setitimer(signal.ITIMER_REAL, 2 * (limit or 0))
-            pipe.send(answer_to(process, name, argument))
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            limit = later_limit
-    except (EOFError, OSError):
-        process.close()
-
-
-def answer_to(process: Process, name: str, argument: Sequence[Any]) -> tuple[str, Any]:
-    """The answer to one request: a method of `Process` and its argument."""
-    try:
-        return "done", getattr(process, name)(argument).tobytes()
-    except Exception as error:  # SUMO can raise anything
-        return "failed", f"{error}" or type(error).__name__

@@ -1,19 +1,26 @@
 """The template process: it imports SUMO once and forks itself for every simulation.
 
+A simulation can become a template too: each fork of it goes on from the same state.
+
 `child.py` runs this file as a script, outside the package, so that it starts without torch.
 """
 
 import contextlib
+import fcntl
 import importlib
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 
 # A pipe that ends with a child → the pipe to whom asked for the child, and the child's id.
 Children = dict[Connection, tuple[Connection, int]]
+
+# What tells the parent that this process lives, which its own forks must not hold.
+signs_of_life: list[int] = []
 
 
 def fork_children(control: socket.socket) -> Connection:
@@ -58,6 +65,9 @@ def fork_child(files: Sequence[int], children: Children) -> Connection | None:
             other.close()
             other_status.close()
         children.clear()
+        for number in signs_of_life:
+            os.close(number)
+        signs_of_life[:] = [childs_end, status]
         return Connection(pipe)
     told = Connection(status)
     children[Connection(our_end)] = (told, pid)
@@ -81,6 +91,32 @@ def send(status: Connection, number: int) -> None:
         status.send(number)
 
 
+def fork_simulations(control: int) -> Connection:
+    """Become the template of this process's simulation; see `fork_children`.
+
+    A fork shares the positions in open files with the others. It therefore opens files that are
+    read once more, at the same position: SUMO reads routes while it simulates. What it writes is
+    thrown away.
+    """
+    pipe = fork_children(socket.socket(fileno=control))
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # the listing's own file is closed
+            if number > 2 and stat.S_ISREG(os.fstat(number).st_mode):
+                separate(number)
+    return pipe
+
+
+def separate(number: int) -> None:
+    """Make an open file independent of other processes."""
+    reads = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    name = f"/proc/self/fd/{number}" if reads else os.devnull
+    own = os.open(name, os.O_RDONLY if reads else os.O_WRONLY)
+    if reads:
+        os.lseek(own, os.lseek(number, 0, os.SEEK_CUR), os.SEEK_SET)
+    os.dup2(own, number)
+    os.close(own)
+
+
 def main(control: int, module: str) -> None:
     """Import SUMO and become the template; a forked child returns here and runs its simulation."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent handles them
@@ -89,10 +125,11 @@ def main(control: int, module: str) -> None:
     with contextlib.suppress(Exception):  # a child imports it again and reports the error
         importlib.import_module(module)
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    from sumo_process import serve
+    importlib.import_module("generators")
+    from serving import serve
 
     sys.path.pop(0)
-    serve(fork_children(socket.socket(fileno=control)))
+    serve(fork_children(socket.socket(fileno=control)), fork_simulations)
 
 
 if __name__ == "__main__":
