@@ -136,6 +136,16 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     ),
     "FixedInfluence": ({"graph": torch.eye(N)}, {"graph": ["graph", "range"]}),
     "ScoreInfluence": ({"actor": actor()}, {"actor": "module", "n_agents": "size"}),
+    "SupervisedInfluence": (
+        {"test": credit.ScoreInfluence(actor())},
+        {
+            "test": "module",
+            "discretise": "part",
+            "orientation": "word",
+            "diagonal": "flag",
+            "generator": "generator",
+        },
+    ),
     "ILVFAdvantage": (
         {"inner": gae()},
         {
@@ -219,6 +229,7 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
             "group": "names",
             "state_key": "name",
             "coeff": "not negative",
+            "supervision": "not negative",
             "huber_delta": "positive",
             "value_norm": "module",
         },

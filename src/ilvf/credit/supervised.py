@@ -1,10 +1,10 @@
 """`SupervisedInfluence`: a learned influence that is pulled to the links that a test finds."""
 
-from typing import Any
-
+import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
+from ilvf.credit.discretise import Discretise
 from ilvf.credit.score.source import ScoreInfluence
 from ilvf.credit.sources import AgentSignals, LearnedInfluence
 from ilvf.options.arguments import require_kind
@@ -23,14 +23,24 @@ class SupervisedInfluence(LearnedInfluence):
 
     Args:
         test: the score test.
-        **options: see `LearnedInfluence`.
+        discretise, orientation, diagonal, generator: see `LearnedInfluence`.
     """
 
     observes = True
 
-    def __init__(self, test: ScoreInfluence, **options: Any):
+    def __init__(
+        self,
+        test: ScoreInfluence,
+        discretise: Discretise | None = None,
+        *,
+        orientation: str = "influence",
+        diagonal: bool = True,
+        generator: torch.Generator | None = None,
+    ):
         require_kind("SupervisedInfluence", "test", test, ScoreInfluence, "a ScoreInfluence")
-        super().__init__(**options)
+        super().__init__(
+            discretise, orientation=orientation, diagonal=diagonal, generator=generator
+        )
         self.test = test
 
     def observe(self, rollout: TensorDictBase, signals: AgentSignals) -> None:

@@ -116,8 +116,9 @@ class ValueCritic(Critic):
         self, state: Tensor, hidden: Tensor | None = None, done: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """V, and the hidden states after the last step; see `NetworkActor.recall`."""
+        first = self.first_layer(state)  # checks the state
         batch = state.shape[:-2]
-        value, after = self.value.recall(self.first_layer(state), batch, hidden, done)
+        value, after = self.value.recall(first, batch, hidden, done)
         return value.transpose(0, 1).reshape(*batch, -1, 1), after
 
     def predict(

@@ -1,6 +1,6 @@
 """Put a trained team into the zoo of the package, with the scores of a fresh evaluation.
 
-python tools/zoo.py encircle-20 runs/studies/beyond-cpu/encircle-20-agents_ilvf-p-supervised_s10
+python tools/add_to_zoo.py predators runs/studies/beyond-cpu/predator-capture-prey_ilvf-s_s10
 
 The run's folder must be that of a study, whose `runs.csv` has its command and commit. The scores
 are those of `ilvf evaluate checkpoint=zoo:NAME seed=S` with eight seeds S from 1000 on.
@@ -28,7 +28,7 @@ EPISODES = 32  # of a batch
 
 def main() -> None:
     """Put the run of the command line into the zoo."""
-    require(len(sys.argv) == 3, "give a name and a run's folder: python tools/zoo.py NAME RUN")
+    require(len(sys.argv) == 3, "give a name and a run's folder: add_to_zoo.py NAME RUN")
     name, run = sys.argv[1], Path(sys.argv[2])
     whole = read_checkpoint(run / "checkpoints" / "last.ckpt")
     record = record_of(run, whole["ilvf"]["run"])
