@@ -219,6 +219,7 @@ def test_jobs_whose_list_cannot_be_written_are_cancelled(tmp_path, slurm, refuse
     with refused(BOOK, "cannot be written", "2 jobs", "cancelled"):
         engine(tmp_path, cluster="slurm").run(jobs)
     assert (slurm / "cancelled").read_text() == "77_0 77_1 "
+    (slurm / "go").touch()  # the stand-in's jobs end
 
 
 def test_jobs_that_slurm_refuses_are_an_error(tmp_path, slurm, refused):
