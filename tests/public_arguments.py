@@ -217,10 +217,19 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
         {"shape": (N, 1)},
         {"shape": "shape", "beta": "share", "min_variance": "positive"},
     ),
+    "RewardModel": (
+        {"n_agents": N, "observation_dim": D, "actions": A},
+        {"n_agents": "size", "observation_dim": "size", "actions": "actions"},
+    ),
     # losses
     "PPOLoss": (
         {"actor": actor(), "critic": critic()},
-        {"actor": "module", "critic": "module", "value_norm": "module"},
+        {
+            "actor": "module",
+            "critic": "module",
+            "value_norm": "module",
+            "reward_model": "module",
+        },
     ),
     "ActionValueLoss": (
         {"critic": critic()},

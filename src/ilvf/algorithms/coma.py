@@ -7,7 +7,12 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import COMAConfig, COMAOptions
-from ilvf.algorithms.parts import categorical_actor, network_options, ppo_loss
+from ilvf.algorithms.parts import (
+    categorical_actor,
+    network_options,
+    ppo_loss,
+    require_own_reward,
+)
 from ilvf.credit.estimators import CounterfactualAdvantage
 from ilvf.modules import CategoricalActor, CounterfactualCritic
 from ilvf.options import configure, select
@@ -40,6 +45,7 @@ class COMA(OnPolicy):
         **options: Any,
     ):
         given = configure(COMAOptions, options, "COMA")
+        require_own_reward(given, "COMA")
         loss = ppo_loss(actor, critic, given, state_key, actor.arguments["n_agents"])
         advantage = CounterfactualAdvantage(
             actor,

@@ -8,7 +8,12 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, OnPolicyOptions
-from ilvf.algorithms.parts import ppo_loss, stochastic_actor, value_options
+from ilvf.algorithms.parts import (
+    ppo_loss,
+    require_own_reward,
+    stochastic_actor,
+    value_options,
+)
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
 from ilvf.modules import CategoricalActor, CentralCritic, GaussianActor, StateCritic
 from ilvf.options import configure, select
@@ -51,6 +56,7 @@ class MAPPO(OnPolicy):
         }
         advantage: Any
         if isinstance(critic, CentralCritic):
+            require_own_reward(given, "MAPPO with one value of the team")
             advantage = TeamAdvantage(critic, loss.value_norm, **credit)
             loss.set_keys(
                 value_target="value_target",

@@ -18,6 +18,9 @@ from ilvf.errors import require
 from ilvf.losses import PPOLoss
 from ilvf.modules.critics.base import Remembering
 from ilvf.modules.memory import memories_of
+from ilvf.modules.reward_model import equal_shares
+
+SHARE = ("agents", "share")  # key of an agent's share of the team's reward, after a step
 
 
 class OnPolicy(Training):
@@ -52,11 +55,19 @@ class OnPolicy(Training):
         self.hidden: dict[NestedKey, Tensor] = {}  # with which a recurrent policy goes on
         if loss.memories:
             require_chunks(options)
+        if options.reward != "own":
+            advantage.set_keys(reward=SHARE)
         self.__dict__["advantage"] = advantage  # not a submodule: checkpoints leave it out
 
     def parameter_groups(self) -> dict[str, tuple[nn.Module, float]]:
         lr = self.options.lr
-        return {"actor": (self.loss.actor, lr), "critic": (self.loss.critic, lr)}
+        groups: dict[str, tuple[nn.Module, float]] = {
+            "actor": (self.loss.actor, lr),
+            "critic": (self.loss.critic, lr),
+        }
+        if self.loss.reward_model is not None:
+            groups["reward"] = (self.loss.reward_model, lr)
+        return groups
 
     def behaviour(self) -> TensorDictModuleBase:
         """The actor; a recurrent critic goes along, so that its hidden states are recorded."""
@@ -80,6 +91,7 @@ class OnPolicy(Training):
         with self.trainer.precision_plugin.forward_context():
             rollout = next(self.rollouts)
         self.collected_at = time.perf_counter()
+        self._share_reward(rollout)
         self.advantage(rollout)  # in full precision, also with bf16-mixed
         self._update_value_norm(rollout)
         self.collected(rollout)
@@ -88,6 +100,19 @@ class OnPolicy(Training):
             return batch.reshape(-1)
         self.hidden = last_states(rollout, self.loss)
         return batch.reshape(-1, self.options.chunk)
+
+    def _share_reward(self, rollout: TensorDictBase) -> None:
+        """Write each agent's share of the team's reward, unless its own reward is its share."""
+        if self.options.reward == "own":
+            return
+        reward = rollout[self.loss.reward_key]
+        model = self.loss.reward_model
+        if model is None:
+            living = alive(rollout, self.loss.tensor_keys.mask, reward.shape[-2])
+            rollout["next", *SHARE] = equal_shares(reward, living)
+            return
+        model.moments.update(reward.sum(-2, keepdim=True))
+        rollout["next", *SHARE] = self.loss.split_reward(rollout)
 
     def _update_value_norm(self, rollout: TensorDictBase) -> None:
         norm = self.loss.value_norm
@@ -138,7 +163,10 @@ class OnPolicy(Training):
         keys = self.advantage.tensor_keys
         target = rollout[keys.value_target]
         unexplained = (target - rollout[keys.value]).var() / target.var().clamp_min(1e-12)
-        return {"value/explained_variance": 1 - unexplained, "value/target_mean": target.mean()}
+        found = {"value/explained_variance": 1 - unexplained, "value/target_mean": target.mean()}
+        if self.loss.reward_model is not None:
+            found["reward/explained_variance"] = 1 - self.loss.reward_error(rollout).var()
+        return found
 
 
 def name_of(key: NestedKey) -> str:

@@ -134,6 +134,11 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
     )
     gamma: float = option(0.99, "discount", least=0, most=1)
     lmbda: float = option(0.95, "λ of GAE", least=0, most=1)
+    reward: Literal["own", "team", "split"] = option(
+        "own",
+        "what an agent gets: its own reward; team: the mean of all, for every agent; split: its "
+        "part of the sum of all, by a learned model (not in the paper)",
+    )
     value_norm: bool = option(True, "normalise value targets per agent")
     min_variance: float = option(
         1e-6, "floor of the value targets' variance (official MAPPO: 1e-2)", above=0

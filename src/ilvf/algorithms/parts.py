@@ -14,7 +14,7 @@ from ilvf.algorithms.options import (
 from ilvf.errors import UsageError, require
 from ilvf.losses import PPOLoss
 from ilvf.losses.options import AttentionPPOOptions
-from ilvf.modules import Box, CategoricalActor, GaussianActor, ValueNorm, actions_of
+from ilvf.modules import Box, CategoricalActor, GaussianActor, RewardModel, ValueNorm, actions_of
 from ilvf.modules.options import (
     ActorOptions,
     GaussianActorOptions,
@@ -114,6 +114,24 @@ def ppo_loss(
         values: number of values that the critic outputs: N, or 1 for the team.
     """
     norm = ValueNorm((values, 1), min_variance=options.min_variance) if options.value_norm else None
-    loss = PPOLoss(actor, critic, norm, **select(options, AttentionPPOOptions))
+    model = reward_model(actor) if options.reward == "split" else None
+    loss = PPOLoss(actor, critic, norm, model, **select(options, AttentionPPOOptions))
     loss.set_keys(state=("agents", state_key))
     return loss
+
+
+def reward_model(actor: CategoricalActor | GaussianActor) -> RewardModel:
+    """A model of the team's reward, with networks like those of the actor."""
+    arguments = actor.arguments
+    sizes = arguments["n_agents"], arguments["observation_dim"]
+    given = {name: arguments[name] for name in vars(NetworkOptions()) if name in arguments}
+    return RewardModel(*sizes, actor.actions, **given)
+
+
+def require_own_reward(options: OnPolicyOptions, owner: str) -> None:
+    """Raise if rewards are shared out for an algorithm that reads their sum alone."""
+    require(
+        options.reward == "own",
+        f"reward={options.reward} shares out the team's reward, and {owner} reads the sum alone; "
+        "leave it out",
+    )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 from torchrl.objectives.common import LossModule
 
-from ilvf.credit.signals import alive, need, per_agent
+from ilvf.credit.signals import alive, key_tuple, need, per_agent
 from ilvf.errors import require
 from ilvf.losses.attention import EVIDENCE_HINT, mean_attention, supervision
 from ilvf.losses.options import AttentionPPOOptions
@@ -19,6 +19,7 @@ from ilvf.modules import (
     CategoricalActor,
     GaussianActor,
     InfluenceCritic,
+    RewardModel,
     ValueNorm,
 )
 from ilvf.modules.checks import require_same_shape, require_tensordict
@@ -48,6 +49,9 @@ class PPOLoss(LossModule):
     `[*B, N, N]`, row = acting agent, which a `SupervisedInfluence` makes `ILVFAdvantage` write. It
     is not in the paper (k = 0).
 
+    With a `reward_model` the loss has its mean squared error too, in units of the team reward's
+    standard deviation.
+
     With a recurrent actor or critic the batch is sequences `[*C, L]` in the order of time, with
     `("next", "done")` and the hidden states of their collection, of which the first are read.
 
@@ -58,13 +62,14 @@ class PPOLoss(LossModule):
         critic: the loss owns its parameters. Any module with `predict(state, action)` → values,
             and action values or None (see `Critic`).
         value_norm: statistics of the value targets; None regresses the targets as they are.
+        reward_model: the loss owns its parameters; None where agents get rewards of their own.
         **options: see `AttentionPPOOptions`; ε is `clip`, β `entropy`, c `value`, s `sparsity`,
             k `supervision`.
 
     Output:
         `loss_objective`, `loss_entropy`, `loss_value`, `loss_action_value` (with Q),
-        `loss_sparsity` (with s) and `loss_supervision` (with k), whose sum is L, and as detached
-        diagnostics `entropy`, `clip_fraction` and `kl`.
+        `loss_sparsity` (with s), `loss_supervision` (with k) and `loss_reward` (with a reward
+        model), whose sum is L, and as detached diagnostics `entropy`, `clip_fraction` and `kl`.
 
     Raises:
         UsageError: another actor, an option out of bounds, or s or k without a Gumbel attention.
@@ -80,18 +85,21 @@ class PPOLoss(LossModule):
         state: NestedKey = ("agents", "state")
         action: NestedKey = ("agents", "action")
         mask: NestedKey = ("agents", "mask")
+        reward: NestedKey = ("agents", "reward")
         link_evidence: NestedKey = ("agents", "link_evidence")
 
     default_keys = _AcceptedKeys
     actor: CategoricalActor | GaussianActor
     critic: Any
     value_norm: ValueNorm | None
+    reward_model: RewardModel | None
 
     def __init__(
         self,
         actor: CategoricalActor | GaussianActor,
         critic: nn.Module,
         value_norm: ValueNorm | None = None,
+        reward_model: RewardModel | None = None,
         **options: Any,
     ):
         super().__init__()
@@ -107,6 +115,8 @@ class PPOLoss(LossModule):
             f"InfluenceCritic has, found {found_words(critic)}",
         )
         require_kind("PPOLoss", "value_norm", value_norm, ValueNorm | None, "a ValueNorm or None")
+        found = reward_model
+        require_kind("PPOLoss", "reward_model", found, RewardModel | None, "a RewardModel or None")
         for name in ("sparsity", "supervision"):
             coefficient = getattr(settings, name)
             require(
@@ -117,6 +127,7 @@ class PPOLoss(LossModule):
         self.actor = actor
         self.critic = critic
         self.value_norm = value_norm
+        self.reward_model = reward_model
         self.clip = settings.clip
         self.entropy = settings.entropy
         self.value = settings.value
@@ -134,12 +145,21 @@ class PPOLoss(LossModule):
     @property
     def batch_keys(self) -> list[NestedKey]:
         """The keys that a minibatch must have; the mask is optional."""
-        optional = {"mask"} if self.supervision else {"mask", "link_evidence"}
+        optional = {"mask", "reward"}
+        if not self.supervision:
+            optional.add("link_evidence")
         keys = [key for name, key in vars(self.tensor_keys).items() if name not in optional]
+        if self.reward_model is not None:
+            keys.append(self.reward_key)
         memories = self.memories
         if memories:
             keys += [ENDED, *(memory.key for memory in memories)]
         return list(dict.fromkeys([*self.actor.in_keys, *keys, self.actor.sample_key]))
+
+    @property
+    def reward_key(self) -> NestedKey:
+        """Of the reward after a step."""
+        return ("next", *key_tuple(self.tensor_keys.reward))
 
     @property
     def critic_memory(self) -> AgentMemory | None:
@@ -162,6 +182,8 @@ class PPOLoss(LossModule):
         terms |= self._value_terms(tensordict, living, value, action_value)
         if logits is not None:
             terms |= self._attention_terms(tensordict, living, logits)
+        if self.reward_model is not None:
+            terms["loss_reward"] = self.reward_error(tensordict).square().mean()
         return TensorDict({**terms, **diagnostics})
 
     def _policy_terms(self, td: TensorDictBase, living: Tensor | None) -> tuple[Terms, Terms]:
@@ -232,6 +254,23 @@ class PPOLoss(LossModule):
             return old
         value = need(td, self.tensor_keys.value)
         return value if self.value_norm is None else self.value_norm.normalize(value)
+
+    def reward_error(self, td: TensorDictBase) -> Tensor:
+        """`RewardModel.error` in every state of a batch or a rollout, `[*B]`."""
+        assert self.reward_model is not None
+        return self.reward_model.error(*self._outcome(td))
+
+    def split_reward(self, td: TensorDictBase) -> Tensor:
+        """`RewardModel.split` of the rewards of a rollout `[*B, N, 1]`."""
+        assert self.reward_model is not None
+        return self.reward_model.split(*self._outcome(td))
+
+    def _outcome(self, td: TensorDictBase) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Rewards, observations and actions, and who lives, as a `RewardModel` reads them."""
+        living = alive(td, self.tensor_keys.mask, self.actor.arguments["n_agents"])
+        observation = need(td, self.actor.in_keys[0])
+        reward = per_agent(td, self.reward_key).to(observation.dtype)
+        return reward, observation, need(td, self.tensor_keys.action), living
 
     def _attention_terms(self, td: TensorDictBase, living: Tensor | None, logits: Tensor) -> Terms:
         """The prior on few influences, and the pull to measured influences."""

@@ -22,6 +22,7 @@ _PUBLIC = {
     "attention": ["GumbelAttention", "gumbel_sigmoid"],
     "agent_nets": ["AgentLinear", "AgentMLP"],
     "mixer": ["Mixer"],
+    "reward_model": ["RewardModel"],
     "value_norm": ["ValueNorm"],
 }
 
@@ -49,4 +50,5 @@ if TYPE_CHECKING:
     from ilvf.modules.critics.relevance import RelevanceCritic
     from ilvf.modules.critics.state import StateCritic
     from ilvf.modules.mixer import Mixer
+    from ilvf.modules.reward_model import RewardModel
     from ilvf.modules.value_norm import ValueNorm
