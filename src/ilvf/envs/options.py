@@ -34,7 +34,7 @@ class Declaration:
     needs: str | None = None
 
 
-KNOWN_PACKAGES = ("mpe2", "pettingzoo")  # of tasks that a checkpoint may name
+KNOWN_PACKAGES = ("mpe2", "pettingzoo", "gymnasium_robotics")  # of tasks that a checkpoint may name
 GYMNASIUM_PACKAGES = {"Foraging": "lbforaging", "rware": "rware"}  # first word of a name → package
 MOST_AGENTS = 10_000
 ENVIRONMENTS: dict[str, Declaration] = {}

@@ -193,9 +193,9 @@ def test_a_wrong_environment_is_refused(refused):
 
 
 def test_the_module_prints_what_a_task_is_like(capsys, refused):
-    main("zoo")
+    main(["zoo"])
     text = capsys.readouterr().out
     assert "cat              observes   3 numbers,  4 actions" in text
     assert "horizon 6" in text
     with refused("zoo:nothing makes an object of type object"):
-        main("zoo:nothing")
+        main(["zoo:nothing"])

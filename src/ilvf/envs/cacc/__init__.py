@@ -84,5 +84,5 @@ vehicle k after k − 1 steps.
 episode; neighbours have fixed places in the observation, with their whole states; the horizon
 truncates; no greedy episode from the same start after each episode.
 
-Run `python -m ilvf.envs.cacc` to see it.
+Run `python -m ilvf.envs.cacc [KEY=VALUE ...]` to see it.
 """

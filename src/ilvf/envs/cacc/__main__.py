@@ -1,9 +1,17 @@
-"""python -m ilvf.envs.cacc: draw eight vehicles that slow down by the linear rule."""
+"""python -m ilvf.envs.cacc [KEY=VALUE ...]: draw vehicles that follow the linear rule."""
 
 from ilvf.envs import cacc
-from ilvf.envs.cacc.env import CACC
+from ilvf.envs.shown import shown_env
+from ilvf.errors import run_recipe
 
-print(cacc.__doc__)
-scene = CACC("slow-down", ratio=2.0).eval()
-scene.draw(scene.rollout(600, scene.rules["linear"]())).savefig("cacc.png", dpi=120)
-print("cacc.png shows eight vehicles slowing down from 30 m/s by the linear rule")
+
+def main() -> None:
+    """Draw an episode."""
+    scene, _ = shown_env(cacc, scenario="slow-down", ratio=2.0, seed=0)
+    scene.eval()  # without the penalty of training
+    scene.draw(scene.rollout(scene.horizon, scene.rules["linear"]())).savefig("cacc.png", dpi=120)
+    print(f"cacc.png shows {scene.n_agents} vehicles that follow the linear rule")
+
+
+if __name__ == "__main__":
+    run_recipe(main)

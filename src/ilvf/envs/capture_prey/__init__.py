@@ -73,5 +73,5 @@ compact observation, the graph `paired`.
 **Rule** `seek` knows where the prey is, and always succeeds if it does not move: an upper limit for
 learned policies (`ilvf evaluate policy=seek env=capture_prey`).
 
-Run `python -m ilvf.envs.capture_prey` to see it.
+Run `python -m ilvf.envs.capture_prey [KEY=VALUE ...]` to see it.
 """

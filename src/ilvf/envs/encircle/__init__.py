@@ -34,7 +34,7 @@ on the ring; `success`, 1 if all of them are below 0.05 m and 0.1 rad.
 0.08-0.15 m that cover neither the target nor its ring nor an agent's start, and push agents away as
 in MPE; 50 steps of 0.1 s; damping 0.25.
 
-Run `python -m ilvf.envs.encircle` to see it.
+Run `python -m ilvf.envs.encircle [KEY=VALUE ...]` to see it.
 """
 
 from ilvf.envs.encircle.env import Encircle

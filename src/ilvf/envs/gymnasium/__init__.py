@@ -26,5 +26,5 @@ the rewards of the whole team add up to 1 if all food is loaded.
 requested shelves to a goal and back. Reward r_i: 1 for each shelf that the robot brings. Random
 robots almost never do.
 
-Run `python -m ilvf.envs.gymnasium [TASK]` to print what a task is like.
+Run `python -m ilvf.envs.gymnasium [TASK] [KEY=VALUE ...]` to print what a task is like.
 """

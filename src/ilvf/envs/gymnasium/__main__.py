@@ -1,19 +1,17 @@
-"""python -m ilvf.envs.gymnasium [TASK]: print what a task is like."""
+"""python -m ilvf.envs.gymnasium [TASK] [KEY=VALUE ...]: print what a task is like."""
 
-import sys
-
-import ilvf.envs.gymnasium
-from ilvf.envs.gymnasium.env import Gymnasium
+from ilvf.envs import gymnasium
 from ilvf.envs.options import GymnasiumOptions
 from ilvf.envs.pettingzoo.__main__ import COPIES, describe
+from ilvf.envs.shown import shown_env
 from ilvf.errors import run_recipe
 
 
-def main(task: str = GymnasiumOptions.task) -> None:
+def main() -> None:
     """Print the agents of a task, and return and speed of random episodes."""
-    print(ilvf.envs.gymnasium.__doc__)
-    describe(Gymnasium(task, num_envs=COPIES, seed=0), task)
+    task = ("task", GymnasiumOptions.task)
+    describe(*shown_env(gymnasium, task=task, num_envs=COPIES, seed=0))
 
 
 if __name__ == "__main__":
-    run_recipe(lambda: main(*sys.argv[1:]))
+    run_recipe(main)

@@ -40,5 +40,5 @@ far), these are written beside `return` and `length`.
 **Seeds**: copy k gets the seed `seed + 100 003 k` at its first reset, and no seed after that. The
 state of such an environment cannot be saved: a resumed run starts new episodes with other seeds.
 
-Run `python -m ilvf.envs.pettingzoo [TASK]` to print what a task is like.
+Run `python -m ilvf.envs.pettingzoo [TASK] [KEY=VALUE ...]` to print what a task is like.
 """

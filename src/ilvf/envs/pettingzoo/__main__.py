@@ -1,21 +1,23 @@
-"""python -m ilvf.envs.pettingzoo [TASK]: print what a PettingZoo task is like."""
+"""python -m ilvf.envs.pettingzoo [TASK] [KEY=VALUE ...]: print what a PettingZoo task is like."""
 
-import sys
 import time
+from collections.abc import Sequence
 
-import ilvf.envs.pettingzoo
+from ilvf.envs import pettingzoo
 from ilvf.envs.check import check_env
+from ilvf.envs.options import PettingZooOptions
 from ilvf.envs.pettingzoo.env import PettingZoo
+from ilvf.envs.shown import shown_env
 from ilvf.errors import run_recipe
 
 COPIES = 32
 STEPS = 100
 
 
-def main(task: str = "mpe2.simple_spread_v3") -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the agents of a task, and return and speed of random episodes."""
-    print(ilvf.envs.pettingzoo.__doc__)
-    describe(PettingZoo(task, num_envs=COPIES, seed=0), task)
+    task = ("task", PettingZooOptions.task)
+    describe(*shown_env(pettingzoo, arguments, task=task, num_envs=COPIES, seed=0))
 
 
 def describe(env: PettingZoo, task: str) -> None:
@@ -39,4 +41,4 @@ def describe(env: PettingZoo, task: str) -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(lambda: main(*sys.argv[1:]))
+    run_recipe(main)

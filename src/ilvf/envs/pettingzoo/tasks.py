@@ -21,7 +21,13 @@ from ilvf.envs.pettingzoo.faults import PASSED, described, in_words
 from ilvf.errors import UsageError, require
 
 DEFAULT_FUNCTION = "parallel_env"
-EXTRAS = {"mpe2": "mpe", "lbforaging": "lbf", "rware": "rware"}  # package → what brings it
+EXTRAS = {  # package → what brings it
+    "mpe2": "mpe",
+    "lbforaging": "lbf",
+    "rware": "rware",
+    "gymnasium_robotics": "mamujoco",
+    "mujoco": "mamujoco",
+}
 FORMS = "write package.module, or package.module:function"
 PARALLEL_HINT = (
     "name the parallel_env of its module, or convert it by pettingzoo.utils.aec_to_parallel"

@@ -21,5 +21,5 @@ the actions. The agents' next states are drawn in order, each given those before
 its distribution at the agent's own number. Where agents move independently, the next state of one
 agent does not depend on the actions or random numbers of the others.
 
-Run `python -m ilvf.envs.tabular [GAME]` to see one.
+Run `python -m ilvf.envs.tabular [GAME] [KEY=VALUE ...]` to see one.
 """

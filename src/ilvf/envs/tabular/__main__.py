@@ -1,10 +1,16 @@
-"""python -m ilvf.envs.tabular [GAME]: print a game with its exact influence."""
-
-import sys
+"""python -m ilvf.envs.tabular [GAME] [KEY=VALUE ...]: print a game with its exact influence."""
 
 from ilvf.envs import tabular
+from ilvf.envs.shown import shown_env
 from ilvf.envs.tabular.describe import describe
-from ilvf.envs.tabular.games import make_game
+from ilvf.errors import run_recipe
 
-print(tabular.__doc__)
-print(describe(make_game(sys.argv[1] if len(sys.argv) > 1 else "switch")))
+
+def main() -> None:
+    """Print a game."""
+    env, _ = shown_env(tabular, task=("game", "switch"))
+    print(describe(env.game))
+
+
+if __name__ == "__main__":
+    run_recipe(main)

@@ -29,7 +29,7 @@ a reset chooses one landmark for the whole batch.
 
 Which agent depends on which is not known, so there are no graphs.
 
-Run `python -m ilvf.envs.vmas [TASK]` to see one.
+Run `python -m ilvf.envs.vmas [TASK] [KEY=VALUE ...]` to see one.
 """
 
 from ilvf.envs.vmas.env import Vmas

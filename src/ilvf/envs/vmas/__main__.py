@@ -1,22 +1,19 @@
-"""python -m ilvf.envs.vmas [TASK]: print what a scenario is like, and draw 100 random steps."""
+"""python -m ilvf.envs.vmas [TASK] [KEY=VALUE ...]: print a scenario, and draw 100 random steps."""
 
-import sys
-
-import ilvf.envs.vmas
+from ilvf.envs import vmas
 from ilvf.envs.check import check_env
-from ilvf.envs.vmas.env import Vmas
+from ilvf.envs.options import VmasOptions
+from ilvf.envs.shown import shown_env
 from ilvf.errors import run_recipe
 
 COPIES = 32
-STEPS = 100
 
 
-def main(task: str = "navigation") -> None:
+def main() -> None:
     """Print the sizes of a scenario and the mean return of random episodes."""
-    print(ilvf.envs.vmas.__doc__)
-    env = Vmas(task, horizon=STEPS, num_envs=COPIES, seed=0)
+    env, task = shown_env(vmas, task=("task", VmasOptions.task), num_envs=COPIES, seed=0)
     print(f"{task}: {check_env(env)}")
-    rollout = env.rollout(STEPS, break_when_any_done=False)
+    rollout = env.rollout(env.horizon, break_when_any_done=False)
     ended = rollout["next", "done"]
     mean = rollout["next", "episode", "return"][ended].mean()
     print(f"{int(ended.sum())} random episodes, mean return of the team {mean:.2f}")
@@ -25,4 +22,4 @@ def main(task: str = "navigation") -> None:
 
 
 if __name__ == "__main__":
-    run_recipe(lambda: main(*sys.argv[1:]))
+    run_recipe(main)
