@@ -115,7 +115,7 @@ def main() -> None:
     rings = effects_by_distance(squares, hops)
     print(f"\n{len(squares)} states\n\n{rings_table(rings)}")
     effect = squares.mean(0).clamp_min(0).sqrt()
-    title = f"Large grid, measured effects: {len(squares)} states of {' and '.join(teams)}"
+    title = f"Large grid, measured effects: {len(squares)} states of {'; '.join(teams)}"
     draw_effects(network, effect, rings, title).savefig(PICTURE, dpi=90)
     print(f"\n{PICTURE}")
 

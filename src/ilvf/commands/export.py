@@ -38,7 +38,8 @@ class ExportOptions(CheckpointOptions):
     )
     file: str | None = option(
         None,
-        "file to write; null: policy.onnx, policy.pt2 or signals.ilvf in the run's folder",
+        "file to write; null: policy.onnx, policy.pt2 or signals.ilvf in the run's folder (of a "
+        "team of the zoo: in the working directory)",
         path=True,
     )
 
@@ -58,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     from ilvf.checkpoints.files import run_folder
     from ilvf.checkpoints.policy import load_policy
+    from ilvf.checkpoints.zoo import FOLDER
 
     source = Path(config.checkpoint)
     policy = load_policy(source)
-    file = run_folder(source) / NAMES[config.to] if config.file is None else Path(config.file)
+    folder = Path() if source.parent == FOLDER else run_folder(source)
+    file = folder / NAMES[config.to] if config.file is None else Path(config.file)
     write(policy, file, config)
     print(f"{policy!r}: {file}")
 
