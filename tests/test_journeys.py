@@ -4,6 +4,7 @@ Commands and code run as they stand on the page, one after the other in one fold
 replaced by toy sizes, `RUN` is the newest run, and commands that never end are left out.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -19,7 +20,7 @@ import torch
 
 import ilvf
 from helpers import ROOT
-from ilvf.commands.cli import COMMANDS, module_of
+from ilvf.commands.cli import module_of
 from run_helpers import run_folders
 
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -126,10 +127,11 @@ def call(command: str, arguments: list[str]) -> None:
     asks = {"--help", "--cfg"} & set(arguments)
     toy = {} if asks else sizes(command, arguments)
     given = [word for word in arguments if word.partition("=")[0] not in toy]
-    try:
-        module_of(command).main([*given, *(f"{key}={value}" for key, value in toy.items())])
-    except SystemExit as ended:
-        assert asks and not ended.code, (command, arguments)
+    words = [*given, *(f"{key}={value}" for key, value in toy.items())]
+    ends = pytest.raises(SystemExit) if asks else contextlib.nullcontext()
+    with ends as ended:
+        module_of(command).main(words)
+    assert not asks or not ended.value.code
 
 
 def sizes(command: str, words: list[str]) -> dict:
