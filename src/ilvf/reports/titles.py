@@ -19,10 +19,12 @@ def run_title(config: Mapping[str, Any], env: Mapping[str, Any] | None = None) -
 
 
 def policy_title(config: Mapping[str, Any]) -> str:
-    """The algorithm's title; VDN is QMIX with another mixer."""
+    """The algorithm's title; VDN is QMIX with another mixer, ILVF-P can be supervised."""
     recipe = config["recipe"]
-    name = config["algorithm"].get("mixer", recipe)
-    return config_of(recipe).title if name == recipe else name.upper()
+    options = config["algorithm"]
+    name = options.get("mixer", recipe)
+    title = config_of(recipe).title if name == recipe else name.upper()
+    return f"{title} (supervised)" if options.get("supervision") else title
 
 
 def task_title(env: Mapping[str, Any]) -> str:
