@@ -167,11 +167,11 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     ),
     "actions_of": ({"env": Aim()}, {"env": "module", "group": ["name", "group"]}),
     "CategoricalActor": choosing_actors(recurrent="word"),
-    "GreedyActor": choosing_actors(),
+    "GreedyActor": choosing_actors(recurrent="word"),
     "GaussianActor": box_actors(
         distribution="word", scale="word", initial_scale="positive", recurrent="word"
     ),
-    "DeterministicActor": box_actors(),
+    "DeterministicActor": box_actors(recurrent="word"),
     "NoisyActor": (
         {"actor": modules.DeterministicActor(N, D, BOX, hidden=4)},
         {"actor": "module", "noise": "word"},

@@ -46,12 +46,17 @@ def buffer_files(run) -> set[str]:
 
 
 # ---------------------------------------------------------------------- resuming
-@pytest.mark.parametrize("name", ["qmix", "maddpg"])
-def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(out, store, recipe, name):
+RECURRENT = ("algorithm.recurrent=gru", "algorithm.chunk=7", "algorithm.burn_in=3")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("qmix", ()), ("maddpg", ()), ("qmix", RECURRENT)], ids=str
+)
+def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(out, store, recipe, name, options):
     whole = folder_with_store(out / "whole", store)
     halves = folder_with_store(out / "halves", store)
-    assert recipe(name, *TINY, f"out={whole}", "trainer.max_epochs=6") == 0
-    assert recipe(name, *TINY, f"out={halves}", "trainer.max_epochs=3") == 0
+    assert recipe(name, *TINY, *options, f"out={whole}", "trainer.max_epochs=6") == 0
+    assert recipe(name, *TINY, *options, f"out={halves}", "trainer.max_epochs=3") == 0
     assert recipe(name, "resume=last", f"out={halves}", "trainer.max_epochs=6") == 0
     assert_same_learning(whole, halves)
     files = last_checkpoint(halves)["ilvf"]["state"]["ranks"][0]["replay"]["files"]

@@ -1,4 +1,4 @@
-"""Recurrent teams: what they solve, what is recorded, trained on and saved.
+"""Recurrent teams, on-policy: what they solve, what is recorded, trained on and saved.
 
 In `Cue` a team without a memory is right in half of its episodes.
 """
@@ -256,12 +256,6 @@ def test_every_on_policy_algorithm_trains_a_recurrent_team(name):
     critic = getattr(module.loss.critic, "memory", None)
     assert (critic is not None) == (name in REMEMBERING)
     assert module.last_metrics["ppo/kl"] >= 0
-
-
-@pytest.mark.parametrize("name", ["qmix", "maddpg"])
-def test_off_policy_algorithms_have_no_memory(name, refused):
-    with refused("recurrent"):
-        resolve(training_schema(name), ["algorithm.recurrent=gru"])
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,16 @@ from ilvf.checkpoints.policy import Policy, policy_of_parts, policy_parts
 from ilvf.data.rollout import with_memory
 from ilvf.experiment.models import signature_of
 from ilvf.experiment.pyfunc import PolicyModel
-from ilvf.modules import CategoricalActor, GaussianActor
+from ilvf.modules import CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
 from ilvf.modules.actions import Box
 from memory_helpers import AGENTS, HORIZON, Cue
 
 ROWS = 6
 
 
-def policy_of(recurrent="lstm"):
+def policy_of(recurrent="lstm", kind=CategoricalActor):
     torch.manual_seed(0)
-    return Policy(CategoricalActor(AGENTS, 3, 2, hidden=8, gain=3.0, recurrent=recurrent), {})
+    return Policy(kind(AGENTS, 3, 2, hidden=8, gain=3.0, recurrent=recurrent), {})
 
 
 @pytest.fixture
@@ -28,8 +28,9 @@ def episode():
     return torch.randn(HORIZON, ROWS, AGENTS, 3)
 
 
-def test_calls_equal_steps_with_the_state_passed_on(episode):
-    policy = policy_of()
+@pytest.mark.parametrize("kind", [CategoricalActor, GreedyActor])
+def test_calls_equal_steps_with_the_state_passed_on(episode, kind):
+    policy = policy_of(kind=kind)
     state = None
     apart = []
     for observation in episode:
@@ -107,9 +108,10 @@ def test_a_policy_acts_as_its_actor_in_an_environment():
     assert torch.stack(greedy).unique().numel() == 2
 
 
-def test_a_policy_of_continuous_actions_survives_its_parts(episode):
+@pytest.mark.parametrize("kind", [GaussianActor, DeterministicActor])
+def test_a_policy_of_continuous_actions_survives_its_parts(episode, kind):
     box = Box([[-1.0, 0.0]] * AGENTS, [[2.0, 0.5]] * AGENTS)
-    policy = Policy(GaussianActor(AGENTS, 3, box, hidden=8, recurrent="gru", gain=1.0), {})
+    policy = Policy(kind(AGENTS, 3, box, hidden=8, recurrent="gru", gain=1.0), {})
     again = policy_of_parts(policy_parts(policy), "here")
     for observation in episode:
         assert torch.equal(policy(observation), again(observation))

@@ -18,8 +18,11 @@ KINDS = [
     (DeterministicActor, {}),
     (CategoricalActor, {"masked": True, "recurrent": "gru"}),
     (GaussianActor, {"recurrent": "lstm"}),
+    (GreedyActor, {"masked": True, "recurrent": "lstm"}),
+    (DeterministicActor, {"recurrent": "gru"}),
 ]
-NAMES = ["plain", "masked", "greedy", "normal", "tanh", "deterministic", "gru", "lstm"]
+NAMES = ["plain", "masked", "greedy", "normal", "tanh", "deterministic"]
+NAMES += ["gru", "lstm", "recurrent greedy", "recurrent deterministic"]
 BOX = Box([[-1.0, 0.0]] * 5, [[2.0, 0.5]] * 5)
 
 

@@ -236,6 +236,11 @@ def critic(run):
     return type(run.module.loss.critic)
 
 
+def burn_in(run):
+    """Steps before a chunk in the replay buffer."""
+    return run.module.replay.sample(1)["next", "done"].shape[1] - run.module.options.chunk
+
+
 def noise(run):
     return round(run.module.noisy.epsilon.item(), 6)
 
@@ -264,6 +269,7 @@ TRAINING = {
     "eval_episodes": Effect("5", lambda run: run.evaluations[0].shape[0], 5),
     "eval_steps": Effect("4", lambda run: run.evaluations[0].shape[1], 4),
     "eval_deterministic": Effect("false", greedy, False),
+    "recurrent": Effect("lstm", argument("recurrent"), "lstm"),
 }
 PPO = {
     "rollout_steps": Effect("4", lambda run: run.rollout.shape[1], 4),
@@ -279,7 +285,6 @@ PPO = {
     "value": Effect("0.5", of_loss("value"), 0.5),
     "value_clip": Effect("0.3", of_loss("value_clip"), 0.3),
     "huber_delta": Effect("0.1", of_loss("huber_delta"), 0.1),
-    "recurrent": Effect("lstm", argument("recurrent"), "lstm"),
     "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
 }
 REPLAY = {
@@ -293,6 +298,8 @@ REPLAY = {
     "batch_size": Effect("8", lambda run: run.batch_sizes[0], 8),
     "capacity": Effect("80", lambda run: run.module.replay.pieces, 2),
     "warmup": Effect("0", lambda run: run.module.frames, ITERATIONS * 40),
+    "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
+    "burn_in": Effect("3", burn_in, 3, under=("recurrent=gru",)),
 }
 WEIGHTS = {
     "orientation": Effect("attention", of_source("orientation"), "attention"),

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ilvf.losses.maddpg import MADDPGLoss, own_replaced
-from ilvf.modules import CategoricalActor, JointCritic
+from ilvf.losses.maddpg import own_replaced
+from ilvf.modules import JointCritic
 from ilvf.modules.actors.categorical import straight_through
 from losses.off_policy_parts import A, B, D, N, maddpg_loss, transitions
 
@@ -12,12 +12,6 @@ from losses.off_policy_parts import A, B, D, N, maddpg_loss, transitions
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-def test_a_recurrent_actor_is_refused(refused):
-    actor = CategoricalActor(N, D, A, recurrent="gru")
-    with refused("MADDPGLoss", "recurrent", "on-policy"):
-        MADDPGLoss(actor, JointCritic(N, D, A))
 
 
 def chance_of_action_2(loss, td):

@@ -82,9 +82,8 @@ def test_a_categorical_actor_never_takes_an_impossible_action():
 def test_an_actor_is_rebuilt_from_its_arguments(make):
     """From its arguments, as checkpoints have them, and its parameters."""
     actor = make(N, D, A, hidden=8, activation="tanh", share=True, masked=True, group="team")
-    memory = {"recurrent": "none"} if make is CategoricalActor else {}
     assert actor.arguments == {
-        **memory,
+        "recurrent": "none",
         "n_agents": N,
         "observation_dim": D,
         "n_actions": A,

@@ -10,9 +10,11 @@ from ilvf.modules import (
     CategoricalActor,
     CentralCritic,
     GreedyActor,
+    JointCritic,
     LocalCritic,
     StateCritic,
 )
+from ilvf.modules.actors.greedy import RandomFirst
 from ilvf.modules.memory import AgentGRU, AgentLSTM
 
 N = 3  # agents
@@ -67,7 +69,7 @@ def test_a_sequence_equals_torchs_cell_of_every_agent(kind, share):
         wanted, last = plain(memory, reference, i)(x[i], of_torch(state[:, i], kind))
         assert torch.allclose(features[i].unflatten(0, (C, L)), wanted, atol=1e-5)
         last = torch.cat(last, -1)[0] if kind == "lstm" else last[0]
-        assert torch.allclose(after[:, i], last, atol=1e-5)
+        assert torch.allclose(after[:, -1, i], last, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,8 +84,8 @@ def test_a_sequence_equals_its_steps_and_forgets_where_an_episode_ends(kind):
     for step in range(L):
         found, state = memory(x[:, :, step], (C,), state, None)
         assert torch.allclose(features.unflatten(1, (C, L))[:, :, step], found, atol=1e-6)
-        state[done[:, step]] = 0
-    assert torch.allclose(after, state, atol=1e-6)
+        assert torch.allclose(after[:, step], state, atol=1e-6)
+        state = state.masked_fill(done[:, step, None, None], 0)
 
 
 def test_nothing_flows_back_across_the_end_of_an_episode():
@@ -104,7 +106,7 @@ def test_a_state_that_is_not_finite_ends_with_its_episode():
     bad = torch.full((C, N, H), float("nan"))
     features, after = memory(torch.randn(N, C * 2, H), (C, 2), bad, done)
     assert features.unflatten(1, (C, 2))[:, :, 1].isfinite().all()
-    assert not after.any()
+    assert after[:, 1].isfinite().all()
 
 
 # ---------------------------------------------------------------------- actors and critics
@@ -147,6 +149,21 @@ def test_a_mask_and_a_memory_go_together():
     td = TensorDict({"agents": {**agents, "hidden": actor.memory.start(C)}}, [C])
     action = actor(td)["agents", "action"]
     assert mask.gather(-1, action.unsqueeze(-1)).all()
+
+
+def test_random_actions_are_remembered_as_the_actors_own():
+    """The hidden states do not depend on who acts; the next observation does."""
+    actor = GreedyActor(N, D, 4, hidden=H, gain=1.0, recurrent="gru")
+    explorer = RandomFirst(actor)
+    agents = {"observation": torch.randn(500, N, D), "hidden": torch.randn(500, N, H)}
+    td = TensorDict({"agents": agents}, [500])
+    own = actor(td.clone())
+    explorer.random = True
+    random = explorer(td.clone())
+    assert torch.equal(random["next"][KEY], own["next"][KEY])
+    same = (random["agents", "action"] == own["agents", "action"]).float().mean()
+    assert same.item() == pytest.approx(1 / 4, abs=0.06)
+    assert set(explorer.out_keys) == {("agents", "action"), ("next", *KEY)}
 
 
 @pytest.mark.parametrize("critic", [StateCritic, LocalCritic, CentralCritic])
@@ -225,7 +242,7 @@ def test_a_recurrent_critic_is_for_one_group(refused):
 
 
 def test_networks_without_a_memory_have_no_such_option(refused):
-    with refused("GreedyActor has no option 'recurrent'"):
-        GreedyActor(N, D, 4, recurrent="gru")
+    with refused("JointCritic has no option 'recurrent'"):
+        JointCritic(N, D, 4, recurrent="gru")
     with refused("recurrent", "rnn", "none, gru, lstm"):
         CategoricalActor(N, D, 4, recurrent="rnn")

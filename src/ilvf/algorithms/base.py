@@ -17,13 +17,15 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.envs import EnvBase
 
+from ilvf.algorithms.hidden_states import restored_states, saved_states
 from ilvf.algorithms.options import TrainingOptions
 from ilvf.checkpoints.policy import arguments_of
 from ilvf.checkpoints.state import checksum, load_env, load_generators, save_run_state
 from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums, evaluate, evaluation_seed
-from ilvf.data.rollout import make_collector, with_memory
+from ilvf.data.rollout import last_states, make_collector, with_memory
 from ilvf.data.team_reward import NOTE, has_one_reward
 from ilvf.errors import UsageError
+from ilvf.modules.memory import memories_of
 
 EnvFactory = Callable[..., EnvBase]  # make_env(num_envs=, seed=, device=)
 
@@ -40,10 +42,9 @@ class EvaluationCallback(L.Callback):
 class Training(L.LightningModule):
     """Base of `OnPolicy` and `OffPolicy`, which define how an iteration's minibatches are made.
 
-    An algorithm overrides at most these six methods, and nothing else of this class:
+    An algorithm overrides at most these five methods, and nothing else of this class:
     `parameter_groups` (what is optimised), `behaviour` (what collects), `train_dataloader` (the
-    minibatches), `measure` (metrics of a rollout), `state_of_rank` (more to save per process) and
-    `first_states` (hidden states of a resumed policy).
+    minibatches), `measure` (metrics of a rollout) and `state_of_rank` (more to save per process).
 
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
@@ -70,6 +71,9 @@ class Training(L.LightningModule):
         self.collected_at = 0.0  # [s] end of its collection
         self._frames_before = 0
         self.pending: dict[str, Any] | None = None  # state of a checkpoint, not yet restored
+        self.hidden: dict[NestedKey, Tensor] = {}  # with which a recurrent policy goes on
+        if memories_of(loss):
+            options.check_chunks()
         self._steps: list[Tensor] = []
         self._step_names: list[str] = []
 
@@ -90,10 +94,6 @@ class Training(L.LightningModule):
         """More that each process saves: tensors, tuples, lists, dicts and plain values."""
         return {}
 
-    def first_states(self, policy: TensorDictModuleBase) -> dict[NestedKey, Tensor]:
-        """The hidden states with which the policy that collects goes on in a resumed run."""
-        return {}
-
     # ------------------------------------------------------------------ set-up
     def on_fit_start(self) -> None:
         torch.manual_seed(self._seed_of_process)
@@ -108,7 +108,10 @@ class Training(L.LightningModule):
             place = (self.global_rank, self.trainer.world_size)
             load_env(self.pending, self.env, *place, seed=self._seed_of_process)
         policy = self.behaviour()
-        env = with_memory(self.env, policy, self.first_states(policy))
+        if self.pending is not None:
+            saved = self.pending["ranks"][self.global_rank]
+            self.hidden = restored_states(saved, policy, self.env)
+        env = with_memory(self.env, policy, self.hidden)
         self.collector = make_collector(env, policy, self.options.rollout_steps)
         self.rollouts = iter(self.collector)
 
@@ -165,6 +168,7 @@ class Training(L.LightningModule):
             print(NOTE, file=sys.stderr)
         self._sums = episode_sums(rollout)
         self._measures = self.measure(rollout)
+        self.hidden = last_states(rollout, self.loss)
         self.frames += rollout.numel() * self.trainer.world_size
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> Tensor:
@@ -273,7 +277,7 @@ class Training(L.LightningModule):
 
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        more = self.state_of_rank()
+        more = self.state_of_rank() | saved_states(self.hidden)
         checkpoint["ilvf"] = {
             "config": self.config,
             "actor": arguments_of(self.loss.actor),

@@ -11,9 +11,13 @@ from tensordict.nn import TensorDictModuleBase
 
 from ilvf.algorithms.base import EnvFactory, Training
 from ilvf.algorithms.options import OffPolicyOptions
+from ilvf.checkpoints.restoring import restoring
 from ilvf.data.replay import FOLDER, Replay, folder_of
 from ilvf.data.rollout import ReplayLoader
+from ilvf.data.sequences import Sequences, Transitions
+from ilvf.errors import require
 from ilvf.modules.actors.greedy import RandomFirst
+from ilvf.modules.memory import memories_of
 from ilvf.modules.targets import follow
 
 
@@ -22,6 +26,9 @@ class OffPolicy(Training):
 
     An iteration collects one rollout, adds its transitions to the replay buffer and samples
     `updates` minibatches; before the first, `warmup` frames are collected with random actions.
+    Networks with a memory are trained on sequences: chunks of `chunk` transitions with the
+    `burn_in` steps before them. A minibatch of them has `batch_size` transitions, rounded up to
+    whole chunks.
     Targets follow after every optimiser step,  θ̄ ← (1 − τ) θ̄ + τ θ,  or are copied every
     `target_every` steps.
 
@@ -50,6 +57,7 @@ class OffPolicy(Training):
         super().__init__(make_env, loss, options, seed=seed)
         self.before_rollout = before_rollout
         self.rows = options.num_envs * options.rollout_steps  # transitions of a rollout
+        self.layout = layout_of(loss, options)
 
     # ------------------------------------------------------------------ Lightning
     def on_fit_start(self) -> None:
@@ -57,12 +65,22 @@ class OffPolicy(Training):
         keep = bool(self.trainer.checkpoint_callbacks)
         folder = Path(self.trainer.default_root_dir) / FOLDER if keep else None
         batches = -(-self.options.batch_size // self.rows)  # rounded up
-        rollouts = max(self.options.capacity // self.rows, batches)
-        device = self.indexed_device()
-        self.replay = Replay(rollouts, self.rows, device, folder, self.global_rank)
+        self.replay = Replay(
+            max(self.options.capacity // self.rows, batches),
+            self.rows // self.layout.steps,
+            self.indexed_device(),
+            folder,
+            self.global_rank,
+            self.layout.unit,
+        )
         if self.pending is not None:
-            saved = self.pending["ranks"][self.global_rank]["replay"]
-            self.replay.restore(saved, folder_of(Path(str(self.trainer.ckpt_path))))
+            self._restore(self.pending["ranks"][self.global_rank])
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        """The replay buffer of a checkpoint, and the steps before the next rollout."""
+        self.replay.restore(saved["replay"], folder_of(Path(str(self.trainer.ckpt_path))))
+        with restoring("steps before the next rollout"):
+            self.layout.restore(saved, self.indexed_device(), goes_on=bool(saved["env"]))
 
     def behaviour(self) -> TensorDictModuleBase:
         self.__dict__["explorer"] = RandomFirst(self.exploring())  # not a submodule
@@ -73,11 +91,12 @@ class OffPolicy(Training):
         return self.loss.actor
 
     def train_dataloader(self) -> ReplayLoader:
-        return ReplayLoader(
-            self.collect,
-            lambda: self.replay.sample(self.options.batch_size),
-            updates=self.options.updates,
-        )
+        return ReplayLoader(self.collect, self._sample, updates=self.options.updates)
+
+    def _sample(self) -> TensorDictBase:
+        """A minibatch: transitions `[batch_size]`, or whole sequences with about as many."""
+        rows = -(-self.options.batch_size // self.layout.steps)  # rounded up
+        return self.layout.whole(self.replay.sample(rows))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         every = self.options.target_every
@@ -88,7 +107,7 @@ class OffPolicy(Training):
             follow(target, source, tau)
 
     def state_of_rank(self) -> dict[str, Any]:
-        return {"replay": self.replay.state()}
+        return {"replay": self.replay.state(), **self.layout.state()}
 
     # ------------------------------------------------------------------ one iteration
     @torch.no_grad()
@@ -105,7 +124,8 @@ class OffPolicy(Training):
         self.collected(rollout)
 
     def _needs_warmup(self) -> bool:
-        too_few = len(self.replay) + self.rows < self.options.batch_size
+        kept = len(self.replay) * self.layout.steps
+        too_few = kept + self.rows < self.options.batch_size
         return self.frames < self.options.warmup or too_few
 
     def _rollout(self) -> TensorDictBase:
@@ -117,5 +137,22 @@ class OffPolicy(Training):
         for key in self.loss.optional_keys:
             if rollout.get(key, None) is not None:
                 keys.append(key)
-        self.replay.add(rollout.select(*keys).reshape(-1))
+        self.replay.add(self.layout.cut(rollout.select(*keys)))
         return rollout
+
+
+def layout_of(loss: Any, options: OffPolicyOptions) -> Transitions:
+    """What the replay buffer keeps of a rollout.
+
+    Raises:
+        UsageError: the burn-in reaches beyond the rollout before.
+    """
+    hidden = [memory.key for memory in memories_of(loss.actor)]
+    if not hidden:
+        return Transitions()
+    require(
+        loss.burn_in <= options.rollout_steps,
+        f"burn_in={loss.burn_in} is more than rollout_steps={options.rollout_steps}; a burn-in "
+        "reaches into the rollout before, and no further",
+    )
+    return Sequences(options.chunk, loss.burn_in, hidden)

@@ -6,18 +6,14 @@ from typing import Any
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase, TensorDictSequential
-from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
 from ilvf.algorithms.base import EnvFactory, Training
 from ilvf.algorithms.options import OnPolicyOptions
-from ilvf.checkpoints.restoring import restoring
-from ilvf.credit.signals import alive, key_tuple
-from ilvf.data.rollout import RolloutLoader, last_states
-from ilvf.errors import require
+from ilvf.credit.signals import alive
+from ilvf.data.rollout import RolloutLoader
 from ilvf.losses import PPOLoss
 from ilvf.modules.critics.base import Remembering
-from ilvf.modules.memory import memories_of
 from ilvf.modules.reward_model import equal_shares
 
 SHARE = ("agents", "share")  # key of an agent's share of the team's reward, after a step
@@ -52,9 +48,6 @@ class OnPolicy(Training):
     ):
         super().__init__(make_env, loss, options, seed=seed)
         self.redraw = redraw
-        self.hidden: dict[NestedKey, Tensor] = {}  # with which a recurrent policy goes on
-        if loss.memories:
-            require_chunks(options)
         if options.reward != "own":
             advantage.set_keys(reward=SHARE)
         self.__dict__["advantage"] = advantage  # not a submodule: checkpoints leave it out
@@ -98,7 +91,6 @@ class OnPolicy(Training):
         batch = rollout.select(*self._kept_keys(rollout))
         if not self.loss.memories:
             return batch.reshape(-1)
-        self.hidden = last_states(rollout, self.loss)
         return batch.reshape(-1, self.options.chunk)
 
     def _share_reward(self, rollout: TensorDictBase) -> None:
@@ -134,31 +126,6 @@ class OnPolicy(Training):
             keys.append(self.loss.tensor_keys.mask)
         return keys
 
-    # ------------------------------------------------------------------ hidden states
-    def state_of_rank(self) -> dict[str, Any]:
-        if not self.hidden:
-            return {}
-        return {"hidden": {name_of(key): state for key, state in self.hidden.items()}}
-
-    def first_states(self, policy: TensorDictModuleBase) -> dict[NestedKey, Tensor]:
-        """Those of the checkpoint, if its environments go on where they were."""
-        if self.pending is None or not self.loss.memories:
-            return {}
-        saved = self.pending["ranks"][self.global_rank]
-        if not saved["env"]:
-            return {}
-        found = {}
-        with restoring("hidden states"):
-            for memory in memories_of(policy):
-                state = saved["hidden"][name_of(memory.key)].to(self.env.device)
-                need = memory.start(*self.env.batch_size)
-                same = (state.dtype, state.shape) == (need.dtype, need.shape)
-                require(same, f"they are no {need.dtype} of shape {tuple(need.shape)}")
-                require(bool(state.isfinite().all()), "they are not finite")
-                found[memory.key] = state
-        self.hidden = found
-        return found
-
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         keys = self.advantage.tensor_keys
         target = rollout[keys.value_target]
@@ -167,23 +134,3 @@ class OnPolicy(Training):
         if self.loss.reward_model is not None:
             found["reward/explained_variance"] = 1 - self.loss.reward_error(rollout).var()
         return found
-
-
-def name_of(key: NestedKey) -> str:
-    """A nested key as one word: `agents.hidden`."""
-    return ".".join(key_tuple(key))
-
-
-def require_chunks(options: OnPolicyOptions) -> None:
-    """Raise unless rollouts consist of whole chunks, at least one for each minibatch."""
-    steps, chunk = options.rollout_steps, options.chunk
-    require(
-        steps % chunk == 0,
-        f"chunk={chunk} does not divide rollout_steps={steps}, which recurrent networks need; "
-        "choose another chunk",
-    )
-    chunks = options.num_envs * steps // chunk
-    require(
-        options.minibatches <= chunks,
-        f"minibatches={options.minibatches} is more than the {chunks} chunks of a rollout",
-    )

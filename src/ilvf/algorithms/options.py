@@ -12,7 +12,7 @@ from ilvf import plugins
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import AttentionPPOOptions, MADDPGOptions, PPOOptions, QMIXOptions
-from ilvf.modules.options import ActorOptions, GaussianOptions, MemoryOptions
+from ilvf.modules.options import GaussianOptions, PolicyOptions
 from ilvf.options import Options, nearest, option
 
 ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
@@ -104,6 +104,9 @@ class TrainingOptions(Options):
     max_grad_norm: float = option(10.0, "clip of the gradient's norm, per agent", above=0)
     num_envs: int = option(64, "environments per process", least=1)
     rollout_steps: int = option(50, "steps of each environment per iteration", least=1)
+    chunk: int = option(
+        10, "recurrent: steps through which gradients flow, a part of rollout_steps", least=1
+    )
     eval_every: int = option(
         10, "iterations between evaluations; the last is evaluated too", least=1
     )
@@ -122,6 +125,15 @@ class TrainingOptions(Options):
         require(
             self.lr_end is None or self.lr_end <= self.lr,
             f"lr_end={self.lr_end} must be between 0 and lr={self.lr}, or null",
+        )
+
+    def check_chunks(self) -> None:
+        """What recurrent networks need besides: rollouts that consist of whole chunks."""
+        steps = self.rollout_steps
+        require(
+            steps % self.chunk == 0,
+            f"chunk={self.chunk} does not divide rollout_steps={steps}, which recurrent networks "
+            "need; choose another chunk",
         )
 
 
@@ -145,9 +157,6 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
     )
     epochs: int = option(5, "passes over a rollout", least=1)
     minibatches: int = option(4, "minibatches of each pass", least=1)
-    chunk: int = option(
-        10, "recurrent: steps through which gradients flow, a part of rollout_steps", least=1
-    )
 
     def check(self) -> None:
         super().check()
@@ -155,6 +164,14 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
         require(
             self.minibatches <= frames,
             f"minibatches={self.minibatches} is more than the {frames} frames of a rollout",
+        )
+
+    def check_chunks(self) -> None:
+        super().check_chunks()
+        chunks = self.num_envs * self.rollout_steps // self.chunk
+        require(
+            self.minibatches <= chunks,
+            f"minibatches={self.minibatches} is more than the {chunks} chunks of a rollout",
         )
 
 
@@ -173,7 +190,11 @@ class OffPolicyOptions(TrainingOptions):
         None, "optimiser steps between copies of the networks into their targets", least=1
     )
     updates: int = option(40, "optimiser steps of an iteration", least=1)
-    batch_size: int = option(256, "transitions of each step, per process", least=1)
+    batch_size: int = option(
+        256,
+        "transitions of each step, per process; recurrent: rounded up to whole chunks",
+        least=1,
+    )
     capacity: int = option(50_000, "transitions in the replay buffer, per process", least=1)
     warmup: int = option(1_600, "frames with random actions before learning", least=0)
 
@@ -197,7 +218,7 @@ class OffPolicyOptions(TrainingOptions):
 
 
 @dataclass
-class AlgorithmConfig(ActorOptions, TrainingOptions):
+class AlgorithmConfig(PolicyOptions, TrainingOptions):
     """What the config of every algorithm has."""
 
     iterations: ClassVar[int]  # default of trainer.max_epochs
@@ -210,7 +231,7 @@ class AlgorithmConfig(ActorOptions, TrainingOptions):
 
 # ---------------------------------------------------------------------- on-policy
 @dataclass
-class OnPolicyConfig(MemoryOptions, OnPolicyOptions, AlgorithmConfig):
+class OnPolicyConfig(OnPolicyOptions, AlgorithmConfig):
     """One epoch is num_envs × rollout_steps frames per process; the default is 100 k frames."""
 
     iterations = 31

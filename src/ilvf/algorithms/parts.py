@@ -16,11 +16,10 @@ from ilvf.losses import PPOLoss
 from ilvf.losses.options import AttentionPPOOptions
 from ilvf.modules import Box, CategoricalActor, GaussianActor, RewardModel, ValueNorm, actions_of
 from ilvf.modules.options import (
-    ActorOptions,
     GaussianActorOptions,
     GaussianOptions,
-    MemoryOptions,
     NetworkOptions,
+    PolicyOptions,
     ValueOptions,
 )
 from ilvf.options import Options, select, shown
@@ -34,7 +33,7 @@ def network_options(config: AlgorithmConfig) -> dict[str, Any]:
 def actor_options(config: AlgorithmConfig, env: EnvBase) -> dict[str, Any]:
     """Keyword arguments of actors; they are masked where the environment masks actions."""
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
-    return {**select(config, ActorOptions), "masked": masked}
+    return {**select(config, PolicyOptions), "masked": masked}
 
 
 def value_options(config: OnPolicyConfig) -> dict[str, Any]:
@@ -53,7 +52,6 @@ def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor
         env.observation_dim,
         number_of_choices(config, env),
         **actor_options(config, env),
-        **select(config, MemoryOptions),
     )
 
 

@@ -24,14 +24,15 @@ MISSING_ADVICE = "resume from the run's newest checkpoint, or begin a new run"
 
 
 class Replay:
-    """A ring buffer of `pieces` rollouts of `rows` transitions each, sampled uniformly.
+    """A ring buffer of `pieces` rollouts of `rows` rows each, which are sampled uniformly.
 
     Args:
         pieces: rollouts that the buffer holds.
-        rows: transitions of each rollout.
-        device: where the transitions are kept.
+        rows: of each rollout: its transitions, or its sequences.
+        device: where the rows are kept.
         folder: where each rollout is written to a file; None keeps rollouts in memory only.
         rank: of this process; the names of its files begin with it.
+        unit: what rows are, for messages.
     """
 
     def __init__(
@@ -41,12 +42,15 @@ class Replay:
         device: torch.device,
         folder: Path | None = None,
         rank: int = 0,
+        unit: str = "transitions",
     ):
         self.pieces = pieces
         self.rows = rows
         self.device = device
         self.folder = folder
         self.rank = rank
+        self.unit = unit
+        self.form: dict[str, Any] | None = None  # of the tensors of a rollout
         self.files: list[str] = []  # file name of each occupied position of the ring
         self.position = 0  # of the ring, where the next rollout goes
         self.written = 0  # rollouts written since the run began
@@ -61,8 +65,19 @@ class Replay:
         return len(self.buffer)
 
     def add(self, batch: TensorDictBase) -> None:
-        """Add one rollout `[rows]`; a full buffer drops its oldest rollout."""
+        """Add one rollout `[rows]`; a full buffer drops its oldest rollout.
+
+        Raises:
+            UsageError: its tensors are other ones than those of the rollouts before.
+        """
         content = batch.contiguous().to_dict()
+        form = form_of(content)
+        require(
+            self.form in (None, form),
+            "this run's rollouts have other tensors than the replay buffer's files; resume with "
+            "the options of the run that wrote them, or begin a new run",
+        )
+        self.form = form
         name = f"{self.rank}-{self.written:06d}-{self._token}.pt"
         if self.folder is not None:
             write(self.folder / name, content)
@@ -72,7 +87,7 @@ class Replay:
         self.written += 1
 
     def sample(self, size: int) -> TensorDictBase:
-        """`size` transitions, drawn uniformly with replacement."""
+        """`size` rows, drawn uniformly with replacement."""
         return self.buffer.sample(size)
 
     # ------------------------------------------------------------------ files
@@ -113,6 +128,7 @@ class Replay:
             content = read_rollout(source / name, self.device)
             require_same_form(source / name, content, first or content)
             first = first or content
+            self.form = form_of(first)
             self.buffer.extend(self._batch(content))
             if self.folder is not None and source.resolve() != self.folder.resolve():
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -136,8 +152,9 @@ class Replay:
         batch = TensorDict(content, device=self.device).auto_batch_size_(1)
         require(
             len(batch) == self.rows,
-            f"the replay buffer's files are of rollouts of {len(batch)} transitions, this run's "
-            f"have {self.rows}; leave out algorithm.num_envs and algorithm.rollout_steps",
+            f"the replay buffer's files are of rollouts of {len(batch)} {self.unit}, this run's "
+            f"have {self.rows}; leave out algorithm.num_envs, algorithm.rollout_steps and "
+            "algorithm.chunk",
         )
         return batch
 

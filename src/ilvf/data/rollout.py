@@ -11,7 +11,7 @@ from torchrl.collectors import Collector
 from torchrl.data import Composite
 from torchrl.envs import EnvBase, TensorDictPrimer, TransformedEnv
 
-from ilvf.modules.memory import memories_of
+from ilvf.modules.memory import forgotten, memories_of
 
 
 def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Collector:
@@ -83,8 +83,7 @@ def last_states(rollout: TensorDictBase, policy: TensorDictModuleBase) -> dict[N
     found = {}
     last = rollout[:, -1]["next"]
     for memory in memories_of(policy):
-        ended = last["done"].unsqueeze(-1)
-        found[memory.key] = last[memory.key].masked_fill(ended, 0)
+        found[memory.key] = forgotten(last[memory.key], last["done"].squeeze(-1))
     return found
 
 

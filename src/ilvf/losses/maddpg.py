@@ -9,7 +9,6 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
 from ilvf.credit.signals import alive, need, of_team, per_agent
-from ilvf.errors import require
 from ilvf.losses.options import MADDPGOptions
 from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
@@ -73,11 +72,6 @@ class MADDPGLoss(TDLoss):
         wanted = "a CategoricalActor or a DeterministicActor"
         require_kind("MADDPGLoss", "actor", actor, kinds, wanted)
         require_kind("MADDPGLoss", "critic", critic, JointCritic, "a JointCritic")
-        require(
-            actor.memory is None,
-            "MADDPGLoss: the actor is recurrent, and replayed steps have no sequence; leave out "
-            "recurrent, or train it by an on-policy algorithm",
-        )
         settings = configure(MADDPGOptions, options, "MADDPGLoss")
         self.actor = actor
         self.critic = critic
@@ -94,11 +88,7 @@ class MADDPGLoss(TDLoss):
 
     @property
     def batch_keys(self) -> list[NestedKey]:
-        keys = self.tensor_keys
-        now = [*self.actor.in_keys, keys.state]
-        later = [next_key(key) for key in now]
-        outcome = [next_key(keys.reward), next_key(keys.terminated)]
-        return [*now, *later, self.actor.out_keys[0], *outcome]
+        return self.keys_with(self.tensor_keys.state)
 
     @property
     def optional_keys(self) -> list[NestedKey]:
@@ -106,6 +96,7 @@ class MADDPGLoss(TDLoss):
         return [keys.mask, next_key(keys.mask), next_key(keys.bootstrap)]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        tensordict = self.transitions(tensordict)
         keys = self.tensor_keys
         state = need(tensordict, keys.state)
         action = self.actor.actions.encode(need(tensordict, self.actor.out_keys[0]), state)
@@ -142,10 +133,10 @@ class MADDPGLoss(TDLoss):
 
     @torch.no_grad()
     def target(self, tensordict: TensorDictBase) -> Tensor:
-        """y `[B, N, 1]`, in reward units."""
+        """y `[B, N, 1]` of transitions, in reward units."""
         keys = self.tensor_keys
         later: Any = need(tensordict, "next")
-        action = self.target_actor.vectors(later)
+        action = self.target_actor.vectors(self.seen_by_target(later))
         future = self.to_return(self.target_critic(need(later, keys.state), action.flatten(1)))
         counts = keys.bootstrap if later.get(keys.bootstrap, None) is not None else keys.mask
         living = alive(later, counts, action.shape[-2])

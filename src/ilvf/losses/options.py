@@ -44,6 +44,11 @@ class TDOptions(Options):
     huber_delta: float | None = option(
         None, "δ of the Huber loss, null for the squared error", above=0
     )
+    burn_in: int = option(
+        0,
+        "recurrent: steps before a chunk that warm up the hidden states, without loss or gradient",
+        least=0,
+    )
 
 
 @dataclass

@@ -72,35 +72,28 @@ class QMIXLoss(TDLoss):
 
     @property
     def batch_keys(self) -> list[NestedKey]:
-        keys = self.tensor_keys
-        now = list(self.actor.in_keys)
-        if self.mixer.needs_state:
-            now.append(keys.state)
-        later = [next_key(key) for key in now]
-        outcome = [next_key(keys.reward), next_key(keys.terminated)]
-        return [*now, *later, *self.actor.out_keys, *outcome]
+        return self.keys_with(*([self.tensor_keys.state] if self.mixer.needs_state else []))
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        observation = need(tensordict, self.actor.in_keys[0])
-        action = need(tensordict, self.actor.out_keys[0])
-        value = self._mix(self.mixer, tensordict, self.actor.values(observation), action)
+        steps = self.transitions(tensordict)
+        action = need(steps, self.actor.out_keys[0])
+        value = self._mix(self.mixer, steps, self.actor.values_of(steps), action)
         if self.norm is not None:
-            self.norm.update(per_agent(tensordict, next_key(self.tensor_keys.reward)).sum(-2))
-        target = self.target(tensordict)
+            self.norm.update(per_agent(steps, next_key(self.tensor_keys.reward)).sum(-2))
+        target = self.target(steps)
         error, loss = self.error_and_loss(value, target)
         diagnostics = mean_diagnostics(target=target, error=error.abs())
         return TensorDict({"loss_td": loss.mean(), **diagnostics})
 
     @torch.no_grad()
     def target(self, tensordict: TensorDictBase) -> Tensor:
-        """y `[B, 1]`, in reward units."""
+        """y `[B, 1]` of transitions, in reward units."""
         keys = self.tensor_keys
         later: Any = need(tensordict, "next")
-        observation, *mask = (need(later, key) for key in self.actor.in_keys)
-        values = self.target_actor.values(observation)
-        scores = self.actor.values(observation) if self.double else values
+        values = self.target_actor.values_of(self.seen_by_target(later))
+        scores = self.actor.values_of(later) if self.double else values
         # Only the choice is masked: a value must be finite even if no action is possible.
-        action = mask_outputs(scores, *mask).argmax(-1) if mask else scores.argmax(-1)
+        action = mask_outputs(scores, self.actor.mask_of(later)).argmax(-1)
         future = self.to_return(self._mix(self.target_mixer, later, values, action))
         reward = per_agent(later, keys.reward).sum(-2)
         return self.bootstrapped(reward, of_team(later, keys.terminated), future)

@@ -1,13 +1,21 @@
 """`TDLoss`: what the off-policy losses share."""
 
+from typing import Any
+
 import torch
+from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 
 from ilvf.losses.options import TDOptions
 from ilvf.losses.ppo import huber, living_mean
+from ilvf.modules.actors.categorical import input_keys
+from ilvf.modules.checks import need
+from ilvf.modules.memory import ENDED, states_along
 from ilvf.modules.value_norm import ReturnNorm
+
+TARGET_HIDDEN = "target_hidden"  # key of the hidden states of the target actor, of the next step
 
 
 class TDLoss(LossModule):
@@ -16,9 +24,20 @@ class TDLoss(LossModule):
     Q̄ is a target network. A truncated episode bootstraps, a terminated one does not. With
     `normalize_values` the networks output normalized values (see `ReturnNorm`), so that the loss
     does not depend on the scale of the rewards.
+
+    With a recurrent actor the batch is sequences `[C, b + L]`, in the order of time, with
+    `("next", "done")` and the hidden states of their collection, of which the first are read. The
+    first `burn_in` steps b warm up the hidden states of the actor and of its target, each by its
+    own parameters; the other steps are the transitions of the loss. The next observation is valued
+    with the hidden state after the step, also where a truncation ends the episode.
+
+    Attributes:
+        actor, target_actor: what acts, and its target, each with a memory or without.
     """
 
     norm: ReturnNorm | None
+    actor: Any
+    target_actor: Any
 
     def set_td_options(self, options: TDOptions, shape: tuple[int, ...]) -> None:
         """Keep the options and make the normalization.
@@ -29,6 +48,7 @@ class TDLoss(LossModule):
         """
         self.gamma = options.gamma
         self.huber_delta = options.huber_delta
+        self.burn_in = options.burn_in
         self.norm = ReturnNorm(shape, options.gamma) if options.normalize_values else None
 
     @property
@@ -43,13 +63,48 @@ class TDLoss(LossModule):
 
     @property
     def batch_keys(self) -> list[NestedKey]:
-        """The keys that a transition must have."""
+        """The keys that a transition, or a step of a sequence, must have."""
         raise NotImplementedError
 
     @property
     def optional_keys(self) -> list[NestedKey]:
         """More keys that the loss reads where a transition has them."""
         return []
+
+    def keys_with(self, *more: NestedKey) -> list[NestedKey]:
+        """`batch_keys` of a loss that reads what the actor sees, and `more`, now and next."""
+        now = [*input_keys(self.actor.group, self.actor.masked), *more]
+        keys = [*now, *map(next_key, now), self.actor.out_keys[0]]
+        keys += [next_key(self.tensor_keys.reward), next_key(self.tensor_keys.terminated)]
+        if self.actor.memory is not None:
+            keys += [self.actor.memory.key, ENDED]
+        return list(dict.fromkeys(keys))
+
+    def transitions(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """The transitions of a batch, `[B]`; without a memory the batch itself.
+
+        Those of sequences have hidden states that follow from the present parameters: those of the
+        actor before and after the step, and of the target actor after it.
+        """
+        memory = self.actor.memory
+        if memory is None:
+            return tensordict
+        before, after = states_along(self.actor, tensordict, self.burn_in)
+        with torch.no_grad():
+            _, of_target = states_along(self.target_actor, tensordict, self.burn_in)
+        steps = tensordict[..., self.burn_in :]
+        steps.set(memory.key, before)
+        steps.set(next_key(memory.key), after)
+        steps.set(next_key(TARGET_HIDDEN), of_target)
+        return steps.reshape(-1)
+
+    def seen_by_target(self, later: TensorDictBase) -> TensorDictBase:
+        """The next step of transitions, with the hidden states of the target actor, if any."""
+        memory = self.target_actor.memory
+        if memory is None:
+            return later
+        of_target = need(later, TARGET_HIDDEN, "They are made of sequences, by `transitions`")
+        return later.clone(recurse=False).set(memory.key, of_target)
 
     def bootstrapped(self, reward: Tensor, terminated: Tensor, future: Tensor) -> Tensor:
         """y = r + γ (1 − terminated) · future, of tensors whose shapes broadcast."""

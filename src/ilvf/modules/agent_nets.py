@@ -167,7 +167,7 @@ class AgentMLP(nn.Module):
         hidden: Tensor | None = None,
         done: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """`after_first`, and the hidden states after the last step; without a memory, None.
+        """`after_first`, and the hidden states after every step; without a memory, None.
 
         Args:
             y: pre-activation of the first layer, `[N, B, H]`.

@@ -59,7 +59,7 @@ class AgentMemory(nn.Module):
     def forward(
         self, x: Tensor, batch: tuple[int, ...], hidden: Tensor | None, done: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The features after the memory, and the hidden states after the last step.
+        """The features after the memory, and the hidden states after every step.
 
         Args:
             x: features `[N, B, H]`, the steps of a sequence one after the other.
@@ -69,7 +69,7 @@ class AgentMemory(nn.Module):
                 a state of 0. None: sequences of one step, whose hidden states are `[*B, N, S]`.
 
         Returns:
-            `[N, B, H]`, and hidden states of the shape of `hidden`.
+            `[N, B, H]`, and `[*B, N, S]`, also where an episode ends.
 
         Raises:
             UsageError: hidden states are missing, or have another shape.
@@ -78,16 +78,18 @@ class AgentMemory(nn.Module):
         before = hidden.reshape(-1, *self.sizes).transpose(0, 1)
         units = x.shape[-1]
         x = self.of_input(x)
-        if done is None:
-            after = self.cell(x, before)
-            return after[..., :units], after.transpose(0, 1).reshape(hidden.shape)
+        after = self.cell(x, before) if done is None else self._steps(x, before, done)
+        return after[..., :units], after.transpose(0, 1).reshape(*batch, *self.sizes)
+
+    def _steps(self, x: Tensor, before: Tensor, done: Tensor) -> Tensor:
+        """The states `[N, B, S]` after every step of sequences, from `[N, C, S]`."""
         ends = done.reshape(before.shape[1], -1)
         found = []
         for step, end in zip(x.unflatten(1, ends.shape).unbind(2), ends.unbind(1), strict=True):
-            before = self.cell(step, before)
-            found.append(before[..., :units])
-            before = before.masked_fill(end.unsqueeze(-1), 0)
-        return torch.stack(found, 2).flatten(1, 2), before.transpose(0, 1).reshape(hidden.shape)
+            after = self.cell(step, before)
+            found.append(after)
+            before = after.masked_fill(end.unsqueeze(-1), 0)
+        return torch.stack(found, 2).flatten(1, 2)
 
     def _fitting(
         self, batch: tuple[int, ...], hidden: Tensor | None, done: Tensor | None
@@ -191,6 +193,47 @@ def memory_of(network: NetworkOptions, n_agents: int, key: NestedKey) -> AgentMe
     if recurrent == "none":
         return None
     return CELLS[recurrent](n_agents, network.hidden, key, share=network.share)
+
+
+def states_along(
+    network: Any, tensordict: TensorDictBase, burn_in: int = 0
+) -> tuple[Tensor, Tensor]:
+    """A network's hidden states before and after the steps of sequences, `[*C, L − b, N, S]` each.
+
+    They begin at those that were recorded before the first step, and follow the network's present
+    parameters from there. Those before a step are 0 where an episode begins; those after it are
+    not, also where one ends.
+
+    Args:
+        network: with a `memory`, and `in_keys` that begin with what it reads.
+        tensordict: sequences `[*C, L]`, see `AgentMemory.past`.
+        burn_in: b, steps without gradient, whose hidden states are left out.
+
+    Raises:
+        UsageError: the sequences have no step after the burn-in.
+    """
+    past = network.memory.past(tensordict)
+    hidden = past["hidden"]
+    done = past["done"]
+    steps = done.shape[-1]
+    require(
+        burn_in < steps,
+        f"sequences of {steps} steps have none after burn_in={burn_in}; they must be longer",
+    )
+    if burn_in:
+        with torch.no_grad():
+            _, warm = states_along(network, tensordict[..., :burn_in])
+        hidden = forgotten(warm, done[..., :burn_in])[..., -1, :, :]
+        done = done[..., burn_in:]
+    inputs = need(tensordict, network.in_keys[0])[..., burn_in:, :, :]
+    after = network.recall(inputs, hidden, done)[1]
+    going_on = forgotten(after, done)[..., :-1, :, :]
+    return torch.cat([hidden.unsqueeze(-3), going_on], -3), after
+
+
+def forgotten(states: Tensor, done: Tensor) -> Tensor:
+    """Hidden states `[*B, N, S]`, with 0 where an episode ends: done is bool `[*B]`."""
+    return states.masked_fill(done[..., None, None], 0)
 
 
 def memories_of(policy: Any) -> list[AgentMemory]:

@@ -51,7 +51,7 @@ class ActorOptions(NetworkOptions):
 
 @dataclass
 class PolicyOptions(MemoryOptions, ActorOptions):
-    """The networks of an actor that can have a memory."""
+    """The networks of an actor."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.attention import gumbel_like
 from ilvf.modules.checks import need, require_mask
 from ilvf.modules.memory import CARRY, memory_of
-from ilvf.modules.options import ActorOptions, MLPOptions, PolicyOptions
+from ilvf.modules.options import MLPOptions, PolicyOptions
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags, require_names, require_sizes
 
@@ -35,7 +35,7 @@ class NetworkActor(TensorDictModuleBase):
         outputs: of every network; None is A.
         masked: read the possible actions from `(group, "action_mask")`, bool `[*B, N, A]`.
         group: name of the group of agents.
-        **options: see `ActorOptions`; of stochastic actors `PolicyOptions`.
+        **options: see `PolicyOptions`.
 
     Attributes:
         arguments: the constructor's arguments as plain values, which checkpoints save.
@@ -43,7 +43,6 @@ class NetworkActor(TensorDictModuleBase):
     """
 
     written: tuple[str, ...]  # names of the entries that the actor writes
-    known: type[ActorOptions] = ActorOptions
 
     def __init__(
         self,
@@ -63,7 +62,7 @@ class NetworkActor(TensorDictModuleBase):
         require_names(name, group=group)
         self.actions = as_actions(actions, name, n_agents)
         require_maskable(name, self.actions, masked)
-        network = configure(self.known, options, name)
+        network = configure(PolicyOptions, options, name)
         self.arguments: dict[str, Any] = {
             "n_agents": n_agents,
             "observation_dim": observation_dim,
@@ -134,7 +133,7 @@ class NetworkActor(TensorDictModuleBase):
     def recall(
         self, observation: Tensor, hidden: Tensor | None = None, done: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """The outputs without a mask, and the hidden states after the last step.
+        """The outputs without a mask, and the hidden states `[*B, N, S]` after every step.
 
         Args:
             observation: `[*B, N, Do]`.
@@ -199,7 +198,6 @@ class CategoricalActor(NetworkActor):
     """
 
     written = ("action", "action_log_prob")
-    known = PolicyOptions
 
     def __init__(self, n_agents: int, observation_dim: int, n_actions: int, **options: Any):
         actions = choices_of(n_actions, type(self).__name__)

@@ -14,7 +14,6 @@ from ilvf.errors import require, require_choice
 from ilvf.modules.actions import Box
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.actors.gaussian import require_box
-from ilvf.modules.checks import need
 from ilvf.options.arguments import require_kind
 
 REVERSION = 0.15  # θ of the Ornstein-Uhlenbeck process (Lillicrap et al., 2016)
@@ -22,6 +21,8 @@ REVERSION = 0.15  # θ of the Ornstein-Uhlenbeck process (Lillicrap et al., 2016
 
 class DeterministicActor(NetworkActor):
     """Deterministic policies of all agents over the actions of a `Box`:  u_i = tanh f_i(LN(o_i)).
+
+    With `recurrent`, f_i reads the agent's hidden state too, see `NetworkActor`.
 
     u is in units of half the range of an action (see `Box`). Reads `(group, "observation")`
     `[*B, N, Do]`, writes `(group, "action")` `[*B, N, A]`, within the bounds.
@@ -43,7 +44,7 @@ class DeterministicActor(NetworkActor):
         super().__init__(n_agents, observation_dim, actions, **options)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        action = self.actions.denormalize(self.vectors(tensordict))
+        action = self.actions.denormalize(self.bounded(self.act(tensordict)))
         return tensordict.set(self.out_keys[0], action)
 
     def best(self, outputs: Tensor) -> Tensor:
@@ -51,8 +52,12 @@ class DeterministicActor(NetworkActor):
         return self.actions.denormalize(outputs.tanh())
 
     def vectors(self, tensordict: TensorDictBase) -> Tensor:
-        """u `[*B, N, A]`; 0 for fixed components."""
-        u = self.outputs(need(tensordict, self.in_keys[0])).tanh()
+        """u `[*B, N, A]` of a tensordict's steps, each with its own hidden state, if any."""
+        return self.bounded(self.outputs(**self.inputs(tensordict)))
+
+    def bounded(self, outputs: Tensor) -> Tensor:
+        """u `[*B, N, A]` from the outputs of the networks; 0 for fixed components."""
+        u = outputs.tanh()
         return u.to(self.actions.low.dtype).masked_fill(~self.actions.free, 0)
 
     def relaxed(
@@ -130,7 +135,7 @@ class NoisyActor(TensorDictModuleBase):
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         if deterministic_mode():
             return self.actor(tensordict)
-        u = self.actor.vectors(tensordict)
+        u = self.actor.bounded(self.actor.act(tensordict))
         batch = tensordict.batch_size
         begins = torch.zeros(*batch, 1, dtype=torch.bool, device=u.device)
         step = TensorDict({"action": u, "is_init": begins, **self.process}, batch)

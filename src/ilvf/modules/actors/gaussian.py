@@ -48,7 +48,6 @@ class GaussianActor(NetworkActor):
     """
 
     written = ("action", "action_log_prob", "action_sample")
-    known = PolicyOptions
     actions: Box
 
     def __init__(

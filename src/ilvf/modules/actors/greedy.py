@@ -10,12 +10,15 @@ from torch import Tensor
 from ilvf.modules.actions import choices_of
 from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.checks import need
+from ilvf.modules.memory import CARRY, memories_of
 
 
 class GreedyActor(NetworkActor):
     """The best action by the agent's own values, or with probability ε a random possible action.
 
         Q_i(o_i, ·) = f_i(LN(o_i)),    a_i = argmax_a Q_i(o_i, a)
+
+    With `recurrent`, f_i reads the agent's hidden state too, see `NetworkActor`.
 
     Reads `(group, "observation")` `[*B, N, Do]` and, with `masked=True`, `(group, "action_mask")`
     `[*B, N, A]`. Writes `(group, "action")` `[*B, N]`. Arguments: see `NetworkActor`. A small
@@ -34,16 +37,30 @@ class GreedyActor(NetworkActor):
         super().__init__(n_agents, observation_dim, actions, **options)
         self.register_buffer("epsilon", torch.zeros(()))
 
-    def values(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
+    def values(
+        self,
+        observation: Tensor,
+        mask: Tensor | None = None,
+        hidden: Tensor | None = None,
+        done: Tensor | None = None,
+    ) -> Tensor:
         """Q_i(o_i, a) of every action, `[*B, N, A]`, with the arguments of `outputs`."""
-        return self.outputs(observation, mask)
+        return self.outputs(observation, mask, hidden, done)
+
+    def values_of(self, tensordict: TensorDictBase) -> Tensor:
+        """`values` of a tensordict's steps without a mask, each with its own hidden state."""
+        hidden = None if self.memory is None else need(tensordict, self.memory.key, CARRY)
+        return self.values(need(tensordict, self.in_keys[0]), hidden=hidden)
+
+    def mask_of(self, tensordict: TensorDictBase) -> Tensor | None:
+        """The possible actions, bool `[*B, N, A]`; None if all are."""
+        return need(tensordict, self.in_keys[1]) if self.masked else None
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        observation, *mask = (need(tensordict, key) for key in self.in_keys)
-        values = self.values(observation, *mask)
+        values = self.act(tensordict)
         action = values.argmax(-1)
         if not deterministic_mode():
-            random = self.actions.random(values, *mask)
+            random = self.actions.random(values, self.mask_of(tensordict))
             explore = torch.rand(action.shape, device=action.device) < self.epsilon
             action = torch.where(explore, random, action)
         return tensordict.set(self.out_keys[0], action)
@@ -51,6 +68,8 @@ class GreedyActor(NetworkActor):
 
 class RandomFirst(TensorDictModuleBase):
     """The actor, or uniformly random possible actions, which fill a replay buffer before learning.
+
+    A recurrent actor remembers the steps of random actions too.
 
     Args:
         actor: has `actions` and reads observations first, such as a `NetworkActor`.
@@ -63,13 +82,18 @@ class RandomFirst(TensorDictModuleBase):
         super().__init__()
         self.actor = actor
         self.random = False
+        remembered = [memory.key for memory in memories_of(actor)]
+        self.remembers = bool(remembered)
+        self.seen = [key for key in actor.in_keys if key not in remembered]
         self.in_keys = actor.in_keys
-        self.out_keys = actor.out_keys[:1]
+        self.out_keys = actor.out_keys if remembered else actor.out_keys[:1]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         if not self.random:
             return self.actor(tensordict)
-        observation, *mask = (need(tensordict, key) for key in self.in_keys)
+        if self.remembers:
+            self.actor(tensordict)  # its action is replaced
+        observation, *mask = (need(tensordict, key) for key in self.seen)
         return tensordict.set(self.out_keys[0], self.actor.actions.random(observation, *mask))
 
 

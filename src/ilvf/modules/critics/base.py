@@ -115,7 +115,7 @@ class ValueCritic(Critic):
     def recall(
         self, state: Tensor, hidden: Tensor | None = None, done: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """V, and the hidden states after the last step; see `NetworkActor.recall`."""
+        """V, and the hidden states after every step; see `NetworkActor.recall`."""
         first = self.first_layer(state)  # checks the state
         batch = state.shape[:-2]
         value, after = self.value.recall(first, batch, hidden, done)
