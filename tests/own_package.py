@@ -75,7 +75,7 @@ def build(config, make_env, env, seed):
     return ILVFP(
         make_env,
         categorical_actor(config, env),
-        StateCritic(env.n_agents, env.state_dim, **network_options(config)),
+        StateCritic(env.n_agents, env.state_dim, **network_options(config, env)),
         influence=ring(env.n_agents, config.reach),
         seed=seed,
         **select(config, ILVFPOptions),

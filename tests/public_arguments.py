@@ -31,6 +31,35 @@ WRONG = {  # kind of an argument → values that are wrong for it
         torch.ones(N + 1, A),
         nn.Identity(),
     ],
+    "counts": [
+        None,
+        "x",
+        1,
+        [],
+        [1],
+        [[]],
+        [[1], [1, 2]],
+        [[0]],
+        [[2.0]],
+        [[True]],
+        [[10**9]],
+        [["x"]],
+    ],
+    "several": [3, None, "x", [3], nn.Identity(), modules.MultiChoices, modules.Choices(A), TENSOR],
+    "image": [
+        3,
+        "x",
+        [7, 7, 3],
+        {},
+        {"height": 0, "width": 1, "channels": 1},
+        {"height": 1, "width": 1, "channels": 1, "depth": 1},
+        {"height": 1, "width": 1, "channels": 1, "begin": -1},
+        {"height": 1, "width": 1, "channels": 1, "begin": "x"},
+        {"height": "x", "width": 1, "channels": 1},
+        {"height": 1, "width": 1, "channels": 1, "convolutions": 99},
+        {"height": 99, "width": 99, "channels": 99},
+        TENSOR,
+    ],
     "crossing": [[[2.0] * A] * N, [[1.0] * A] * N],
     "size": ["3", None, 0, -1, 2.5, True, [3], torch.tensor(3)],
     "positive": ["x", None, float("nan"), float("inf"), 0, -1.0, True, [1.0], TENSOR],
@@ -59,6 +88,7 @@ WRONG = {  # kind of an argument → values that are wrong for it
     "path": [3, None, "", [], "no_such_folder", "\0", "x" * 5000, TENSOR],
     "config": [3, "env.n_agents=4", [1], [], {"nonsense": 1}, {"env.n_agents": "x"}, {1: 2}],
 }
+DIALS = modules.MultiChoices([[A, 2]] * N)
 BOX = modules.Box(-torch.ones(N, A), torch.ones(N, A))
 SIZES = {"n_agents": N, "state_dim": D, "n_actions": A}
 KINDS = {"n_agents": "size", "state_dim": "size", "n_actions": "size"}
@@ -75,7 +105,8 @@ def critic():
 def actors(**more):
     """Arguments of an actor, and their kinds."""
     values = {"n_agents": N, "observation_dim": D}
-    kinds = {**dict.fromkeys(values, "size"), "masked": "flag", "group": "name"}
+    kinds = dict.fromkeys(values, "size")
+    kinds |= {"masked": "flag", "group": "name", "image": "image"}
     return values, {**kinds, **more}
 
 
@@ -92,9 +123,14 @@ def box_actors(**more):
     return {**values, "actions": BOX}, kinds
 
 
+def critics(**more):
+    """Arguments of a critic, and their kinds."""
+    return sizes(*TEAM, image="image", **more)
+
+
 def acting(**more):
     """Arguments of a critic that reads actions, and their kinds."""
-    values, kinds = sizes(*TEAM, **more)
+    values, kinds = critics(**more)
     return {**values, "actions": A}, {**kinds, "actions": ["actions", "team"]}
 
 
@@ -161,12 +197,17 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     # modules
     "Actions": ({}, {}),
     "Choices": ({"number": A}, {"number": "size"}),
+    "MultiChoices": ({"counts": DIALS.counts}, {"counts": "counts"}),
     "Box": (
         {"low": BOX.low, "high": BOX.high},
         {"low": ["bounds", "crossing"], "high": "bounds"},
     ),
     "actions_of": ({"env": Aim()}, {"env": "module", "group": ["name", "group"]}),
     "CategoricalActor": choosing_actors(recurrent="word"),
+    "MultiCategoricalActor": (
+        {"n_agents": N, "observation_dim": D, "actions": DIALS},
+        {**actors(recurrent="word")[1], "actions": ["several", "team"]},
+    ),
     "GreedyActor": choosing_actors(recurrent="word"),
     "GaussianActor": box_actors(
         distribution="word", scale="word", initial_scale="positive", recurrent="word"
@@ -180,18 +221,18 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
         {"actions": BOX},
         {"actions": "actions", "masked": ["flag", "masking"], "group": "name"},
     ),
-    "StateCritic": sizes(*TEAM, shared_first="flag", recurrent="word"),
+    "StateCritic": critics(shared_first="flag", recurrent="word"),
     "LocalCritic": (
         {"n_agents": N, "observation_dim": D},
-        {"n_agents": "size", "observation_dim": "size"},
+        {"n_agents": "size", "observation_dim": "size", "image": "image"},
     ),
-    "CentralCritic": sizes(*TEAM, recurrent="word"),
+    "CentralCritic": critics(recurrent="word"),
     "InfluenceCritic": acting(q_depth="size", shared_first="flag"),
     "OwnFirst": FIRST_LAYERS,
     "SharedFirst": FIRST_LAYERS,
     "ActionInfluenceCritic": acting(q_depth="size"),
     "RelevanceCritic": acting(),
-    "CounterfactualCritic": sizes(*TEAM, "n_actions"),
+    "CounterfactualCritic": sizes(*TEAM, "n_actions", image="image"),
     "JointCritic": acting(),
     "GumbelAttention": sizes(*TEAM, depth="size", own_first="flag"),
     "gumbel_sigmoid": (

@@ -17,15 +17,18 @@ class Steps(gymnasium.Env):
         fault: "one reward", "three observations", "four results" or "raise" in the second step;
             "one space" or "three spaces" from the start.
         bound: largest action, if actions are continuous.
+        counts: choices of every component, if actions are several choices.
         per_agent: flags are lists.
     """
 
-    def __init__(self, ends_at=None, limit=6, fault=None, per_agent=False, bound=None):
+    def __init__(self, ends_at=None, limit=6, fault=None, per_agent=False, bound=None, counts=None):
         self.ends_at = ends_at
         self.max_steps = limit
         self.fault = fault
         self.per_agent = per_agent
         action = spaces.Discrete(3) if bound is None else spaces.Box(0, float(bound), (1,))
+        if counts is not None:
+            action = spaces.MultiDiscrete(counts)
         actions = 3 if fault == "three spaces" else 2
         self.action_space = spaces.Tuple([action] * actions)
         if fault == "one space":

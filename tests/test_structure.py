@@ -55,11 +55,11 @@ def test_private_names_stay_in_their_file():
     assert_none(private_names.across_files(CODE))
 
 
-def test_a_gradient_step_runs_at_most_9_files():
+def test_a_gradient_step_runs_at_most_10_files():
     trace = importlib.import_module("gradient_step").trace
     step, iteration = trace()
     counted = [name for name in step if name not in CHECKS]
-    assert len(counted) <= 9, counted
+    assert len(counted) <= 10, counted
     assert "losses/ppo.py" in counted
     assert any(name.startswith("credit/") for name in iteration)
 

@@ -16,6 +16,7 @@ from ilvf.modules.options import NetworkOptions
 
 B = 4  # rows
 HIDDEN = {"hidden": 4}
+DIALS = modules.MultiChoices([[A, 2]] * N)
 BOX = modules.Box(-torch.ones(N, 2), 2 * torch.ones(N, 2))
 
 
@@ -57,6 +58,10 @@ def value_norm():
     return modules.ValueNorm((N, 1))
 
 
+def several():
+    return modules.MultiCategoricalActor(N, D, DIALS, **HIDDEN)
+
+
 def critic(name, actions=A):
     """A critic by the name of its class."""
     kind = getattr(modules, name)
@@ -82,6 +87,13 @@ TENSORS = {  # name → function, its tensors
     },
     "Choices.encode": (modules.Choices(A).encode, action(), state()),
     "Choices.random": (modules.Choices(A).random, state()),
+    "MultiChoices.encode": (DIALS.encode, torch.ones(B, N, 2, dtype=torch.int64), state()),
+    "MultiChoices.random": (DIALS.random, state()),
+    "MultiCategoricalActor.outputs": (several().outputs, state()),
+    "StateCritic of an image": (
+        modules.StateCritic(N, D, image={"height": 1, "width": D, "channels": 1}, **HIDDEN),
+        state(),
+    ),
     "Box.encode": (BOX.encode, numbers(), state()),
     "Box.random": (BOX.random, state()),
     "RelevanceCritic.relevance": (critic("RelevanceCritic").relevance, state(), action()),
@@ -185,6 +197,7 @@ ESTIMATORS = (
     "ILVFAdvantage shifted",
     "ScoreInfluence",
     "ScoreInfluence of a Box",
+    "ScoreInfluence of several choices",
 )  # TorchRL makes one
 
 
@@ -218,6 +231,16 @@ def masked():
 
 def gaussian():
     return modules.GaussianActor(N, D, BOX, **HIDDEN)
+
+
+def several_rollout():
+    """A rollout of a `MultiCategoricalActor`."""
+    return several()(acted_rollout())
+
+
+def several_batch():
+    """A flat minibatch of several choices."""
+    return several()(batch())
 
 
 def deterministic():
@@ -256,6 +279,12 @@ ROLLOUTS = {  # name → function of a tensordict, that tensordict
         acted_rollout,
     ),
     "ScoreInfluence of a Box": (lambda: score(gaussian()), continuous_rollout),
+    "ScoreInfluence of several choices": (lambda: score(several()), several_rollout),
+    "PPOLoss of several choices": (
+        lambda: losses.PPOLoss(several(), critic("InfluenceCritic", DIALS)),
+        several_batch,
+    ),
+    "MultiCategoricalActor": (several, acted_rollout),
     "PPOLoss": (ppo, batch),
     "PPOLoss of a Box": (
         lambda: losses.PPOLoss(gaussian(), critic("InfluenceCritic", BOX)),

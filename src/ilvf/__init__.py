@@ -17,7 +17,9 @@ _PUBLIC = {
     **classes(),
     "modules": [
         "Box",
+        "MultiChoices",
         "CategoricalActor",
+        "MultiCategoricalActor",
         "GaussianActor",
         "DeterministicActor",
         "GreedyActor",
@@ -109,6 +111,8 @@ if TYPE_CHECKING:
         JointCritic,
         LocalCritic,
         Mixer,
+        MultiCategoricalActor,
+        MultiChoices,
         RandomActor,
         RelevanceCritic,
         StateCritic,

@@ -6,7 +6,16 @@ import torch
 
 from ilvf.checkpoints.policy import Policy
 from ilvf.deploy import ActingNetwork, to_onnx, to_torch
-from ilvf.modules import Box, CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
+from ilvf.modules import (
+    Box,
+    CategoricalActor,
+    DeterministicActor,
+    GaussianActor,
+    GreedyActor,
+    MultiCategoricalActor,
+    MultiChoices,
+)
+from ilvf.modules.images import Image
 
 ROWS = 1000
 KINDS = [
@@ -20,9 +29,12 @@ KINDS = [
     (GaussianActor, {"recurrent": "lstm"}),
     (GreedyActor, {"masked": True, "recurrent": "lstm"}),
     (DeterministicActor, {"recurrent": "gru"}),
+    (MultiCategoricalActor, {"masked": True}),
+    (CategoricalActor, {"image": Image(height=3, width=2, channels=1, begin=1)}),
 ]
 NAMES = ["plain", "masked", "greedy", "normal", "tanh", "deterministic"]
-NAMES += ["gru", "lstm", "recurrent greedy", "recurrent deterministic"]
+NAMES += ["gru", "lstm", "recurrent greedy", "recurrent deterministic", "several", "image"]
+DIALS = MultiChoices([[1, 1, 1], [5, 1, 1], [2, 4, 3], [5, 4, 3], [5, 4, 3]])
 BOX = Box([[-1.0, 0.0]] * 5, [[2.0, 0.5]] * 5)
 
 
@@ -30,7 +42,7 @@ BOX = Box([[-1.0, 0.0]] * 5, [[2.0, 0.5]] * 5)
 def policy(request):
     kind, options = request.param
     torch.manual_seed(0)
-    actions = 4 if kind in (CategoricalActor, GreedyActor) else BOX
+    actions = {MultiCategoricalActor: DIALS, CategoricalActor: 4, GreedyActor: 4}.get(kind, BOX)
     return Policy(kind(5, 7, actions, hidden=16, gain=1.0, **options).eval(), {})
 
 
@@ -38,8 +50,9 @@ def inputs_of(policy):
     torch.manual_seed(1)
     inputs = {"observation": torch.randn(ROWS, 5, 7)}
     if policy.actor.masked:
-        mask = torch.rand(ROWS, 5, 4) < 0.5
-        mask[..., 0] = True
+        mask = torch.rand(ROWS, 5, policy.actor.actions.width) < 0.5
+        begins = [0, 5, 9] if policy.actor.actions is DIALS else [0]
+        mask[..., begins] = True
         inputs["action_mask"] = mask
     if policy.actor.memory is not None:
         inputs["state"] = torch.randn(ROWS, *policy.actor.memory.sizes)

@@ -12,7 +12,8 @@ from ilvf.credit import standardise
 from ilvf.credit.discretise import noisy
 from ilvf.envs import Encircle
 from ilvf.modules import CategoricalActor, CounterfactualCritic, InfluenceCritic
-from ilvf.modules.actors.categorical import mask_outputs, sample_action
+from ilvf.modules.actors.categorical import sample_action
+from ilvf.modules.actors.network import mask_outputs
 from ilvf.modules.attention import gumbel_like, gumbel_sigmoid
 from ilvf.modules.critics.influence import OwnFirst, normalized_concat
 from ilvf.modules.options import NetworkOptions

@@ -88,7 +88,10 @@ def option_names(options):
 def built(name, *arguments):
     """The module of an algorithm as the command line builds it, tiny, with weights of seed 0."""
     kind = OFF_POLICY if "updates" in option_names(ALGORITHMS[name]) else ON_POLICY
-    defaults = [f"{key}={value}" for key, value in {**SMALL, **kind}.items()]
+    sizes = {**SMALL, **kind}
+    if PREY[0] in arguments:
+        del sizes["env.n_agents"]
+    defaults = [f"{key}={value}" for key, value in sizes.items()]
     config = resolve(training_schema(name), [*defaults, *arguments])
     torch.manual_seed(0)
     return build(config)
@@ -212,6 +215,10 @@ def argument(name):
     return lambda run: run.module.loss.actor.arguments[name]
 
 
+def of_image(name):
+    return lambda run: run.module.loss.actor.arguments.get("image", {}).get(name)
+
+
 def of_loss(name):
     return lambda run: getattr(run.module.loss, name)
 
@@ -250,6 +257,7 @@ def start_of_noise(run):
     return noise(run)
 
 
+PREY = ("env=capture_prey",)  # it has images
 NETWORK = {
     "hidden": Effect("12", lambda run: run.module.loss.actor.net.head.weight.shape[1], 12),
     "depth": Effect("1", lambda run: len(run.module.loss.actor.net.middle), 0),
@@ -258,6 +266,9 @@ NETWORK = {
     "input_norm": Effect("none", scale_is_seen, True, under=("gain=1.0",)),
     "share": Effect("true", lambda run: len(run.module.loss.actor.net.first.weight), 1),
     "gain": Effect("5.0", head_gain, 5.0, under=("lr=1e-9",)),
+    "images": Effect("cnn", of_image("filters"), 16, under=PREY),
+    "filters": Effect("5", of_image("filters"), 5, under=("images=cnn", *PREY)),
+    "convolutions": Effect("1", of_image("convolutions"), 1, under=("images=cnn", *PREY)),
 }
 TRAINING = {
     "lr": Effect("0.01", lambda run: run.rates[0].popitem()[1], 0.01),
@@ -395,7 +406,7 @@ CASES = [(name, key) for name in ALGORITHMS for key in effects(name)]
 @pytest.mark.parametrize(("name", "key"), CASES)
 def test_an_option_has_its_effect(name, key):
     effect = effects(name)[key]
-    under = tuple(key if "." in key.split("=")[0] else f"algorithm.{key}" for key in effect.under)
+    under = tuple(key if key.startswith("env") else f"algorithm.{key}" for key in effect.under)
     without = effect.observe(trained(name, *under))
     assert without != effect.expected
     observed = effect.observe(trained(name, *under, f"algorithm.{key}={effect.text}"))

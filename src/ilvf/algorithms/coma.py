@@ -16,6 +16,7 @@ from ilvf.algorithms.parts import (
 from ilvf.credit.estimators import CounterfactualAdvantage
 from ilvf.modules import CategoricalActor, CounterfactualCritic
 from ilvf.options import configure, select
+from ilvf.options.arguments import require_kind
 
 
 class COMA(OnPolicy):
@@ -46,6 +47,7 @@ class COMA(OnPolicy):
     ):
         given = configure(COMAOptions, options, "COMA")
         require_own_reward(given, "COMA")
+        require_kind("COMA", "actor", actor, CategoricalActor, "a CategoricalActor")
         loss = ppo_loss(actor, critic, given, state_key, actor.arguments["n_agents"])
         advantage = CounterfactualAdvantage(
             actor,
@@ -63,6 +65,6 @@ def build(config: COMAConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
     """COMA as a config describes it."""
     actor = categorical_actor(config, env)
     critic = CounterfactualCritic(
-        env.n_agents, env.state_dim, actor.actions.width, **network_options(config)
+        env.n_agents, env.state_dim, actor.actions.width, **network_options(config, env)
     )
     return COMA(make_env, actor, critic, seed=seed, **select(config, COMAOptions))

@@ -28,12 +28,11 @@ from ilvf.distributed import mean_over_ranks
 from ilvf.errors import UsageError, require
 from ilvf.modules import (
     ActionInfluenceCritic,
-    CategoricalActor,
-    GaussianActor,
     InfluenceCritic,
     RelevanceCritic,
     StateCritic,
 )
+from ilvf.modules.actors.network import StochasticActor
 from ilvf.options import configure, select
 
 Critic = InfluenceCritic | ActionInfluenceCritic | RelevanceCritic | StateCritic
@@ -64,7 +63,7 @@ class ILVFP(OnPolicy):
     def __init__(
         self,
         make_env: EnvFactory,
-        actor: CategoricalActor | GaussianActor,
+        actor: StochasticActor,
         critic: Critic,
         *,
         influence: Tensor | InfluenceSource | None = None,
@@ -131,7 +130,7 @@ class ILVFP(OnPolicy):
 
 
 def learned_influence(
-    actor: CategoricalActor | GaussianActor, discretise: Discretise | None, options: ILVFPOptions
+    actor: StochasticActor, discretise: Discretise | None, options: ILVFPOptions
 ) -> LearnedInfluence:
     """Ŵ from the critic's weights; with `supervision` a score test teaches these."""
     reading: dict[str, Any] = {"orientation": options.orientation, "diagonal": options.diagonal}
@@ -154,10 +153,10 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
             tau=config.tau,
             initial=config.initial_influence,
             shared_first=shared,
-            **network_options(config),
+            **network_options(config, env),
         )
     else:
-        networks = value_options(config)
+        networks = value_options(config, env)
         critic = StateCritic(env.n_agents, env.state_dim, shared_first=shared, **networks)
     return ILVFP(
         make_env,
@@ -171,7 +170,7 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
 
 
 def influence_of(
-    word: str, env: EnvBase, actor: CategoricalActor | GaussianActor
+    word: str, env: EnvBase, actor: StochasticActor
 ) -> Tensor | InfluenceSource | None:
     """The source of a config's word: Ŵ `[N, N]`, row = acting agent, or None for `learned`.
 
@@ -201,7 +200,7 @@ def needs_weights(word: str, influence: Tensor | InfluenceSource | None) -> bool
     return word in ("learned", "score") or reads
 
 
-def own_source(word: str, env: EnvBase, actor: CategoricalActor) -> Tensor | InfluenceSource:
+def own_source(word: str, env: EnvBase, actor: StochasticActor) -> Tensor | InfluenceSource:
     """What `package.module:function`, or a registered name, returns for an environment and actor.
 
     Raises:

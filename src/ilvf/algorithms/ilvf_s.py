@@ -18,10 +18,10 @@ def build(config: ILVFSConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     shared = config.shared_first
     critic: Critic
     if config.critic == "state":
-        networks = value_options(config)
+        networks = value_options(config, env)
         critic = StateCritic(env.n_agents, env.state_dim, shared_first=shared, **networks)
     else:
-        networks = network_options(config)
+        networks = network_options(config, env)
         critic = InfluenceCritic(
             env.n_agents, env.state_dim, actor.actions, shared_first=shared, **networks
         )

@@ -10,7 +10,8 @@ from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import IPPOConfig, OnPolicyOptions
 from ilvf.algorithms.parts import ppo_loss, stochastic_actor, value_options
 from ilvf.credit.estimators import gae, local_estimator
-from ilvf.modules import CategoricalActor, GaussianActor, LocalCritic, StateCritic
+from ilvf.modules import LocalCritic, StateCritic
+from ilvf.modules.actors.network import StochasticActor
 from ilvf.options import configure, select
 
 
@@ -31,7 +32,7 @@ class IPPO(OnPolicy):
     def __init__(
         self,
         make_env: EnvFactory,
-        actor: CategoricalActor | GaussianActor,
+        actor: StochasticActor,
         critic: LocalCritic | StateCritic,
         *,
         state_key: str | None = None,
@@ -59,7 +60,8 @@ def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
     actor = stochastic_actor(config, env)
     critic: LocalCritic | StateCritic
     if config.critic == "observation":
-        critic = LocalCritic(env.n_agents, env.observation_dim, **value_options(config))
+        networks = value_options(config, env, "observation")
+        critic = LocalCritic(env.n_agents, env.observation_dim, **networks)
     else:
-        critic = StateCritic(env.n_agents, env.state_dim, **value_options(config))
+        critic = StateCritic(env.n_agents, env.state_dim, **value_options(config, env))
     return IPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))

@@ -115,6 +115,6 @@ def build(config: MADDPGConfig, make_env: EnvFactory, env: EnvBase, seed: int) -
         env.state_dim,
         actor.actions,
         gain=config.gain,
-        **network_options(config),
+        **network_options(config, env),
     )
     return MADDPG(make_env, actor, critic, seed=seed, **select(config, MADDPGTrainingOptions))

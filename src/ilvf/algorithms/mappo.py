@@ -15,7 +15,8 @@ from ilvf.algorithms.parts import (
     value_options,
 )
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
-from ilvf.modules import CategoricalActor, CentralCritic, GaussianActor, StateCritic
+from ilvf.modules import CentralCritic, StateCritic
+from ilvf.modules.actors.network import StochasticActor
 from ilvf.options import configure, select
 
 
@@ -38,7 +39,7 @@ class MAPPO(OnPolicy):
     def __init__(
         self,
         make_env: EnvFactory,
-        actor: CategoricalActor | GaussianActor,
+        actor: StochasticActor,
         critic: StateCritic | CentralCritic,
         *,
         state_key: str = "state",
@@ -71,7 +72,7 @@ class MAPPO(OnPolicy):
 def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> MAPPO:
     """MAPPO as a config describes it."""
     actor = stochastic_actor(config, env)
-    networks = value_options(config)
+    networks = value_options(config, env)
     critic: StateCritic | CentralCritic
     if config.critic == "central":
         del networks["share"]  # there is one network

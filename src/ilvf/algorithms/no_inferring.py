@@ -19,7 +19,7 @@ def build(config: NoInferringConfig, make_env: EnvFactory, env: EnvBase, seed: i
         actor.actions,
         tau=config.tau,
         initial=config.initial_influence,
-        **network_options(config),
+        **network_options(config, env),
     )
     return ILVFP(
         make_env,

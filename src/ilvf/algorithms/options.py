@@ -12,7 +12,7 @@ from ilvf import plugins
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import AttentionPPOOptions, MADDPGOptions, PPOOptions, QMIXOptions
-from ilvf.modules.options import GaussianOptions, PolicyOptions
+from ilvf.modules.options import GaussianOptions, ImageOptions, PolicyOptions
 from ilvf.options import Options, nearest, option
 
 ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
@@ -218,11 +218,12 @@ class OffPolicyOptions(TrainingOptions):
 
 
 @dataclass
-class AlgorithmConfig(PolicyOptions, TrainingOptions):
+class AlgorithmConfig(ImageOptions, PolicyOptions, TrainingOptions):
     """What the config of every algorithm has."""
 
     iterations: ClassVar[int]  # default of trainer.max_epochs
     continuous: ClassVar[bool] = True  # takes continuous actions too
+    several: ClassVar[bool] = True  # takes actions of several choices too
     title: ClassVar[str]  # name in figures and tables
     source: ClassVar[str] = ""  # where it is explained, for descriptions in MLflow
     declared: ClassVar[str]  # its name
@@ -239,7 +240,7 @@ class OnPolicyConfig(OnPolicyOptions, AlgorithmConfig):
 
 @dataclass
 class PolicyConfig(GaussianOptions, OnPolicyConfig):
-    """On-policy algorithms that take discrete or continuous actions."""
+    """On-policy algorithms that take all kinds of actions."""
 
 
 @dataclass
@@ -391,6 +392,7 @@ class COMAConfig(COMAOptions, OnPolicyConfig):
 
     title = "COMA"
     continuous = False
+    several = False
     source = "a baseline, docs/concepts/algorithms.md"
 
 
@@ -423,6 +425,7 @@ class QMIXConfig(QMIXTrainingOptions, OffPolicyConfig):
 
     title = "QMIX"
     continuous = False
+    several = False
     source = "App. B.2 of the paper, docs/concepts/algorithms.md"
     mixer: Literal["qmix", "vdn"] = option(
         "qmix", "how agents' values become the team's: qmix (monotone in each) or vdn (their sum)"
@@ -461,5 +464,6 @@ class MADDPGTrainingOptions(NoiseOptions, MADDPGOptions, OffPolicyOptions):
 class MADDPGConfig(MADDPGTrainingOptions, OffPolicyConfig):
     """MADDPG: every agent ascends its own critic of the joint action."""
 
+    several = False
     title = "MADDPG"
     source = "App. B.2 of the paper, docs/concepts/algorithms.md"

@@ -17,7 +17,8 @@ from ilvf.options import select
 def build(config: PRDConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """`ILVFP` with a `RelevanceCritic` as the source of its weights."""
     actor = stochastic_actor(config, env)
-    critic = RelevanceCritic(env.n_agents, env.state_dim, actor.actions, **network_options(config))
+    networks = network_options(config, env)
+    critic = RelevanceCritic(env.n_agents, env.state_dim, actor.actions, **networks)
     influence = LearnedInfluence(
         Soft() if config.threshold is None else Threshold(config.threshold),
         orientation=config.orientation,

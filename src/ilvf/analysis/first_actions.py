@@ -1,6 +1,7 @@
 """The first actions among which an audit chooses in every state.
 
-Axes: K states, N agents, C choices of every agent, A numbers of a continuous action.
+Axes: K states, N agents, C choices of every agent, A numbers of an action (of `MultiChoices`, or
+continuous).
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from torch import Tensor
 from torch.quasirandom import SobolEngine
 
 from ilvf.analysis.paired_rollouts import PairedRollouts
-from ilvf.errors import require, require_choice
-from ilvf.modules import Box, GaussianActor, actions_of
+from ilvf.errors import UsageError, require, require_choice
+from ilvf.modules import Box, Choices, actions_of
+from ilvf.modules.actors.network import StochasticActor
 
 Alternatives = Literal["policy", "box"]
 
@@ -23,7 +25,7 @@ class FirstActions:
 
     Attributes:
         probability: of every choice, `[K, N, C]`.
-        action: of every choice, `[K, N, C, A]`; None if a choice is itself a discrete action.
+        action: of every choice, `[K, N, C, A]`; None if a choice is an action of `Choices`.
     """
 
     probability: Tensor
@@ -45,31 +47,34 @@ class FirstActions:
 def first_actions(
     rollouts: PairedRollouts, alternatives: Alternatives, choices: int
 ) -> FirstActions:
-    """All discrete actions with the policy's probabilities, or C equally likely continuous ones.
+    """All actions of `Choices` with the policy's probabilities, or C equally likely others.
 
     Args:
         rollouts: of the policy from the audited states.
-        alternatives: `policy`: continuous actions are independent draws of the policy in the
-            state. `box`: they are spread evenly over the whole box, the same in all states.
-        choices: C, of continuous actions, at least 2.
+        alternatives: of a `Box` or `MultiChoices`. `policy`: independent draws of the policy in the
+            state. `box`: spread evenly over the whole box, the same in all states.
+        choices: C, at least 2, of a `Box` or `MultiChoices`.
 
     Raises:
-        UsageError: an unknown word, too few choices, or a policy that cannot be audited.
+        UsageError: an unknown word, too few choices, `box` without a box, or a policy that cannot
+            be audited.
     """
     require_choice("alternatives", alternatives, ("policy", "box"))
     require(choices >= 2, f"choices={choices} must be at least 2")
-    box = actions_of(rollouts.env)
-    if not isinstance(box, Box):
+    actions = actions_of(rollouts.env)
+    if isinstance(actions, Choices):
         return FirstActions(rollouts.policy_at_states())
-    name = type(rollouts.policy).__name__
+    need = "GaussianActor" if isinstance(actions, Box) else "MultiCategoricalActor"
     require(
-        isinstance(rollouts.policy, GaussianActor),
-        f"the audit of continuous actions needs a GaussianActor, found {name}",
+        isinstance(rollouts.policy, StochasticActor),
+        f"the audit of {actions} needs a {need}, found {type(rollouts.policy).__name__}",
     )
     if alternatives == "policy":
         action = rollouts.draws_at_states(choices)
+    elif isinstance(actions, Box):
+        action = spread(actions, choices, rollouts.seed).expand(rollouts.count, -1, -1, -1)
     else:
-        action = spread(box, choices, rollouts.seed).expand(rollouts.count, -1, -1, -1)
+        raise UsageError(f"alternatives=box is for a Box; {actions} need alternatives=policy")
     action = action.to(rollouts.env.device)
     return FirstActions(torch.full(action.shape[:3], 1 / choices, device=action.device), action)
 
@@ -77,5 +82,5 @@ def first_actions(
 def spread(box: Box, number: int, seed: int) -> Tensor:
     """C points of a scrambled Sobol sequence in every agent's box, `[N, C, A]`."""
     unit = SobolEngine(box.width, scramble=True, seed=seed).draw(number)  # [C, A]
-    u = (2 * unit - 1).unsqueeze(1).expand(-1, box.n_agents, -1)
+    u = (2 * unit - 1).unsqueeze(1).expand(-1, len(box.low), -1)
     return box.denormalize(u.to(box.low)).transpose(0, 1)

@@ -1,7 +1,7 @@
 """Influence by experiment: change one agent's first action, keep all noise, compare the returns.
 
 Axes: K states, M joint first actions per state, R futures per joint action, N agents, A choices
-(see `FirstActions`): the discrete actions, or some of the continuous ones.
+(see `FirstActions`): the actions of `Choices`, or some of a `Box` or of `MultiChoices`.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,9 @@ class Interventions:
         returns: `[K, M, R, N]`, under the joint action that was drawn.
         action: `[K, M, N]`, the joint action that was drawn, as choices.
         policy: `[K, N, A]`, the probability of every choice in state k: π_i(a | s_k), or equal ones
-            of continuous actions.
-        choices: `[K, N, A, numbers of an action]`, the continuous actions; None for discrete ones.
+            of draws.
+        choices: `[K, N, A, numbers of an action]`, the actions of a `Box` or of `MultiChoices`;
+            None of `Choices`.
     """
 
     effect: Tensor
@@ -71,15 +72,16 @@ def intervene(
     agent. All of these have the same noise of environment and policy (common random numbers), so
     the return of an agent that the change does not reach is the same to the last bit.
 
-    A policy over continuous actions is replaced, in the first step only, by one that chooses among
-    A actions with equal probabilities (`alternatives`).
+    A policy over a `Box` or `MultiChoices` is replaced, in the first step only, by one that chooses
+    among A actions with equal probabilities (`alternatives`). Two draws of `MultiChoices` can be
+    the same action; their difference is 0.
 
     Args:
         env: a batch of environments with `set_state` and `get_state`, whose state has its
             generator as "rng"; what it draws must not depend on the actions. The K·M·R rows are
             played in pieces of its batch size.
         policy: a module with `log_probs(*inputs)` and `in_keys` (`CategoricalActor`), or with a
-            `get_dist` that returns a Categorical; of continuous actions a `GaussianActor`.
+            `get_dist` that returns a Categorical, or a `StochasticActor`.
         states: of K environments, see `visited_states`. Their clock, the entry `step`, is set to
             0, so that a whole episode follows.
         actions: M, at least 2.
@@ -88,9 +90,9 @@ def intervene(
             do not count.
         gamma: discount of the returns.
         tolerance: smaller differences count as rounding errors and are set to 0.
-        alternatives: of continuous actions, `policy` draws A actions from the policy in each state,
-            `box` spreads them evenly over the box.
-        choices: A of continuous actions, at least 2.
+        alternatives: `policy` draws A actions of a `Box` or of `MultiChoices` from the policy in
+            each state, `box` spreads them evenly over the box.
+        choices: A of a `Box` or of `MultiChoices`, at least 2.
         seed: of all noise.
         progress: show a progress bar.
 

@@ -10,8 +10,8 @@ from torchrl.envs import EnvBase
 from torchrl.envs.utils import step_mdp
 
 from ilvf.errors import UsageError, require
-from ilvf.modules import GaussianActor
 from ilvf.modules.actors.categorical import sample_action
+from ilvf.modules.actors.network import StochasticActor
 from ilvf.modules.memory import memories_of
 
 State = Mapping[str, Tensor]  # what `env.get_state()` returns: tensors [B, ...], and "rng"
@@ -54,11 +54,11 @@ def step_env(env: EnvBase, td: TensorDictBase, action: Tensor) -> tuple[Tensor, 
 
 
 def draw_actions(policy: Any, td: TensorDictBase, noise: torch.Generator) -> Tensor:
-    """Actions of all agents, `[B, N]`, or `[B, N, A]` of a `GaussianActor`.
+    """Actions of all agents, `[B, N, *event]`.
 
     The same noise gives the same action wherever the policy is the same.
     """
-    if isinstance(policy, GaussianActor):
+    if isinstance(policy, StochasticActor):
         return policy.draw(td, noise)
     return sample_action(log_probabilities(policy, td), noise)
 
@@ -78,7 +78,7 @@ def log_probabilities(policy: Any, td: TensorDictBase) -> Tensor:
     logits = getattr(policy.get_dist(td), "logits", None) if hasattr(policy, "get_dist") else None
     if logits is None:
         raise UsageError(
-            "the audit needs a policy over discrete actions or a GaussianActor, found "
-            f"{type(policy).__name__}"
+            "the audit needs a policy over discrete actions, a MultiCategoricalActor or a "
+            f"GaussianActor, found {type(policy).__name__}"
         )
     return logits.log_softmax(-1)

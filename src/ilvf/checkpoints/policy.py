@@ -12,16 +12,23 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
 from ilvf.checkpoints.restoring import restoring
 from ilvf.errors import require
-from ilvf.modules import CategoricalActor, DeterministicActor, GaussianActor, GreedyActor
+from ilvf.modules import (
+    CategoricalActor,
+    DeterministicActor,
+    GaussianActor,
+    GreedyActor,
+    MultiCategoricalActor,
+)
 from ilvf.modules.checks import require_tensor, require_truth
 from ilvf.options import shown
 from ilvf.options.arguments import require_device, require_kind
 from ilvf.options.checks import require_usable_path
 
-Actor = CategoricalActor | GreedyActor | GaussianActor | DeterministicActor
+Actor = CategoricalActor | MultiCategoricalActor | GreedyActor | GaussianActor | DeterministicActor
 PREFIX = "loss.actor."  # of the actor's parameters in a checkpoint
 KINDS: dict[str, type[Actor]] = {
     "categorical": CategoricalActor,
+    "multi_categorical": MultiCategoricalActor,
     "greedy": GreedyActor,
     "gaussian": GaussianActor,
     "deterministic": DeterministicActor,
@@ -34,6 +41,8 @@ ARGUMENTS = {  # of an actor → type; those that its options check are left out
     "n_actions": int,
     "low": list,
     "high": list,
+    "counts": list,
+    "image": dict,
     "masked": bool,
     "group": str,
 }
@@ -42,7 +51,7 @@ ARGUMENTS = {  # of an actor → type; those that its options check are left out
 class Policy(nn.Module):
     """A trained team as a plain callable, without TensorDicts.
 
-        actions = policy(observation)          # [*B, N, Do] → [*B, N], continuous: [*B, N, A]
+        actions = policy(observation)          # [*B, N, Do] → [*B, N], or [*B, N, A] numbers
 
     Deterministic by default; `deterministic=False` samples. Continuous actions are in the units of
     the environment and within its bounds.
@@ -98,7 +107,7 @@ class Policy(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Tensor:
-        """Actions `[*B, N]`, or `[*B, N, A]` if they are continuous.
+        """Actions `[*B, N]`, `[*B, N, D]` of several choices, `[*B, N, A]` if continuous.
 
         Args:
             observation: `[*B, N, Do]`.
@@ -215,9 +224,18 @@ def require_arguments(arguments: Mapping[str, Any], state: Mapping[str, Tensor])
     for name, value in arguments.items():
         most = len(state) if name == "depth" else weights
         require(
-            not isinstance(value, int) or abs(value) <= max(most, 1),
+            all(not isinstance(x, int) or abs(x) <= max(most, 1) for x in numbers_in(value)),
             f"{name} is {shown(value)}, more than its weights have",
         )
+
+
+def numbers_in(value: Any) -> list[Any]:
+    """The entries of nested lists and dicts, side by side; a single value is the only entry."""
+    if isinstance(value, dict):
+        return numbers_in(list(value.values()))
+    if not isinstance(value, list):
+        return [value]
+    return [entry for row in value for entry in numbers_in(row)]
 
 
 def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:

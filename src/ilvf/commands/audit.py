@@ -59,10 +59,13 @@ class AuditOptions(Options):
     gamma: float | None = option(None, "discount, by default the run's", least=0, most=1)
     alternatives: Literal["policy", "box"] = option(
         "policy",
-        "continuous actions: first actions are draws of the policy, or spread over the box",
+        "first actions are draws of the policy, or spread over the box of continuous actions",
     )
     choices: int = option(
-        5, "continuous actions: first actions that every agent has in a state", least=2, most=MOST
+        5,
+        "first actions that every agent has in a state, of continuous actions or several choices",
+        least=2,
+        most=MOST,
     )
     level: float = option(
         0.05,

@@ -4,9 +4,10 @@
 
 The normalisation of inputs and the masks are inside. B is free. `outputs` are what the networks
 put out: for discrete actions log-probabilities up to a constant, or action values, with the lowest
-finite number for impossible actions; for continuous ones the mean in units of the action's range
-(`GaussianActor`; then its raw scale, if that depends on the state). `action` is what a
-deterministic policy does: `[B, N]`, or `[B, N, A]` in the units of the environment.
+finite number for impossible actions; of `MultiChoices` those of all components side by side; for
+continuous ones the mean in units of the action's range (`GaussianActor`; then its raw scale, if
+that depends on the state). `action` is what a deterministic policy does: `[B, N]`, `[B, N, D]` of
+`MultiChoices`, or `[B, N, A]` in the units of the environment.
 
 A recurrent team also takes `hidden` [B, N, S], zeros where an episode begins, and returns
 `next_hidden`, which the next step takes.
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 
 from ilvf.checkpoints.policy import Policy
 from ilvf.errors import UsageError, require
-from ilvf.modules.actors.categorical import mask_outputs
+from ilvf.modules.actors.network import mask_outputs
 
 OPSET = 18  # of ONNX
 EXAMPLE = 2  # rows of the example: one row would fix the batch size

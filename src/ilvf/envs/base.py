@@ -27,7 +27,7 @@ class BatchedWorlds(Scenario):
     | `("agents", "observation")` | `[B, N, Do]` | input of the policies, zero-padded |
     | `("agents", "observation_mask")` | `[B, N, Do]` bool | False where it is padding |
     | `("agents", "state")` | `[B, N, D]` | each agent's own state, input of the critics |
-    | `("agents", "action")` | `[B, N]` int64 | index of the action; `[B, N, A]` of a `Box` |
+    | `("agents", "action")` | `[B, N]` int64 | `[B, N, D]` of several choices, or a Box's numbers |
     | `("agents", "action_mask")` | `[B, N, A]` bool | possible actions; only if `masked` |
     | `("next", "agents", "reward")` | `[B, N, 1]` | r_i; the team's reward is Σ_i r_i |
     | `terminated` | `[B, 1]` bool | the task has ended, see `ended` |

@@ -34,7 +34,7 @@ class EnvFacts:
         n_agents: N.
         observation_dim: numbers that an agent observes.
         state_dim: numbers under `state_key`.
-        actions: what the agents can do, `Choices` or a `Box`; actors and critics take it.
+        actions: what the agents can do; actors and critics take it.
         state_key: `state`, or `observation` for an environment without states; the argument of
             `ILVFP`, `value_module` and `ActionValueLoss`.
         masked: the environment has action masks.
@@ -51,7 +51,7 @@ class EnvFacts:
 
     @property
     def n_actions(self) -> int:
-        """A, the number of discrete actions, or of numbers in a continuous one."""
+        """A, the number of discrete actions, or of the numbers that stand for an action."""
         return self.actions.width
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
         trial = _trial(env, group)
     _raise(list(missing_problems(trial, group)), name)
     problems += shape_problems(env, trial, group)
-    problems += number_problems(trial, group)
+    problems += number_problems(trial, group, actions_of(env, group))
     with _named_failures(f"{name} fails in get_state, set_state and reset"):
         problems += saved_state_problems(env, group)
     _raise(problems, name)
@@ -119,13 +119,15 @@ def _named_failures(what: str) -> Iterator[None]:
 
 def _trial(env: EnvBase, group: str) -> TensorDictBase:
     """A rollout of random possible actions from a fixed seed."""
+    actions = actions_of(env, group)
 
     def act(td: TensorDictBase) -> TensorDictBase:
         td = env.rand_action(td)
+        action = td[group, "action"]
         mask = td.get((group, "action_mask"), None)
-        if mask is not None and mask.dtype == torch.bool:
-            noise = torch.rand(mask.shape, device=mask.device)
-            td.set((group, "action"), noise.masked_fill(~mask, -1).argmax(-1))
+        agents = action.shape[: action.ndim - len(actions.event)]
+        if mask is not None and mask.dtype == torch.bool and mask.shape == (*agents, actions.width):
+            td.set((group, "action"), actions.random(mask, mask))
         return td
 
     with torch.random.fork_rng():

@@ -8,7 +8,9 @@ from tensordict.utils import NestedKey
 from torchrl.envs import EnvBase
 
 from ilvf.errors import UsageError
-from ilvf.modules.actions import actions_of, actions_of_spec
+from ilvf.modules.actions import Actions, actions_of, actions_of_spec
+
+FLATTEN = "ilvf.envs.flat.flattened(env)"
 
 
 def batch_problems(env: EnvBase) -> Iterator[str]:
@@ -39,7 +41,10 @@ def spec_problems(env: EnvBase, group: str) -> Iterator[str]:
             )
     observation = (group, "observation")
     if observation not in env.observation_keys:
-        yield f"{observation} is missing; the observations are {_listed(env.observation_keys)}"
+        keys = env.observation_keys
+        parts = [key for key in keys if isinstance(key, tuple) and key[:2] == observation]
+        advice = f"; {FLATTEN} joins its parts" if parts else ""
+        yield f"{observation} is missing; the observations are {_listed(keys)}{advice}"
 
 
 def _action_problems(env: EnvBase, action: tuple[str, str]) -> Iterator[str]:
@@ -88,10 +93,12 @@ def shape_problems(env: EnvBase, td: TensorDictBase, group: str) -> Iterator[str
         if value is not None and not _fits(tuple(value.shape), shape):
             found = tuple(value.shape)
             wanted = f"({', '.join(map(str, shape))})"
-            yield f"{key} has shape {found} in a rollout of {batch}, need {wanted}"
+            image = key in number_keys(group) and len(value.shape) > len(shape)
+            advice = f"; {FLATTEN} makes it so" if image else ""
+            yield f"{key} has shape {found} in a rollout of {batch}, need {wanted}{advice}"
 
 
-def number_problems(td: TensorDictBase, group: str) -> Iterator[str]:
+def number_problems(td: TensorDictBase, group: str, actions: Actions) -> Iterator[str]:
     """Are the numbers of a rollout finite and of the dtype of the networks, and masks bool?"""
     need = torch.get_default_dtype()
     for key in (*number_keys(group), ("next", group, "reward")):
@@ -107,7 +114,7 @@ def number_problems(td: TensorDictBase, group: str) -> Iterator[str]:
         return
     if mask.dtype != torch.bool:
         yield f"{(group, 'action_mask')} is {mask.dtype}, need torch.bool: True = allowed"
-    elif not mask.any(-1).all():
+    elif mask.shape[-1] == actions.width and not actions.possible(mask).all():
         yield f"{(group, 'action_mask')} allows an agent nothing, need at least one action"
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torchrl.envs import CatTensors, EnvBase, TransformedEnv
+from torchrl.envs import CatTensors, EnvBase
 
 from ilvf import plugins
 from ilvf.envs.check import EnvFacts, check_env
 from ilvf.envs.contract import saves_states
+from ilvf.envs.flat import SavedThrough, flattened
 from ilvf.errors import UsageError, require
 
 OBSERVATION = ("agents", "observation")
@@ -28,7 +29,8 @@ def own_env(
     """The environment that `task(num_envs=, seed=, device=, **kwargs)` makes.
 
     It is checked against docs/guides/your_own_env.md. Where the critics' `state` is missing, the
-    observations take its place. Sizes are set as attributes where they are missing.
+    observations take its place. Observations that are not flat are flattened, see `flattened`.
+    Sizes are set as attributes where they are missing.
 
     Args:
         task: `package.module:name` of a function or class, or the name of an entry point.
@@ -49,6 +51,7 @@ def own_env(
         isinstance(env, EnvBase),
         f"env.task={task} makes {type(env).__name__}, need a TorchRL environment (EnvBase)",
     )
+    env = flattened(env)
     facts = checked(env, task)
     require(
         env.batch_size[0] == num_envs,
@@ -92,26 +95,14 @@ def with_state(env: EnvBase, facts: EnvFacts) -> EnvBase:
     return SavedThrough(env, copied)
 
 
-class SavedThrough(TransformedEnv):
-    """A transformed environment whose `set_state` is that of the environment inside.
-
-    TorchRL's `TransformedEnv` hands on `get_state` alone.
-    """
-
-    def set_state(self, state: Any) -> None:
-        """Restore the environment inside."""
-        inner = self.base_env
-        while isinstance(inner, TransformedEnv) and not saves_states(inner):
-            inner = inner.base_env
-        inner.set_state(state)
-
-
 def complete(env: EnvBase, facts: EnvFacts, horizon: int | None, task: str) -> None:
     """Set the sizes and the horizon that an environment lacks.
 
     Raises:
         UsageError: nobody knows how long an episode is.
     """
+    if facts.state_key == "observation" and not hasattr(env, "state_image"):
+        env.state_image = getattr(env, "observation_image", None)
     for name in SIZES:
         if not hasattr(env, name):
             setattr(env, name, getattr(facts, name))

@@ -40,7 +40,7 @@ class Scenario(EnvBase):
 
     @functools.cached_property
     def actions(self) -> Actions:
-        """What the agents can do; an environment with continuous actions returns its `Box`."""
+        """What the agents can do; an environment may return `MultiChoices` or a `Box`."""
         return Choices(self.n_actions)
 
     # ------------------------------------------------------------------ the world
@@ -55,7 +55,7 @@ class Scenario(EnvBase):
 
     @abstractmethod
     def advance(self, world: World, action: Tensor) -> World:
-        """The worlds after one step with the actions `[B, N]`, or `[B, N, A]` of a `Box`."""
+        """The worlds after one step with the actions `[B, N, *event]`."""
 
     @abstractmethod
     def observe(self, world: World) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """A run's trained policy as a model of MLflow, with a signature and without code.
 
     model = mlflow.pyfunc.load_model(f"runs:/{run_id}/policy")
-    actions = model.predict(observation)               # [B, N, Do] → [B, N] or [B, N, A]
+    actions = model.predict(observation)               # [B, N, Do] → [B, N], [B, N, D or A]
 
 `ilvf.experiment.pyfunc` is what MLflow calls.
 """
@@ -21,6 +21,7 @@ from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 import ilvf
 from ilvf.checkpoints.files import read_checkpoint
 from ilvf.experiment.pyfunc import DETERMINISTIC, MASK, OBSERVATION, RESET
+from ilvf.modules.actions import Box, Choices, actions_of_arguments
 
 NAME = "policy"
 LOADER = "ilvf.experiment.pyfunc"  # module that reads the checkpoint
@@ -68,20 +69,22 @@ def write_model(
 def signature_of(actor: Mapping[str, Any]) -> ModelSignature:
     """What a policy takes and returns: `observation` [B, N, Do] (and `action_mask`) → actions.
 
-    Discrete actions are whole numbers [B, N], continuous ones numbers [B, N, A].
+    Discrete actions are whole numbers [B, N], several choices [B, N, D], continuous ones numbers
+    [B, N, A].
 
     Args:
         actor: the arguments of an actor, as a checkpoint keeps them.
     """
     n = actor["n_agents"]
+    found, _ = actions_of_arguments(actor)
+    actions = found or Choices(actor["n_actions"])
     inputs: list[Any] = [
         TensorSpec(np.dtype("float32"), (-1, n, actor["observation_dim"]), OBSERVATION)
     ]
     if actor.get("masked"):
-        inputs.append(TensorSpec(np.dtype("bool"), (-1, n, actor["n_actions"]), MASK))
-    output = TensorSpec(np.dtype("int64"), (-1, n))
-    if "low" in actor:  # bounds of continuous actions
-        output = TensorSpec(np.dtype("float32"), (-1, n, len(actor["low"][0])))
+        inputs.append(TensorSpec(np.dtype("bool"), (-1, n, actions.width), MASK))
+    kind = np.dtype("float32" if isinstance(actions, Box) else "int64")
+    output = TensorSpec(kind, (-1, n, *actions.event))
     params = [ParamSpec(DETERMINISTIC, "boolean", True)]
     if actor.get("recurrent", "none") != "none":
         params.append(ParamSpec(RESET, "boolean", False))

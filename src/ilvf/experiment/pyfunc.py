@@ -32,7 +32,7 @@ class PolicyModel:
     def predict(
         self, data: Mapping[str, np.ndarray], params: Mapping[str, Any] | None = None
     ) -> np.ndarray:
-        """Actions `[B, N]`, or `[B, N, A]` if they are continuous.
+        """Actions `[B, N]`, `[B, N, D]` of several choices, `[B, N, A]` if continuous.
 
         Args:
             data: `observation`, `[B, N, Do]`, and `action_mask`, bool `[B, N, A]`, if some actions

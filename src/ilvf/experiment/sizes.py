@@ -5,6 +5,7 @@ from torchrl.envs import EnvBase
 
 from ilvf.errors import require
 from ilvf.experiment.config import Config
+from ilvf.modules.images import image_of
 
 BYTES = 4  # of a float32
 COPIES = 4  # parameters, gradients and Adam's two moments
@@ -33,9 +34,19 @@ def network_bytes(config: Config, env: EnvBase) -> float:
     algorithm = config.algorithm
     networks = 1 if algorithm.share else env.n_agents
     hidden = float(algorithm.hidden)
-    inputs = env.observation_dim + env.n_agents * env.state_dim
+    read = numbers_read(config, env, "observation")
+    inputs = read + env.n_agents * numbers_read(config, env, "state")
     layers = inputs * hidden + 2 * (algorithm.depth - 1) * hidden**2
     return BYTES * COPIES * networks * layers
+
+
+def numbers_read(config: Config, env: EnvBase, name: str) -> float:
+    """What the first layers read of an observation or a state: features in place of an image."""
+    size = getattr(env, f"{name}_dim")
+    image = image_of(getattr(env, f"{name}_image", None), type(env).__name__)
+    if image is None or config.algorithm.images == "flat":
+        return size
+    return size - image.size + config.algorithm.hidden
 
 
 def rollout_bytes(config: Config, env: EnvBase) -> float:

@@ -16,12 +16,11 @@ from ilvf.losses.attention import EVIDENCE_HINT, mean_attention, supervision
 from ilvf.losses.options import AttentionPPOOptions
 from ilvf.modules import (
     ActionInfluenceCritic,
-    CategoricalActor,
-    GaussianActor,
     InfluenceCritic,
     RewardModel,
     ValueNorm,
 )
+from ilvf.modules.actors.network import StochasticActor
 from ilvf.modules.checks import require_same_shape, require_tensordict
 from ilvf.modules.memory import ENDED, AgentMemory
 from ilvf.options import configure
@@ -89,14 +88,14 @@ class PPOLoss(LossModule):
         link_evidence: NestedKey = ("agents", "link_evidence")
 
     default_keys = _AcceptedKeys
-    actor: CategoricalActor | GaussianActor
+    actor: StochasticActor
     critic: Any
     value_norm: ValueNorm | None
     reward_model: RewardModel | None
 
     def __init__(
         self,
-        actor: CategoricalActor | GaussianActor,
+        actor: StochasticActor,
         critic: nn.Module,
         value_norm: ValueNorm | None = None,
         reward_model: RewardModel | None = None,
@@ -105,9 +104,10 @@ class PPOLoss(LossModule):
         super().__init__()
         settings = configure(AttentionPPOOptions, options, "PPOLoss")
         require(
-            isinstance(actor, CategoricalActor | GaussianActor),
-            f"PPOLoss needs a CategoricalActor or a GaussianActor, found {found_words(actor)}; "
-            "for other actors use TorchRL's MAPPOLoss with ILVFAdvantage and ActionValueLoss",
+            isinstance(actor, StochasticActor),
+            "PPOLoss needs a CategoricalActor, a MultiCategoricalActor or a GaussianActor, found "
+            f"{found_words(actor)}; for other actors use TorchRL's MAPPOLoss with ILVFAdvantage "
+            "and ActionValueLoss",
         )
         require(
             hasattr(critic, "predict"),

@@ -12,8 +12,8 @@ from ilvf.credit.signals import need, of_team, per_agent
 from ilvf.losses.options import QMIXOptions
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
 from ilvf.modules.actions import entries_of
-from ilvf.modules.actors.categorical import mask_outputs
 from ilvf.modules.actors.greedy import GreedyActor
+from ilvf.modules.actors.network import mask_outputs
 from ilvf.modules.mixer import Mixer
 from ilvf.modules.targets import frozen_copy
 from ilvf.options import configure

@@ -10,7 +10,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.losses.options import TDOptions
 from ilvf.losses.ppo import huber, living_mean
-from ilvf.modules.actors.categorical import input_keys
+from ilvf.modules.actors.network import input_keys
 from ilvf.modules.checks import need
 from ilvf.modules.memory import ENDED, states_along
 from ilvf.modules.value_norm import ReturnNorm

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from ilvf.lazy import lazily, listing, names_of
 
 _PUBLIC = {
-    "actions": ["Actions", "Choices", "Box", "actions_of"],
+    "actions": ["Actions", "Choices", "MultiChoices", "Box", "actions_of"],
     "actors.categorical": ["CategoricalActor"],
+    "actors.multi_categorical": ["MultiCategoricalActor"],
     "actors.gaussian": ["GaussianActor"],
     "actors.deterministic": ["DeterministicActor", "NoisyActor"],
     "actors.greedy": ["GreedyActor"],
@@ -33,11 +34,12 @@ __getattr__ = lazily(__name__, _PUBLIC)
 __dir__ = listing(__all__)
 
 if TYPE_CHECKING:
-    from ilvf.modules.actions import Actions, Box, Choices, actions_of
+    from ilvf.modules.actions import Actions, Box, Choices, MultiChoices, actions_of
     from ilvf.modules.actors.categorical import CategoricalActor
     from ilvf.modules.actors.deterministic import DeterministicActor, NoisyActor
     from ilvf.modules.actors.gaussian import GaussianActor
     from ilvf.modules.actors.greedy import GreedyActor
+    from ilvf.modules.actors.multi_categorical import MultiCategoricalActor
     from ilvf.modules.actors.random import RandomActor
     from ilvf.modules.agent_nets import AgentLinear, AgentMLP
     from ilvf.modules.attention import GumbelAttention, gumbel_sigmoid

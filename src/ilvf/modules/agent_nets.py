@@ -256,10 +256,10 @@ def joint_action(action: Tensor, state: Tensor, actions: int | Actions) -> Tenso
     """The joint action as one vector per row, `[B, N·A]` float.
 
     Args:
-        action: indices `[*B, N]`, which become one-hot, or A numbers per agent `[*B, N, A]`. Those
-            of a `Box` are scaled to its bounds, others are read as they are.
+        action: indices `[*B, N]` or `[*B, N, D]`, which become one-hot, or A numbers per agent
+            `[*B, N, A]`. Those of a `Box` are scaled to its bounds, others are read as they are.
         state: `[*B, N, D]`.
-        actions: A, `Choices`, or a `Box`.
+        actions: A, `Choices`, `MultiChoices`, or a `Box`.
 
     Raises:
         UsageError: see `Actions.encode`.

@@ -69,7 +69,9 @@ def joined_states(states: Sequence[Tensor], width: int) -> Tensor:
 
 
 def joined_actions(actions: Sequence[Tensor], states: Sequence[Tensor], kind: Actions) -> Tensor:
-    """The actions of all groups as `[*B, N, A]`: one-hot, or numbers padded with zeros.
+    """The actions of all groups as one team's: one-hot `[*B, N, A]`, or `[*B, N, *event]`.
+
+    Indices of `MultiChoices` and numbers of a `Box` are padded with zeros.
 
     Args:
         actions: of every group, indices `[*B, n]` or vectors `[*B, n, a]`, a ≤ A.
@@ -77,12 +79,14 @@ def joined_actions(actions: Sequence[Tensor], states: Sequence[Tensor], kind: Ac
         kind: what the agents of the team can do.
     """
     wide = []
+    single = isinstance(kind, Choices)
+    width = kind.width if single else kind.event[0]
     for action, state in zip(actions, states, strict=True):
         if action.ndim == state.ndim:
-            action = F.pad(action, (0, max(kind.width - action.shape[-1], 0)))
-        if isinstance(kind, Choices):
+            action = F.pad(action, (0, max(width - action.shape[-1], 0)))
+        if single:
             action = kind.encode(action, state)
-        wanted = (*state.shape[:-1], kind.width)
+        wanted = (*state.shape[:-1], width)
         require(
             tuple(action.shape) == wanted,
             f"the action of a group has shape {tuple(action.shape)}, need {wanted}",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ilvf.modules.images import MOST_CONVOLUTIONS
 from ilvf.options import Options, option
 
 
@@ -52,6 +53,23 @@ class ActorOptions(NetworkOptions):
 @dataclass
 class PolicyOptions(MemoryOptions, ActorOptions):
     """The networks of an actor."""
+
+
+@dataclass
+class ImageOptions(Options):
+    """How images in observations are read."""
+
+    images: Literal["flat", "cnn"] = option(
+        "flat", "images in observations: numbers like all others, or cnn: read by convolutions"
+    )
+    filters: int = option(
+        16,
+        "images=cnn: filters of the first convolution; each later one has twice as many",
+        least=1,
+    )
+    convolutions: int = option(
+        2, "images=cnn: convolutions, 3 × 3 with stride 2", least=1, most=MOST_CONVOLUTIONS
+    )
 
 
 @dataclass

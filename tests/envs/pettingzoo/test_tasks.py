@@ -207,8 +207,8 @@ def test_a_dict_without_the_space_of_an_agent_is_refused(key, refused):
 
 
 ACTIONS = {  # space → what is needed instead
-    "MultiDiscrete": (spaces.MultiDiscrete([2, 2]), "need Discrete, or a bounded Box"),
-    "MultiBinary": (spaces.MultiBinary(2), "need Discrete, or a bounded Box"),
+    "Tuple": (spaces.Tuple([spaces.Discrete(2)]), "need Discrete, MultiDiscrete, MultiBinary"),
+    "too many choices": (spaces.MultiDiscrete([2, 10**6]), "each of 1 to 100000 choices"),
     "whole numbers": (spaces.Box(0, 3, (2,), np.int64), "need a Box of floats"),
     "an empty Box": (spaces.Box(0, 1, (0,)), "free to vary"),
     "a fixed Box": (spaces.Box(1, 1, (2,)), "free to vary"),

@@ -18,7 +18,13 @@ from torch.nn import functional as F
 
 from ilvf.credit.signals import need
 from ilvf.errors import UsageError, require
-from ilvf.modules import CategoricalActor, Choices, GaussianActor
+from ilvf.modules import (
+    CategoricalActor,
+    Choices,
+    GaussianActor,
+    MultiCategoricalActor,
+)
+from ilvf.modules.actors.network import StochasticActor
 from ilvf.modules.agent_nets import AgentLinear, layer_norm
 from ilvf.options.arguments import found_words
 
@@ -51,10 +57,10 @@ def policy_scores(actor: Any, rollout: TensorDictBase) -> PolicyScores:
     """Scores of the recorded actions, under the policy that took them.
 
     Args:
-        actor: has `log_probs` like a `CategoricalActor`, is a `GaussianActor`, or a TorchRL
-            `ProbabilisticActor` whose distribution has parameters `[*B, N, P]`: Categorical,
-            OneHotCategorical, Normal, TanhNormal, masked or not. Its parameters must not have
-            changed since it acted.
+        actor: has `log_probs` like a `CategoricalActor`, is a `MultiCategoricalActor` or a
+            `GaussianActor`, or a TorchRL `ProbabilisticActor` whose distribution has parameters
+            `[*B, N, P]`: Categorical, OneHotCategorical, Normal, TanhNormal, masked or not. Its
+            parameters must not have changed since it acted.
         rollout: `[*B]` with the actor's inputs and the actions, sampled.
 
     Raises:
@@ -65,6 +71,8 @@ def policy_scores(actor: Any, rollout: TensorDictBase) -> PolicyScores:
             score = categorical_score(actor, rollout)
         elif isinstance(actor, GaussianActor):
             score = gaussian_score(actor, rollout)
+        elif isinstance(actor, MultiCategoricalActor):
+            score = multi_categorical_score(actor, rollout)
         else:
             score = distribution_score(actor, rollout)
     observation = normalized_observation(actor, rollout, score)
@@ -90,11 +98,11 @@ def require_actors(actors: Sequence[Any]) -> None:
     """Raise unless there are actors, and each has a distribution."""
     require(bool(actors), "ScoreInfluence needs an actor, or one for each group; found none")
     for actor in actors:
-        stochastic = isinstance(actor, GaussianActor | ProbabilisticTensorDictSequential)
+        stochastic = isinstance(actor, StochasticActor | ProbabilisticTensorDictSequential)
         require(
             stochastic or hasattr(actor, "log_probs"),
-            "ScoreInfluence needs a CategoricalActor, a GaussianActor or a TorchRL "
-            f"ProbabilisticActor, found {found_words(actor)}",
+            "ScoreInfluence needs a CategoricalActor, a MultiCategoricalActor, a GaussianActor or "
+            f"a TorchRL ProbabilisticActor, found {found_words(actor)}",
         )
 
 
@@ -110,8 +118,23 @@ def categorical_score(actor: Any, rollout: TensorDictBase) -> Tensor:
         inputs = (need(rollout, key) for key in actor.in_keys)
         pi = actor.log_probs(*inputs).exp()
     action = need(rollout, actor.out_keys[0])
-    score = Choices(pi.shape[-1]).encode(action, pi) - pi
-    return score @ zero_sum_basis(pi.shape[-1], pi.device).to(pi.dtype)
+    return one_hot_score(Choices(pi.shape[-1]).encode(action, pi), pi)
+
+
+def multi_categorical_score(actor: MultiCategoricalActor, rollout: TensorDictBase) -> Tensor:
+    """The scores of all components side by side, see `categorical_score`: `[*B, N, A − D]`."""
+    pi = actor.components_of(rollout).exp()  # [*B, N, D, W]
+    chosen = actor.actions.encode(need(rollout, actor.out_keys[0]), pi[..., 0])
+    parts = []
+    for d, one_hot in enumerate(chosen.split(actor.actions.widths, -1)):
+        parts.append(one_hot_score(one_hot, pi[..., d, : one_hot.shape[-1]]))
+    return torch.cat(parts, -1)
+
+
+def one_hot_score(one_hot: Tensor, pi: Tensor) -> Tensor:
+    """onehot(a) − π in orthonormal coordinates: two `[*B, N, A]` → `[*B, N, A − 1]`."""
+    width = pi.shape[-1]
+    return (one_hot - pi) @ zero_sum_basis(width, pi.device).to(pi.dtype)
 
 
 @functools.cache

@@ -28,7 +28,8 @@ the agent's own part of 5 + 4W numbers, and the same part of every agent that it
 What an agent cannot see, and the places of absent senders, are 0 and masked in `observation_mask`.
 With `encoding="reference"` the agent's own part is the window of the reference instead: for each
 cell a one-hot index (D²), action agents, outside, prey, perception agents; what the agent cannot
-see is −1 and not masked. Parts of senders stay as above.
+see is −1 and not masked. Parts of senders stay as above. The own window is an image, which
+`algorithm.images=cnn` reads by convolutions.
 
 **Communication** (`graph`): with `paired` (default), perception agents receive from their two
 neighbours on a ring, and action agent k from perception agents k and k + 1. With `bipartite_pairs`

@@ -28,6 +28,7 @@ from ilvf.envs.names import counted_from_1
 from ilvf.envs.options import CapturePreyOptions
 from ilvf.envs.pictures import first_episode
 from ilvf.errors import require
+from ilvf.modules.images import Image
 from ilvf.options import configure
 from ilvf.options.arguments import require_device
 
@@ -102,6 +103,11 @@ class CapturePrey(BatchedEnv):
         """P1, P2, ... of perception agents, A1, A2, ... of action agents."""
         seeing = [f"P{name}" for name in counted_from_1(self.options.n_perception)]
         return (*seeing, *(f"A{name}" for name in counted_from_1(self.options.n_action)))
+
+    @property
+    def observation_image(self) -> Image | None:
+        """The agent's own window, in its observation."""
+        return self._observations.image
 
     # ------------------------------------------------------------------ graphs
     @property

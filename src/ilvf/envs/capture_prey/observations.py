@@ -7,6 +7,7 @@ from ilvf.envs.capture_prey.graphs import senders
 from ilvf.envs.capture_prey.sight import Sight
 from ilvf.envs.capture_prey.windows import Windows
 from ilvf.envs.options import CapturePreyOptions
+from ilvf.modules.images import Image
 
 CORE = 5  # numbers of a part before the window: the first ones of the state
 
@@ -34,6 +35,18 @@ class Observations:
             self._sources = torch.cat([itself, self._sources], 1)
         self._own_part_only = reference is None and self._sources.shape[1] == 1
         self.mask = self._make_mask()
+
+    @property
+    def image(self) -> Image:
+        """The agent's own window: channels after the core, or cells in the reference's encoding."""
+        windows = (self._reference or self._compact).windows
+        return Image(
+            height=windows.side,
+            width=windows.side,
+            channels=windows.size // windows.side**2,
+            begin=0 if self._reference else CORE,
+            channels_first=self._reference is None,
+        )
 
     def _make_mask(self) -> Tensor:
         window = self._compact.visible  # [N, size]

@@ -6,19 +6,23 @@
 
 **Agents** are `possible_agents`, in that order, in one group `agents`.
 
-**Actions** must be `Discrete` or a `Box` of floats with finite bounds, one kind for all agents.
-Discrete ones are counted from 0, whatever the space's `start` is. Those of a Box are flat, and
-padded with zeros to the widest.
+**Actions** must be `Discrete`, `MultiDiscrete` or `MultiBinary`, or of all agents a `Box` of floats
+with finite bounds. Choices are counted from 0, whatever the space's `start` is. If some agent has
+several choices, an action is a vector of D indices for all, padded with components of one choice;
+a `Discrete` one is the first component. Actions of a Box are flat, and padded with zeros to the
+widest.
 
-**Observations** can have any space that flattens into numbers. They must have its shape; any dtype
-of numbers is accepted. They are padded with zeros to the widest one; `observation_mask` is False
-where there is padding.
+**Observations** can have any space that flattens into numbers, in the order of Gymnasium's
+`flatten`. They must have its shape; any dtype of numbers is accepted. If all agents have one Box
+with three axes at the same place, `observation_image` says where. Observations are padded with
+zeros to the widest one; `observation_mask` is False where there is padding.
 
 **State** s_i is `infos[agent]["state"]` if the environment provides it, otherwise the observation.
 `global_state=True` adds `state()` at the root of the tensordict.
 
-**Action mask**: `action_mask` from the observation or from the info. Actions that an agent does not
-have are masked too.
+**Action mask**: `action_mask` from the observation or from the info. That of several choices has
+the flags of all components side by side, or is a tuple of one array per component. `Discrete`
+actions that an agent does not have are masked too.
 
 **Reward** r_i is each agent's own.
 

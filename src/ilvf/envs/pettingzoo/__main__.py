@@ -24,9 +24,11 @@ def describe(env: PettingZoo, task: str) -> None:
     """Print the agents of an environment, and return and speed of random episodes; close it."""
     print(f"{task}: {check_env(env)}\nhorizon {env.horizon}\n")
     for agent in env.layout.agents:
-        acts = f"{agent.actions:2d} actions"
-        if agent.box is not None:
-            acts = f"acts by {agent.actions} numbers"
+        acts = f"{agent.acting.size:2d} actions"
+        if agent.acting.several:
+            acts = f"acts by choices out of {agent.acting.counts}"
+        if agent.acting.continuous:
+            acts = f"acts by {agent.acting.size} numbers"
         sizes = f"observes {agent.size:3d} numbers, {acts}"
         print(f"  {agent.name!s:<16} {sizes}{', masked' if agent.mask_in else ''}")
     started = time.perf_counter()

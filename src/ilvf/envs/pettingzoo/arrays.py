@@ -45,8 +45,7 @@ def allocate(layout: Layout, copies: int) -> Arrays:
         arrays["state"] = np.zeros((copies, n, state), np.float32)
     if layout.masked:
         arrays["action_mask"] = np.zeros((copies, n, actions), bool)
-        for i, agent in enumerate(layout.agents):
-            arrays["action_mask"][:, i, : agent.actions] = True
+        arrays["action_mask"][:] = layout.acting.existing
     if layout.global_state:
         arrays["global_state"] = np.zeros((copies, layout.global_state), np.float32)
     if layout.statistics:
@@ -82,7 +81,8 @@ def write_agent(
     if agent.mask_in:
         holder = observation if agent.mask_in == "observation" else info
         mask = _entry(holder, "action_mask", agent.mask_in, name)
-        arrays["action_mask"][k, i, : agent.actions] = action_mask(mask, agent.actions, name)
+        possible = action_mask(mask, agent.acting.counts, name)
+        arrays["action_mask"][k, i, agent.acting.columns] = possible
     if agent.mask_in == "observation":
         observation = _without_mask(observation, agent)
     if agent.state:
@@ -106,7 +106,7 @@ def allow_all(arrays: Arrays, place: tuple[int, int], agent: Agent) -> None:
     """Allow all actions of an agent that will not act again."""
     if "action_mask" in arrays:
         k, i = place
-        arrays["action_mask"][k, i, : agent.actions] = True
+        arrays["action_mask"][k, i, agent.acting.columns] = True
 
 
 # ---------------------------------------------------------------------- parts

@@ -31,7 +31,7 @@ def require_possible_actions(arrays: Arrays, layout: Layout, length: np.ndarray)
     if "action_mask" not in arrays:
         return
     ended = arrays["terminated"] | arrays["truncated"]
-    possible = arrays["action_mask"].any(-1) | ended[:, None]  # [B, N]
+    possible = layout.acting.possible(arrays["action_mask"]) | ended[:, None]  # [B, N]
     if possible.all():
         return
     copy, agent = np.argwhere(~possible)[0]
@@ -43,7 +43,7 @@ def require_possible_actions(arrays: Arrays, layout: Layout, length: np.ndarray)
 
 def require_actions(action: np.ndarray, counts: np.ndarray, layout: Layout) -> None:
     """Raise unless the environment has these actions; see `require_existing_actions`."""
-    if layout.continuous:
+    if layout.acting.continuous:
         require_actions_within_bounds(action, layout)
     else:
         require_existing_actions(action, counts, layout)
@@ -51,7 +51,7 @@ def require_actions(action: np.ndarray, counts: np.ndarray, layout: Layout) -> N
 
 def require_actions_within_bounds(action: np.ndarray, layout: Layout) -> None:
     """Raise if continuous actions are not `[B, N, A]`, NaN, or beyond their bounds in float32."""
-    low, high = (bound.astype(np.float32) for bound in layout.bounds())
+    low, high = (bound.astype(np.float32) for bound in layout.acting.bounds())
     if action.shape[1:] != low.shape or action.dtype.kind != "f":
         raise UsageError(
             f"('agents', 'action') has the shape {action.shape} and dtype {action.dtype}, need "
@@ -69,11 +69,11 @@ def require_actions_within_bounds(action: np.ndarray, layout: Layout) -> None:
 
 
 def require_existing_actions(action: np.ndarray, counts: np.ndarray, layout: Layout) -> None:
-    """Raise if the actions are no indices `[B, N]`, or an agent does not have its action.
+    """Raise if the actions are no indices, or an agent does not have its action.
 
     Args:
-        action: what a policy chose.
-        counts: how many actions each agent has in each copy, `[B, N]`.
+        action: what a policy chose, `[B, N]`, or `[B, N, D]` of several choices.
+        counts: how many choices there are, of the same shape.
         layout: names the agents.
     """
     if action.shape != counts.shape or action.dtype.kind not in "iu":
@@ -84,7 +84,10 @@ def require_existing_actions(action: np.ndarray, counts: np.ndarray, layout: Lay
     wrong = (action < 0) | (action >= counts)
     if not wrong.any():
         return
-    copy, agent = np.argwhere(wrong)[0]
+    copy, agent, *component = np.argwhere(wrong)[0]
     hint = ": the policy must read ('agents', 'action_mask')" if layout.masked else ""
-    chosen = f"action {action[copy, agent]} of {layout.names[agent]}"
-    raise UsageError(f"{chosen}, which has {counts[copy, agent]}{hint}")
+    place = (copy, agent, *component)
+    chosen = f"action {action[place]} of {layout.names[agent]}"
+    if component:
+        chosen = f"choice {component[0]} of the {chosen}"
+    raise UsageError(f"{chosen}, which has {counts[place]}{hint}")

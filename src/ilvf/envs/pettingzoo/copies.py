@@ -135,8 +135,8 @@ class Copies:
         """One step of all copies.
 
         Args:
-            action: `[K, N]`, counted from 0, or continuous `[K, N, A]`. Those of dead agents and
-                ended episodes are ignored.
+            action: `[K, N]` or `[K, N, D]`, counted from 0, or continuous `[K, N, A]`. Those of
+                dead agents and ended episodes are ignored.
         """
         rows = zip(self._copies, action.tolist(), strict=True)
         chosen = [copy.actions(row) for copy, row in rows]

@@ -32,6 +32,7 @@ from ilvf.envs.pettingzoo.tasks import make_parallel, name_of
 from ilvf.envs.pettingzoo.workers import WorkerCopies
 from ilvf.envs.specs import FLAGS
 from ilvf.errors import UsageError
+from ilvf.modules.images import Image
 from ilvf.options import configure
 from ilvf.options.arguments import keywords, require_batch
 
@@ -91,8 +92,8 @@ class PettingZoo(EnvBase):
         self.statistic_names = self.layout.statistics
         self._own_horizon = chosen.horizon
         self.horizon = self._find_horizon(task, arguments)
-        counts = [agent.actions for agent in self.layout.agents]
-        self.action_counts = np.tile(np.array(counts), (num_envs, 1))
+        counts = self.layout.acting.counts
+        self.action_counts = np.broadcast_to(counts, (num_envs, *counts.shape))
         self._length = np.zeros(num_envs, np.float32)
         self._return = np.zeros(num_envs, np.float32)
         self._observation_mask = self.observation_mask.expand(num_envs, self.n_agents, -1)
@@ -131,6 +132,16 @@ class PettingZoo(EnvBase):
     def observation_mask(self) -> Tensor:
         """False where an observation is padding, bool `[N, Do]`."""
         return observation_mask(self.layout).to(self.device)
+
+    @property
+    def observation_image(self) -> Image | None:
+        """The image in the observation, if all agents have the same."""
+        return self.layout.image
+
+    @property
+    def state_image(self) -> Image | None:
+        """The image in the state, if that is the observation."""
+        return None if self.layout.has_state else self.layout.image
 
     # ------------------------------------------------------------------ TorchRL
     def _reset(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:

@@ -97,8 +97,8 @@ class EnvCopy:
         self._write_extras()
 
     def actions(self, chosen: Sequence[Any]) -> dict[str, Any]:
-        """The environment's actions of the living agents, see `Agent.own_action`, from `[N]`."""
-        return {agent.name: agent.own_action(chosen[i]) for i, agent in self.living}
+        """The environment's actions of the living agents, see `Acting.own`, from N rows."""
+        return {agent.name: agent.acting.own(chosen[i]) for i, agent in self.living}
 
     def begin_step(self, actions: Mapping[str, Any]) -> None:
         """Let an environment that works elsewhere begin its step."""

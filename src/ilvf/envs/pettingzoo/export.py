@@ -7,7 +7,7 @@
 
 **Agents** are `agent_0`, `agent_1`, ...
 
-**Actions**: Discrete, or a Box where the environment has one.
+**Actions**: Discrete, MultiDiscrete or a Box, as the environment's are.
 
 **Observation**: a Box without padding. If some actions can be impossible, it is a Dict of
 `observation` and `action_mask`.
@@ -33,7 +33,7 @@ from torch import Tensor
 
 from ilvf.envs.base import BatchedWorlds
 from ilvf.errors import require, run_recipe
-from ilvf.modules.actions import Actions, Box
+from ilvf.modules.actions import Actions, Box, MultiChoices
 
 # What `step` returns: observations, rewards, terminations, truncations, infos.
 StepResult = tuple[
@@ -99,20 +99,24 @@ class AsPettingZoo(ParallelEnv):
         self.possible_agents = [f"agent_{i}" for i in range(env.n_agents)]
         self.agents: list[str] = []
         self._observed = env.observation_mask.cpu().numpy()  # [N, Do]
+        self._existing = np.ones((env.n_agents, env.actions.width), bool)  # actions, [N, A]
+        if isinstance(env.actions, MultiChoices):
+            self._existing = env.actions.existing.cpu().numpy()
         self.observation_spaces = {}
         for i, agent in enumerate(self.possible_agents):
-            self.observation_spaces[agent] = self._space(int(self._observed[i].sum()))
+            self.observation_spaces[agent] = self._space(i)
         self.action_spaces = {
             agent: _action_space(env.actions, i) for i, agent in enumerate(self.possible_agents)
         }
         self.state_space = _box(env.n_agents * env.state_dim)
 
-    def _space(self, size: int) -> spaces.Space:
+    def _space(self, i: int) -> spaces.Space:
+        """The observation space of agent i."""
+        own = _box(int(self._observed[i].sum()))
         if not self.env.masked:
-            return _box(size)
-        return spaces.Dict(
-            {"observation": _box(size), "action_mask": spaces.MultiBinary(self.env.n_actions)}
-        )
+            return own
+        mask = spaces.MultiBinary(int(self._existing[i].sum()))
+        return spaces.Dict({"observation": own, "action_mask": mask})
 
     def observation_space(self, agent: str) -> spaces.Space:
         """The observation space of an agent."""
@@ -150,11 +154,13 @@ class AsPettingZoo(ParallelEnv):
         return observations, rewards, terminations, truncations, infos
 
     def _action_tensor(self, actions: Mapping[str, Any]) -> Tensor:
-        """The actions of all agents, `[1, N]`, or `[1, N, A]` of a Box."""
+        """The actions of all agents, `[1, N, *event]`."""
         missing = [agent for agent in self.agents if agent not in actions]
         require(not missing, f"step needs an action of every agent; {', '.join(missing)} has none")
         if isinstance(self.env.actions, Box):
             return self._box_tensor(self.env.actions, actions)
+        if isinstance(self.env.actions, MultiChoices):
+            return self._choices_tensor(self.env.actions, actions)
         chosen = {agent: int(actions[agent]) for agent in self.agents}
         n = self.env.n_actions
         wrong = [(agent, a) for agent, a in chosen.items() if not 0 <= a < n]
@@ -174,6 +180,19 @@ class AsPettingZoo(ParallelEnv):
             rows[i, box.free[i]] = torch.from_numpy(action).to(rows)
         return rows.unsqueeze(0).to(self.env.device)
 
+    def _choices_tensor(self, choices: MultiChoices, actions: Mapping[str, Any]) -> Tensor:
+        """Several choices of all agents, `[1, N, D]`."""
+        rows = torch.zeros_like(choices.counts)
+        for i, agent in enumerate(self.agents):
+            space = self.action_spaces[agent]
+            action = np.asarray(actions[agent])
+            require(
+                space.contains(action),
+                f"the action of {agent} is {actions[agent]!s:.100}, which is not in {space!s:.100}",
+            )
+            rows[i] = torch.from_numpy(action)
+        return rows.unsqueeze(0).to(self.env.device)
+
     def _by_agent(self, td: TensorDictBase) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Observations and infos by agent, from the tensordict of a batch of one."""
         group = td["agents"]
@@ -187,7 +206,7 @@ class AsPettingZoo(ParallelEnv):
         for i, agent in enumerate(self.possible_agents):
             seen = observation[i, self._observed[i]]
             if allowed is not None:
-                seen = {"observation": seen, "action_mask": allowed[i]}
+                seen = {"observation": seen, "action_mask": allowed[i, self._existing[i]]}
             observations[agent] = seen
             infos[agent] = {"state": self._state[i].copy()}
         return observations, infos
@@ -213,6 +232,8 @@ class AsPettingZoo(ParallelEnv):
 
 def _action_space(actions: Actions, agent: int) -> spaces.Space:
     """The actions of one agent, without fixed components."""
+    if isinstance(actions, MultiChoices):
+        return spaces.MultiDiscrete(actions.counts[agent].tolist())
     if not isinstance(actions, Box):
         return spaces.Discrete(actions.width)
     free = actions.free[agent]

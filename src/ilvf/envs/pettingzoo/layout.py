@@ -4,6 +4,7 @@ Imports no torch.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim
 from pettingzoo import ParallelEnv
 
+from ilvf.envs.pettingzoo.acting import Acting, acting_of
 from ilvf.envs.pettingzoo.declared import agent_names, as_state_space, space_of
 from ilvf.envs.pettingzoo.faults import ProtocolError, described, name_list
+from ilvf.envs.pettingzoo.image_spaces import image_in
 from ilvf.envs.pettingzoo.results import Values, info_of, unpack_reset
+from ilvf.envs.pettingzoo.team_acting import TeamActing, as_team
 from ilvf.envs.pettingzoo.values import number, numbers
+from ilvf.modules.images import Image
 
 # Attributes and arguments in which environments keep their time limit.
 TIME_LIMITS = ("horizon", "max_cycles", "max_steps", "max_episode_steps")
@@ -32,9 +37,7 @@ class Agent:
         vector: the shape of its observation, if that is a Box with one axis; otherwise None.
         state: numbers in `infos["state"]`; 0 if there is none.
         state_shape: their shape in the first reset.
-        actions: number of its actions, or of the numbers in a continuous action.
-        start: number of its first action; 0 of a continuous one.
-        box: the space of its continuous actions; None if they are discrete.
+        acting: its actions.
         mask_in: where its action mask is: "observation", "info", or "" if it has none.
         nested: its observation is under the key "observation", beside "action_mask".
     """
@@ -45,9 +48,7 @@ class Agent:
     vector: tuple[int, ...] | None
     state: int
     state_shape: tuple[int, ...]
-    actions: int
-    start: int
-    box: spaces.Box | None
+    acting: Acting
     mask_in: str
     nested: bool
 
@@ -55,17 +56,6 @@ class Agent:
     def needs_info(self) -> bool:
         """Whether its info holds a state or an action mask."""
         return self.state > 0 or self.mask_in == "info"
-
-    def own_action(self, chosen: Any) -> Any:
-        """The environment's action: an index counted from `start`, or an array of the Box.
-
-        Args:
-            chosen: an index counted from 0, or the numbers of a continuous action with padding.
-        """
-        if self.box is None:
-            return self.start + chosen
-        own = np.asarray(chosen[: self.actions], self.box.dtype).reshape(self.box.shape)
-        return own.clip(self.box.low, self.box.high)  # bounds of another precision
 
 
 @dataclass(frozen=True)
@@ -92,24 +82,21 @@ class Layout:
     @property
     def masked(self) -> bool:
         """Whether some agent cannot take some action at some time."""
-        sizes = {agent.actions for agent in self.agents}
-        padded = len(sizes) > 1 and not self.continuous
+        team = self.acting
+        sizes = {acting.size for acting in team.agents}
+        padded = len(sizes) > 1 and not team.continuous and not team.several
         return padded or any(agent.mask_in for agent in self.agents)
 
-    @property
-    def continuous(self) -> bool:
-        """Whether the actions are those of a Box."""
-        return self.agents[0].box is not None
+    @cached_property
+    def acting(self) -> TeamActing:
+        """The actions of the whole team."""
+        return TeamActing(tuple(agent.acting for agent in self.agents))
 
-    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest continuous actions, `[N, A]` each, padded with 0."""
-        n, _, _, width = self.sizes()
-        low, high = np.zeros((n, width)), np.zeros((n, width))
-        for i, agent in enumerate(self.agents):
-            assert agent.box is not None
-            low[i, : agent.actions] = agent.box.low.ravel()
-            high[i, : agent.actions] = agent.box.high.ravel()
-        return low, high
+    @property
+    def image(self) -> Image | None:
+        """The image in the observation, if all agents have the same."""
+        images = {image_in(agent.space) for agent in self.agents}
+        return images.pop() if len(images) == 1 else None
 
     @property
     def has_state(self) -> bool:
@@ -122,11 +109,10 @@ class Layout:
         return 0 if self.state_space is None else flatdim(self.state_space)
 
     def sizes(self) -> tuple[int, int, int, int]:
-        """(N, Do, D, A): number of agents, widest observation, widest state, most actions."""
+        """(N, Do, D, A): number of agents, widest observation, widest state, size of actions."""
         observation = max(agent.size for agent in self.agents)
         state = max(agent.state for agent in self.agents)
-        actions = max(agent.actions for agent in self.agents)
-        return len(self.agents), observation, state or observation, actions
+        return len(self.agents), observation, state or observation, self.acting.size
 
 
 def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
@@ -138,16 +124,14 @@ def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
         global_state: whether `state()` is wanted.
 
     Raises:
-        ProtocolError: an action space that is neither Discrete nor a bounded Box, some of each, an
-            observation that does not flatten, states of some agents only, or no `state_space`.
+        ProtocolError: an action space that is not known, Boxes of some agents only, an observation
+            that does not flatten, states of some agents only, or no `state_space`.
     """
     _, infos = unpack_reset(start)
-    agents = tuple(_agent(env, name, info_of(infos, name)) for name in agent_names(env))
-    if len({agent.box is None for agent in agents}) > 1:
-        discrete = name_list(agent.name for agent in agents if agent.box is None)
-        raise ProtocolError(
-            f"the actions of {discrete} are discrete, those of the others a Box; need one kind"
-        )
+    team = as_team(
+        {name: acting_of(space_of(env, "action", name), name) for name in agent_names(env)}
+    )
+    agents = tuple(_agent(env, name, info_of(infos, name), team[name]) for name in team)
     if not any(agent.size for agent in agents):
         raise ProtocolError("all observations are empty; give every agent at least one number")
     without = [agent.name for agent in agents if not agent.state]
@@ -189,25 +173,17 @@ def _statistics(env: ParallelEnv) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _agent(env: ParallelEnv, name: str, info: Values) -> Agent:
-    action = space_of(env, "action", name)
+def _agent(env: ParallelEnv, name: str, info: Values, acting: Acting) -> Agent:
     space = space_of(env, "observation", name)
-    box = None
-    start = 0
-    if isinstance(action, spaces.Discrete):
-        actions, start = int(action.n), int(action.start)
-    elif isinstance(action, spaces.Box):
-        _require_bounded(action, name)
-        box, actions = action, flatdim(action)
-    else:
-        raise ProtocolError(f"{name} has actions {action!s:.100}, need Discrete, or a bounded Box")
     mask_in = "info" if "action_mask" in info else ""
     nested = False
     if isinstance(space, spaces.Dict) and "action_mask" in space.spaces:
         mask_in = "observation"
         space, nested = _without_mask(space, name)
-    if mask_in and box is not None:
-        raise ProtocolError(f"{name} has an action_mask, and actions {action!s:.100}: leave it out")
+    if mask_in and acting.continuous:
+        raise ProtocolError(
+            f"{name} has an action_mask, and actions {acting.space!s:.100}: leave it out"
+        )
     if not space.is_np_flattenable:
         raise ProtocolError(f"{name} observes {space!s:.100}, which does not flatten into numbers")
     state = numbers(info["state"], "state", name) if "state" in info else np.zeros(0)
@@ -218,26 +194,10 @@ def _agent(env: ParallelEnv, name: str, info: Values) -> Agent:
         vector=space.shape if isinstance(space, spaces.Box) and len(space.shape) == 1 else None,
         state=state.size,
         state_shape=state.shape,
-        actions=actions,
-        start=start,
-        box=box,
+        acting=acting,
         mask_in=mask_in,
         nested=nested,
     )
-
-
-def _require_bounded(box: spaces.Box, name: str) -> None:
-    """Raise unless actions are floats between finite bounds, and some are free."""
-    found = f"{name} has actions {box!s:.100}"
-    if box.dtype.kind != "f":
-        raise ProtocolError(f"{found} of {box.dtype}, need a Box of floats, or Discrete")
-    with np.errstate(over="ignore"):
-        bounds = np.stack([box.low, box.high]).astype(np.float32)
-        width = bounds[1] - bounds[0]
-    if not np.isfinite(bounds).all() or not np.isfinite(width).all():
-        raise ProtocolError(f"{found}, need finite bounds in float32 for every number")
-    if not (width > 0).any():
-        raise ProtocolError(f"{found}, need a number that is free to vary")
 
 
 def _without_mask(space: spaces.Dict, name: str) -> tuple[spaces.Space, bool]:

@@ -6,7 +6,7 @@ from torchrl.data import Binary, Categorical, Composite, Unbounded
 
 from ilvf.envs.pettingzoo.layout import Layout
 from ilvf.envs.specs import TeamSpecs
-from ilvf.modules.actions import Actions, Box, Choices
+from ilvf.modules.actions import Actions, Box, Choices, MultiChoices
 
 
 def team_specs(layout: Layout, copies: int, device: torch.device) -> TeamSpecs:
@@ -24,10 +24,10 @@ def team_specs(layout: Layout, copies: int, device: torch.device) -> TeamSpecs:
 
 def actions_of(layout: Layout) -> Actions:
     """What the agents can do."""
-    if layout.continuous:
-        return Box(*layout.bounds())
-    *_, most = layout.sizes()
-    return Choices(most)
+    team = layout.acting
+    if team.continuous:
+        return Box(*team.bounds())
+    return MultiChoices(team.counts) if team.several else Choices(team.size)
 
 
 def observation_spec(layout: Layout, team: TeamSpecs, *, dying: bool) -> Composite:
@@ -46,11 +46,10 @@ def observation_spec(layout: Layout, team: TeamSpecs, *, dying: bool) -> Composi
 
 
 def action_spec(layout: Layout, team: TeamSpecs) -> Composite:
-    """Actions `[B, N]` or `[B, N, A]`; random ones exist for their agent."""
+    """Actions `[B, N]`, `[B, N, D]` or `[B, N, A]`; random ones exist for their agent."""
     spec = team.action()
-    if layout.masked:
-        counts = [agent.actions for agent in layout.agents]
-        existing = first_true(counts, team.actions.width).to(team.device)
+    if layout.masked and not layout.acting.several:
+        existing = torch.from_numpy(layout.acting.existing).to(team.device)
         spec["agents", "action"] = Categorical(
             team.actions.width,
             team.team_shape,

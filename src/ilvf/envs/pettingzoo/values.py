@@ -4,7 +4,7 @@ Nothing is broadcast, cut or guessed: a value with another shape, or without num
 Numbers of any dtype are accepted. Imports no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,9 +73,20 @@ def shaped(value: Any, shape: tuple[int, ...], kind: str, name: str) -> np.ndarr
     return array.ravel()
 
 
-def action_mask(value: Any, size: int, name: str) -> np.ndarray:
-    """Which of `size` actions are possible, bool `[size]`."""
-    mask = shaped(value, (size,), "action_mask", name)
+def action_mask(value: Any, counts: Sequence[int], name: str) -> np.ndarray:
+    """Which choices are possible, bool, those of all components side by side.
+
+    Args:
+        value: numbers of all choices, or a list or tuple with those of each component.
+        counts: choices of each component.
+        name: of the agent, for messages.
+    """
+    if isinstance(value, list | tuple) and len(value) == len(counts) > 1:
+        parts = []
+        for d, (part, count) in enumerate(zip(value, counts, strict=True)):
+            parts.append(shaped(part, (count,), f"action_mask[{d}]", name))
+        value = np.concatenate(parts)
+    mask = shaped(value, (sum(counts),), "action_mask", name)
     if mask.dtype.kind == "b":
         return mask
     possible = mask != 0

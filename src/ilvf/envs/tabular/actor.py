@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ilvf.envs.tabular.game import Game, place_values
 from ilvf.errors import require
-from ilvf.modules.actors.categorical import choose, deterministic_mode
+from ilvf.modules.actors.categorical import choose
+from ilvf.modules.actors.network import deterministic_mode
 
 
 class TabularActor(TensorDictModuleBase):

@@ -12,8 +12,8 @@ from torchrl.modules import AdditiveGaussianModule, OrnsteinUhlenbeckProcessModu
 
 from ilvf.errors import require, require_choice
 from ilvf.modules.actions import Box
-from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
 from ilvf.modules.actors.gaussian import require_box
+from ilvf.modules.actors.network import NetworkActor, deterministic_mode
 from ilvf.options.arguments import require_kind
 
 REVERSION = 0.15  # θ of the Ornstein-Uhlenbeck process (Lillicrap et al., 2016)

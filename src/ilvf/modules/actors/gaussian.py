@@ -11,8 +11,9 @@ from torchrl.modules import IndependentNormal, TanhNormal
 
 from ilvf.errors import require
 from ilvf.modules.actions import Box
-from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
+from ilvf.modules.actors.network import StochasticActor, deterministic_mode
 from ilvf.modules.checks import need, require_same_shape
+from ilvf.modules.images import Image
 from ilvf.modules.options import GaussianActorOptions, GaussianOptions, PolicyOptions
 from ilvf.options import configure, select
 from ilvf.options.arguments import found_words
@@ -20,7 +21,7 @@ from ilvf.options.arguments import found_words
 LEAST_SCALE = 1e-4
 
 
-class GaussianActor(NetworkActor):
+class GaussianActor(StochasticActor):
     """Normal policies of all agents over the actions of a `Box`.
 
         normal         u_i ~ Normal(μ_i, σ_i)               a_i = clip u_i to [−1, 1], in units
@@ -58,6 +59,7 @@ class GaussianActor(NetworkActor):
         *,
         masked: bool = False,
         group: str = "agents",
+        image: Image | None = None,
         **options: Any,
     ):
         require_box(actions, "GaussianActor")
@@ -70,6 +72,7 @@ class GaussianActor(NetworkActor):
             outputs=actions.width * (2 if of_state else 1),
             masked=masked,
             group=group,
+            image=image,
             **select(given, PolicyOptions),
         )
         self.arguments |= select(given, GaussianOptions)

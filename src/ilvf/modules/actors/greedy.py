@@ -8,7 +8,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.modules.actions import choices_of
-from ilvf.modules.actors.categorical import NetworkActor, deterministic_mode
+from ilvf.modules.actors.network import NetworkActor, deterministic_mode
 from ilvf.modules.checks import need
 from ilvf.modules.memory import CARRY, memories_of
 

@@ -11,12 +11,13 @@ from ilvf.modules.agent_nets import (
     agents_last,
     input_normalizer,
     joint_action,
-    state_rows,
 )
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
+from ilvf.modules.images import Image
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
+from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
 
@@ -33,8 +34,9 @@ class ActionInfluenceCritic(Critic):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        actions: A, the number of choices, or a `Box` of continuous actions.
+        actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
         q_depth: hidden layers of Q.
+        image: the `Image` in the states; None reads them as numbers.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
 
@@ -47,6 +49,7 @@ class ActionInfluenceCritic(Critic):
         actions: int | Actions,
         *,
         q_depth: int = 1,
+        image: Image | None = None,
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
@@ -57,9 +60,10 @@ class ActionInfluenceCritic(Critic):
         layers = select(network, MLPOptions)
         self.actions = as_actions(actions, "ActionInfluenceCritic", n_agents)
         self.normalize = input_normalizer(network.input_norm)
+        self.read, width = reader_of("ActionInfluenceCritic", self.sizes, image, network)
         self.attention = GumbelAttention(
             n_agents,
-            state_dim,
+            width,
             hidden=hidden,
             activation=network.activation,
             share=share,
@@ -67,8 +71,9 @@ class ActionInfluenceCritic(Critic):
             tau=network.tau,
             initial=network.initial,
         )
-        self.state_critic = StateCritic(n_agents, state_dim, **select(network, NetworkOptions))
-        self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
+        common = select(network, NetworkOptions)
+        self.state_critic = StateCritic(n_agents, state_dim, image=image, **common)
+        self.of_state = AgentLinear(n_agents, n_agents * width, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, self.actions.width, hidden, share=share, bias=False)
         self.action_value = AgentMLP(
             n_agents, hidden, 1, first=False, **{**layers, "depth": q_depth}
@@ -83,7 +88,7 @@ class ActionInfluenceCritic(Critic):
         Returns:
             V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
         """
-        h = self.attention(state_rows(state, *self.sizes))
+        h = self.attention(self.read(state))
         w = self.attention.weight(h)
         pairs = (*state.shape[:-1], self.sizes[0])
         return self.state_critic(state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
@@ -100,7 +105,7 @@ class ActionInfluenceCritic(Critic):
 
     def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""
-        rows = state_rows(state, *self.sizes)
+        rows = self.read(state)
         joint = joint_action(action, state, self.actions)
         h = self.attention(rows)
         mixed = self.attention.sample(h) @ joint.unflatten(-1, (-1, self.actions.width))

@@ -7,11 +7,13 @@ from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import Tensor
 
 from ilvf.errors import require
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
 from ilvf.modules.groups import group_names
+from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
 from ilvf.modules.options import MLPOptions, ValueOptions
+from ilvf.modules.reader import reader_of
 from ilvf.modules.value_norm import ValueNorm, denormalised
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_names
@@ -24,19 +26,23 @@ class CentralCritic(ValueCritic):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
+        image: the `Image` in the states; None reads them as numbers.
         **options: see `ValueOptions`; `share` has no effect on one network.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, **options: Any):
+    def __init__(
+        self, n_agents: int, state_dim: int, *, image: Image | None = None, **options: Any
+    ):
         super().__init__(n_agents, state_dim)
         network = configure(ValueOptions, options, "CentralCritic")
         self.normalize = input_normalizer(network.input_norm)
+        self.read, width = reader_of("CentralCritic", self.sizes, image, network)
         memory = memory_of(network, 1, HIDDEN)
         layers = select(network, MLPOptions)
-        self.value = AgentMLP(1, n_agents * state_dim, 1, memory=memory, **layers)
+        self.value = AgentMLP(1, n_agents * width, 1, memory=memory, **layers)
 
     def first_layer(self, state: Tensor) -> Tensor:
-        rows = state_rows(state, *self.sizes)
+        rows = self.read(state)
         joint = self.normalize(rows.flatten(1))  # [B, N·D]
         assert self.value.first is not None
         return self.value.first(joint.unsqueeze(0))

@@ -12,9 +12,10 @@ from ilvf.modules.agent_nets import (
     agents_last,
     input_normalizer,
     joint_action,
-    state_rows,
 )
+from ilvf.modules.images import Image
 from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
 
@@ -28,12 +29,21 @@ class CounterfactualCritic(nn.Module):
 
     Args:
         n_agents, state_dim, n_actions: N, D, A; actions must be discrete.
+        image: the `Image` in the states; None reads them as numbers.
         **options: see `NetworkOptions`.
     """
 
     others: Tensor  # [N, 1, N·A]: 0 at an agent's own action, 1 at the others'
 
-    def __init__(self, n_agents: int, state_dim: int, n_actions: int, **options: Any):
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        n_actions: int,
+        *,
+        image: Image | None = None,
+        **options: Any,
+    ):
         super().__init__()
         require_sizes("CounterfactualCritic", n_agents=n_agents, state_dim=state_dim)
         self.actions = choices_of(n_actions, "CounterfactualCritic")
@@ -42,7 +52,8 @@ class CounterfactualCritic(nn.Module):
         share = network.share
         self.sizes = (n_agents, state_dim)
         self.normalize = input_normalizer(network.input_norm)
-        self.of_state = AgentLinear(n_agents, n_agents * state_dim, hidden, share=share)
+        self.read, width = reader_of("CounterfactualCritic", self.sizes, image, network)
+        self.of_state = AgentLinear(n_agents, n_agents * width, hidden, share=share)
         self.of_others = AgentLinear(
             n_agents, n_agents * n_actions, hidden, share=share, bias=False
         )
@@ -58,7 +69,7 @@ class CounterfactualCritic(nn.Module):
             state: `[*B, N, D]`.
             action: indices `[*B, N]`.
         """
-        rows = state_rows(state, *self.sizes)
+        rows = self.read(state)
         others_actions = joint_action(action, state, self.actions) * self.others
         y = self.of_state(self.normalize(rows.flatten(1)))
         y = self.of_others.add_to(y, others_actions)

@@ -19,11 +19,12 @@ from ilvf.modules.agent_nets import (
     agents_last,
     input_normalizer,
     joint_action,
-    state_rows,
 )
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critics.base import Critic
+from ilvf.modules.images import Image
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
+from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags, require_kind, require_sizes
 
@@ -43,9 +44,10 @@ class InfluenceCritic(Critic):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        actions: A, the number of choices, or a `Box` of continuous actions.
+        actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
         q_depth: hidden layers of Q.
         shared_first: use `SharedFirst` instead of `OwnFirst`, for large teams.
+        image: the `Image` in the states, of which s_j are then the features; None reads numbers.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
 
@@ -59,6 +61,7 @@ class InfluenceCritic(Critic):
         *,
         q_depth: int = 1,
         shared_first: bool = False,
+        image: Image | None = None,
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
@@ -68,11 +71,12 @@ class InfluenceCritic(Critic):
         hidden = network.hidden
         layers = select(network, MLPOptions)
         self.actions = as_actions(actions, "InfluenceCritic", n_agents)
+        self.read, width = reader_of("InfluenceCritic", self.sizes, image, network)
         first = SharedFirst if shared_first else OwnFirst
-        self.first = first(n_agents, state_dim, self.actions.width, network)
+        self.first = first(n_agents, width, self.actions.width, network)
         self.attention = GumbelAttention(
             n_agents,
-            state_dim,
+            width,
             own_first=False,
             hidden=hidden,
             activation=network.activation,
@@ -98,7 +102,7 @@ class InfluenceCritic(Critic):
         Returns:
             V `[*B, N, 1]`; wᵀ `[*B, N, N]`, row = acting agent; h `[*B, N, N]`, row = critic.
         """
-        prepared = self.first.prepare(state_rows(state, *self.sizes))
+        prepared = self.first.prepare(self.read(state))
         h = self.logits(prepared)
         w = self.attention.weight(h)
         value = self.value.after_first(self.first.value(prepared, w))
@@ -117,7 +121,7 @@ class InfluenceCritic(Critic):
 
     def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""
-        prepared = self.first.prepare(state_rows(state, *self.sizes))
+        prepared = self.first.prepare(self.read(state))
         joint = joint_action(action, state, self.actions)
         h = self.logits(prepared)
         y = self.first.value(prepared, self.attention.weight(h))

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from ilvf.errors import require
 from ilvf.modules.actions import Actions, as_actions
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.checks import require_tensor
+from ilvf.modules.images import Image
 from ilvf.modules.options import ActorOptions, MLPOptions
+from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
 
@@ -19,18 +21,28 @@ class JointCritic(nn.Module):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        actions: A, the number of choices, or a `Box` of continuous actions.
+        actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
+        image: the `Image` in the states; None reads them as numbers.
         **options: see `ActorOptions`. A small `gain` lets the values start near 0, so that the
             actors do not follow the random initial critics.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, actions: int | Actions, **options: Any):
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        actions: int | Actions,
+        *,
+        image: Image | None = None,
+        **options: Any,
+    ):
         super().__init__()
         require_sizes("JointCritic", n_agents=n_agents, state_dim=state_dim)
         self.sizes = (n_agents, state_dim)
         self.joint_width = n_agents * as_actions(actions, "JointCritic", n_agents).width
         network = configure(ActorOptions, options, "JointCritic")
-        width = n_agents * state_dim + self.joint_width
+        self.read, size = reader_of("JointCritic", self.sizes, image, network)
+        width = n_agents * size + self.joint_width
         layers = select(network, MLPOptions)
         self.normalize = input_normalizer(network.input_norm)
         self.net = AgentMLP(n_agents, width, 1, head_gain=network.gain, **layers)
@@ -49,7 +61,7 @@ class JointCritic(nn.Module):
             f"the joint action has shape {tuple(action.shape)}, need [..., {self.joint_width}]: "
             "the vectors of all agents' actions, concatenated",
         )
-        joint = self.normalize(state_rows(state, *self.sizes).flatten(1))
+        joint = self.normalize(self.read(state).flatten(1))
         joint = joint.expand(*action.shape[:-1], -1)
         inputs = torch.cat([joint, action.to(joint.dtype)], -1)
         return self.net(inputs).transpose(0, 1)

@@ -6,10 +6,12 @@ from typing import Any
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
+from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
+from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
 from ilvf.modules.options import MLPOptions, ValueOptions
+from ilvf.modules.reader import reader_of
 from ilvf.modules.value_norm import ValueNorm
 from ilvf.options import configure, select
 
@@ -21,19 +23,23 @@ class LocalCritic(ValueCritic):
 
     Args:
         n_agents, observation_dim: N and Do of `("agents", "observation")`.
+        image: the `Image` in the observations; None reads them as numbers.
         **options: see `ValueOptions`.
     """
 
-    def __init__(self, n_agents: int, observation_dim: int, **options: Any):
+    def __init__(
+        self, n_agents: int, observation_dim: int, *, image: Image | None = None, **options: Any
+    ):
         super().__init__(n_agents, observation_dim)
         network = configure(ValueOptions, options, "LocalCritic")
         self.normalize = input_normalizer(network.input_norm)
+        self.read, width = reader_of("LocalCritic", self.sizes, image, network)
         memory = memory_of(network, n_agents, HIDDEN)
         layers = select(network, MLPOptions)
-        self.value = AgentMLP(n_agents, observation_dim, 1, memory=memory, **layers)
+        self.value = AgentMLP(n_agents, width, 1, memory=memory, **layers)
 
     def first_layer(self, state: Tensor) -> Tensor:
-        rows = self.normalize(state_rows(state, *self.sizes))
+        rows = self.normalize(self.read(state))
         assert self.value.first is not None
         return self.value.first(rows.transpose(0, 1))
 

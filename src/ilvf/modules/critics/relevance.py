@@ -13,11 +13,12 @@ from ilvf.modules.agent_nets import (
     agents_last,
     input_normalizer,
     joint_action,
-    state_rows,
 )
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
+from ilvf.modules.images import Image
 from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_names
 
@@ -36,28 +37,39 @@ class RelevanceCritic(Critic):
 
     Args:
         n_agents, state_dim: N, D.
-        actions: A, the number of choices, or a `Box` of continuous actions.
+        actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
+        image: the `Image` in the states; None reads them as numbers.
         **options: see `NetworkOptions`. `depth` is that of V, the other networks have one hidden
             layer. `hidden_norm` and `share` are for V and for the head of Q.
     """
 
-    def __init__(self, n_agents: int, state_dim: int, actions: int | Actions, **options: Any):
+    def __init__(
+        self,
+        n_agents: int,
+        state_dim: int,
+        actions: int | Actions,
+        *,
+        image: Image | None = None,
+        **options: Any,
+    ):
         super().__init__(n_agents, state_dim)
         network = configure(NetworkOptions, options, "RelevanceCritic")
         hidden = network.hidden
         self.hidden = hidden
         self.actions = as_actions(actions, "RelevanceCritic", n_agents)
         self.normalize = input_normalizer(network.input_norm)
-        self.state_critic = StateCritic(n_agents, state_dim, **select(network, NetworkOptions))
+        self.read, size = reader_of("RelevanceCritic", self.sizes, image, network)
+        common = select(network, NetworkOptions)
+        self.state_critic = StateCritic(n_agents, state_dim, image=image, **common)
         shared: dict[str, Any] = {
             "hidden": hidden,
             "depth": 1,
             "activation": network.activation,
             "share": True,
         }
-        self.query = AgentMLP(n_agents, state_dim, hidden, **shared)
-        self.key_value = AgentMLP(n_agents, state_dim + self.actions.width, 2 * hidden, **shared)
-        width = state_dim + hidden + self.actions.width
+        self.query = AgentMLP(n_agents, size, hidden, **shared)
+        self.key_value = AgentMLP(n_agents, size + self.actions.width, 2 * hidden, **shared)
+        width = size + hidden + self.actions.width
         head = {**select(network, MLPOptions), "depth": 1}
         self.action_value = AgentMLP(n_agents, width, 1, **head)
 
@@ -71,7 +83,7 @@ class RelevanceCritic(Critic):
         Returns:
             α `[B, N, N]`, row = agent whose return it is; inputs of f_Q `[N, B, D + H + A]`.
         """
-        rows = state_rows(state, *self.sizes)
+        rows = self.read(state)
         joint = joint_action(action, state, self.actions)
         acted = joint.unflatten(-1, (-1, self.actions.width)).transpose(0, 1)  # [N, B, A]
         states = self.normalize(rows).transpose(0, 1)  # [N, B, D]

@@ -4,10 +4,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer, state_rows
+from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
+from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
 from ilvf.modules.options import MLPOptions, ValueOptions
+from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags
 
@@ -20,11 +22,18 @@ class StateCritic(ValueCritic):
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
         shared_first: all critics share the first layer, Σ_j A_j LN(s_j), for large teams.
+        image: the `Image` in the states; None reads them as numbers.
         **options: see `ValueOptions`.
     """
 
     def __init__(
-        self, n_agents: int, state_dim: int, *, shared_first: bool = False, **options: Any
+        self,
+        n_agents: int,
+        state_dim: int,
+        *,
+        shared_first: bool = False,
+        image: Image | None = None,
+        **options: Any,
     ):
         super().__init__(n_agents, state_dim)
         require_flags("StateCritic", shared_first=shared_first)
@@ -33,12 +42,13 @@ class StateCritic(ValueCritic):
         layers = select(network, MLPOptions)
         self.shared_first = shared_first
         self.normalize = input_normalizer(network.input_norm)
-        width = state_dim if shared_first else n_agents * state_dim
+        self.read, width = reader_of("StateCritic", self.sizes, image, network)
+        width = width if shared_first else n_agents * width
         self.first = AgentLinear(n_agents, width, network.hidden, share=network.share)
         self.value = AgentMLP(n_agents, network.hidden, 1, first=False, memory=memory, **layers)
 
     def first_layer(self, state: Tensor) -> Tensor:
-        rows = state_rows(state, *self.sizes)
+        rows = self.read(state)
         if self.shared_first:
             return self.first.total(self.normalize(rows).flatten(1))  # [B, H], one for all critics
         return self.first(self.normalize(rows.flatten(1)))  # [N, B, H]
