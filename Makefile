@@ -37,7 +37,7 @@ bench: $(VENV)/installed  ## what the speed tables are made by
 	$(BIN)/python benchmarks/collect.py
 	$(BIN)/python benchmarks/envs.py
 	$(BIN)/python benchmarks/update.py
-	$(BIN)/python benchmarks/large_teams.py
+	$(BIN)/python benchmarks/first_layers.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

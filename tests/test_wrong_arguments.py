@@ -21,6 +21,7 @@ RIGHT = [  # (name, argument, value as text): values that are right after all
     ("force_diagonal", "influence", "tensor([], size=(0, 0))"),
     ("ScoreInfluence", "n_agents", "None"),
     ("ILVFAdvantage", "device", "None"),
+    ("GumbelAttention", "candidates", "None"),
     ("PettingZoo", "horizon", "None"),
     ("Gymnasium", "horizon", "None"),
 ]

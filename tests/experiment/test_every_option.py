@@ -248,6 +248,12 @@ def burn_in(run):
     return run.module.replay.sample(1)["next", "done"].shape[1] - run.module.options.chunk
 
 
+def neighbours(run):
+    """Agents that a critic sees beside the own one; None for all."""
+    found = run.module.loss.critic.neighbours
+    return None if found is None else found.shape[1] - 1
+
+
 def noise(run):
     return round(run.module.noisy.epsilon.item(), 6)
 
@@ -343,6 +349,7 @@ EFFECTS = {
         "shared_first": Effect(
             "true", lambda run: type(run.module.loss.critic.first).__name__, "SharedFirst"
         ),
+        "neighbours": Effect("2", neighbours, 2),
     },
     "no_inferring": {**PPO, **GAUSSIAN, **LEARNED},
     "ilvf_s": {
@@ -358,6 +365,7 @@ EFFECTS = {
         "residual": Effect("false", of_test("residual"), False),
         "critic": Effect("influence", critic, InfluenceCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
+        "neighbours": Effect("2", neighbours, 2),
     },
     "prd": {**PPO, **GAUSSIAN, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
     "mappo": {
@@ -365,8 +373,14 @@ EFFECTS = {
         **GAUSSIAN,
         "critic": Effect("central", critic, CentralCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
+        "neighbours": Effect("2", neighbours, 2),
     },
-    "ippo": {**PPO, **GAUSSIAN, "critic": Effect("state", critic, StateCritic)},
+    "ippo": {
+        **PPO,
+        **GAUSSIAN,
+        "critic": Effect("state", critic, StateCritic),
+        "neighbours": Effect("2", neighbours, 2, under=("critic=state",)),
+    },
     "coma": {
         **PPO,
         "normalize": Effect("none", lambda run: standard_deviation(run) == 1.0, False),

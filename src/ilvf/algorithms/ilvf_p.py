@@ -11,10 +11,18 @@ from ilvf import plugins
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import ILVFPConfig, ILVFPOptions, MixingOptions
-from ilvf.algorithms.parts import network_options, ppo_loss, stochastic_actor, value_options
+from ilvf.algorithms.parts import (
+    neighbours_of,
+    network_options,
+    ppo_loss,
+    stochastic_actor,
+    value_options,
+)
 from ilvf.analysis import auroc, density
+from ilvf.analysis.scores import once
 from ilvf.credit import (
     Bernoulli,
+    FixedInfluence,
     InfluenceSource,
     LearnedInfluence,
     ScoreInfluence,
@@ -24,6 +32,7 @@ from ilvf.credit import (
 )
 from ilvf.credit.discretise import Discretise
 from ilvf.credit.estimators import GAEWithReturns, gae, local_estimator
+from ilvf.credit.sparse import SparseInfluence
 from ilvf.distributed import mean_over_ranks
 from ilvf.errors import UsageError, require
 from ilvf.modules import (
@@ -37,6 +46,7 @@ from ilvf.options import configure, select
 
 Critic = InfluenceCritic | ActionInfluenceCritic | RelevanceCritic | StateCritic
 GRAPHS = {"reward_graph": "reward_graph", "full_graph": "value_graph"}  # word → attribute of an env
+FIXED = ("ones", "identity", *GRAPHS)  # words of a Ŵ that is no source
 MEASURED = {"reward": "reward_graph", "full": "value_graph"}  # metric → attribute of an env
 
 
@@ -79,7 +89,7 @@ class ILVFP(OnPolicy):
             "leave it out, or influence=",
         )
         if influence is None:
-            influence = learned_influence(actor, discretise, given)
+            influence = learned_influence(actor, discretise, given, attended(critic))
         loss = ppo_loss(actor, critic, given, state_key, actor.arguments["n_agents"])
         inner = GAEWithReturns if given.target == "mc" else gae
         advantage = local_estimator(
@@ -108,14 +118,18 @@ class ILVFP(OnPolicy):
         """Adds the density of Ŵ and, where the environment knows the truth, how well w finds it."""
         keys = self.advantage.tensor_keys
         measures = super().measure(rollout)
-        measures["influence/density"] = density(rollout[keys.influence])
+        influence = self.advantage.source.drawn(rollout[keys.influence])
+        sparse = isinstance(influence, SparseInfluence)
+        measures["influence/density"] = influence.density() if sparse else density(influence)
         measures |= self.advantage.source.metrics()
         weight = rollout.get(keys.influence_weight, None)
         if weight is None:
             return measures
-        self.attention = mean_over_ranks(weight.flatten(0, -3).mean(0).T)
-        influence = rollout[keys.influence].to(weight.dtype)
-        self.influence = mean_over_ranks(influence.flatten(0, -3).mean(0))
+        neighbours = attended(self.loss.critic)
+        if neighbours is not None:
+            weight = SparseInfluence(neighbours, weight, by_return=True)
+        self.attention = mean_over_ranks(mean_matrix(weight).T)
+        self.influence = mean_over_ranks(mean_matrix(influence)).to(self.attention.dtype)
         measures["attention/mean"] = self.attention.mean()
         for name, graph in self.known_graphs.items():
             measures[f"attention/auroc_{name}"] = auroc(self.attention, graph)
@@ -129,22 +143,38 @@ class ILVFP(OnPolicy):
         return found | self.advantage.source.matrices()
 
 
+def attended(critic: Any) -> Tensor | None:
+    """The neighbours `[N, K]` to which a critic attends; None for all agents, or no attention."""
+    return critic.neighbours if isinstance(critic, InfluenceCritic) else None
+
+
+def mean_matrix(pairs: Tensor | SparseInfluence) -> Tensor:
+    """Weights of pairs, averaged over a rollout, `[N, N]`."""
+    if isinstance(pairs, SparseInfluence):
+        return pairs.mean().dense()
+    return once(pairs).flatten(0, -3).mean(0)
+
+
 def learned_influence(
-    actor: StochasticActor, discretise: Discretise | None, options: ILVFPOptions
+    actor: StochasticActor,
+    discretise: Discretise | None,
+    options: ILVFPOptions,
+    neighbours: Tensor | None = None,
 ) -> LearnedInfluence:
     """Ŵ from the critic's weights; with `supervision` a score test teaches these."""
     reading: dict[str, Any] = {"orientation": options.orientation, "diagonal": options.diagonal}
     if options.supervision:
         return SupervisedInfluence(ScoreInfluence(actor), discretise=discretise, **reading)
-    return LearnedInfluence(discretise, **reading)
+    return LearnedInfluence(discretise, neighbours=neighbours, **reading)
 
 
 def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """ILVF-P, or one of the ends of its family, as a config describes it."""
     actor = stochastic_actor(config, env)
-    shared = config.shared_first
+    neighbours = neighbours_of(config, env)
+    large: dict[str, Any] = {"shared_first": config.shared_first, "neighbours": neighbours}
     critic: Critic
-    influence = influence_of(config.influence, env, actor)
+    influence = influence_of(config.influence, env, actor, neighbours)
     if needs_weights(config.influence, influence):
         critic = InfluenceCritic(
             env.n_agents,
@@ -152,12 +182,12 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
             actor.actions,
             tau=config.tau,
             initial=config.initial_influence,
-            shared_first=shared,
+            **large,
             **network_options(config, env),
         )
     else:
         networks = value_options(config, env)
-        critic = StateCritic(env.n_agents, env.state_dim, shared_first=shared, **networks)
+        critic = StateCritic(env.n_agents, env.state_dim, **large, **networks)
     return ILVFP(
         make_env,
         actor,
@@ -170,23 +200,35 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
 
 
 def influence_of(
-    word: str, env: EnvBase, actor: StochasticActor
+    word: str,
+    env: EnvBase,
+    actor: StochasticActor,
+    neighbours: Tensor | None = None,
 ) -> Tensor | InfluenceSource | None:
     """The source of a config's word: Ŵ `[N, N]`, row = acting agent, or None for `learned`.
+
+    With `neighbours` `[N, K]` a fixed Ŵ mixes sparsely, and the score test tells these apart.
+    """
+    if word == "learned":
+        return None
+    if word == "score":
+        return ScoreInfluence(actor, neighbours=neighbours)
+    if word not in FIXED:
+        return own_source(word, env, actor)
+    graph = fixed_graph(word, env)
+    return graph if neighbours is None else FixedInfluence(graph, sparse=True)
+
+
+def fixed_graph(word: str, env: EnvBase) -> Tensor:
+    """Ŵ `[N, N]` of a config's word.
 
     Graphs of an environment have the returns as rows, so they are transposed.
     """
     eye = torch.eye(env.n_agents, dtype=torch.bool)
-    if word == "learned":
-        return None
-    if word == "score":
-        return ScoreInfluence(actor)
     if word == "ones":
         return torch.ones(env.n_agents, env.n_agents)
     if word == "identity":
         return eye.float()
-    if word not in GRAPHS:
-        return own_source(word, env, actor)
     require(
         hasattr(env, GRAPHS[word]),
         f"algorithm.influence={word}: {type(env).__name__} does not know its {GRAPHS[word]}",

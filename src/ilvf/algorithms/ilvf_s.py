@@ -1,11 +1,18 @@
 """ILVF-S: influence found by a score test on each rollout, with Wiener weights."""
 
+from typing import Any
+
 from torchrl.envs import EnvBase
 
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.ilvf_p import ILVFP, Critic
 from ilvf.algorithms.options import ILVFPOptions, ILVFSConfig
-from ilvf.algorithms.parts import network_options, stochastic_actor, value_options
+from ilvf.algorithms.parts import (
+    neighbours_of,
+    network_options,
+    stochastic_actor,
+    value_options,
+)
 from ilvf.credit import ScoreInfluence
 from ilvf.credit.options import ScoreOptions
 from ilvf.modules import InfluenceCritic, StateCritic
@@ -15,21 +22,20 @@ from ilvf.options import select
 def build(config: ILVFSConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> ILVFP:
     """`ILVFP` with a `ScoreInfluence`, as a config describes it."""
     actor = stochastic_actor(config, env)
-    shared = config.shared_first
+    neighbours = neighbours_of(config, env)
+    large: dict[str, Any] = {"shared_first": config.shared_first, "neighbours": neighbours}
     critic: Critic
     if config.critic == "state":
         networks = value_options(config, env)
-        critic = StateCritic(env.n_agents, env.state_dim, shared_first=shared, **networks)
+        critic = StateCritic(env.n_agents, env.state_dim, **large, **networks)
     else:
         networks = network_options(config, env)
-        critic = InfluenceCritic(
-            env.n_agents, env.state_dim, actor.actions, shared_first=shared, **networks
-        )
+        critic = InfluenceCritic(env.n_agents, env.state_dim, actor.actions, **large, **networks)
     return ILVFP(
         make_env,
         actor,
         critic,
-        influence=ScoreInfluence(actor, **select(config, ScoreOptions)),
+        influence=ScoreInfluence(actor, neighbours=neighbours, **select(config, ScoreOptions)),
         seed=seed,
         **select(config, ILVFPOptions),
     )

@@ -8,7 +8,8 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import IPPOConfig, OnPolicyOptions
-from ilvf.algorithms.parts import ppo_loss, stochastic_actor, value_options
+from ilvf.algorithms.parts import neighbours_of, ppo_loss, stochastic_actor, value_options
+from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import gae, local_estimator
 from ilvf.modules import LocalCritic, StateCritic
 from ilvf.modules.actors.network import StochasticActor
@@ -44,10 +45,11 @@ class IPPO(OnPolicy):
         default = "observation" if isinstance(critic, LocalCritic) else "state"
         key = state_key or default
         loss = ppo_loss(actor, critic, given, key, values=n)
+        sparse = isinstance(critic, StateCritic) and critic.neighbours is not None
         advantage = local_estimator(
             critic,
             loss.value_norm,
-            torch.eye(n),
+            FixedInfluence(torch.eye(n), sparse=sparse),
             inner=gae(given.gamma, given.lmbda),
             normalize=given.normalize,
             state_key=key,
@@ -63,5 +65,10 @@ def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
         networks = value_options(config, env, "observation")
         critic = LocalCritic(env.n_agents, env.observation_dim, **networks)
     else:
-        critic = StateCritic(env.n_agents, env.state_dim, **value_options(config, env))
+        critic = StateCritic(
+            env.n_agents,
+            env.state_dim,
+            neighbours=neighbours_of(config, env),
+            **value_options(config, env),
+        )
     return IPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))

@@ -9,11 +9,13 @@ from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, OnPolicyOptions
 from ilvf.algorithms.parts import (
+    neighbours_of,
     ppo_loss,
     require_own_reward,
     stochastic_actor,
     value_options,
 )
+from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
 from ilvf.modules import CentralCritic, StateCritic
 from ilvf.modules.actors.network import StochasticActor
@@ -65,7 +67,8 @@ class MAPPO(OnPolicy):
                 value="state_value",
             )
         else:
-            advantage = local_estimator(critic, loss.value_norm, torch.ones(n, n), **credit)
+            everything = FixedInfluence(torch.ones(n, n), sparse=critic.neighbours is not None)
+            advantage = local_estimator(critic, loss.value_norm, everything, **credit)
         super().__init__(make_env, loss, advantage, given, seed=seed)
 
 
@@ -79,6 +82,10 @@ def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
         critic = CentralCritic(env.n_agents, env.state_dim, **networks)
     else:
         critic = StateCritic(
-            env.n_agents, env.state_dim, shared_first=config.shared_first, **networks
+            env.n_agents,
+            env.state_dim,
+            shared_first=config.shared_first,
+            neighbours=neighbours_of(config, env),
+            **networks,
         )
     return MAPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))

@@ -282,6 +282,33 @@ class ILVFPOptions(AttentionPPOOptions, RelationOptions, OnPolicyOptions):
     )
 
 
+@dataclass
+class NeighbourOptions(Options):
+    """How many agents the critic and the credit of an agent see."""
+
+    neighbours: int | None = option(
+        None,
+        "agents beside the own one that each critic sees and the credit tells apart, the nearest "
+        "in the environment's graphs: for large teams; null is all",
+        least=1,
+    )
+
+
+@dataclass
+class LargeTeamOptions(NeighbourOptions):
+    """What makes critics of large teams cheaper."""
+
+    shared_first: bool = option(False, "critics share their first layers: for large teams")
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.neighbours is None or not self.shared_first,
+            f"neighbours={self.neighbours} and shared_first=true: critics that share their first "
+            "layers see all agents; leave out one of them",
+        )
+
+
 InfluenceWord = Literal["learned", "score", "ones", "identity", "reward_graph", "full_graph"]
 
 
@@ -297,7 +324,7 @@ def is_named_source(value: object) -> bool:
 
 @algorithm("ilvf_p", "ILVFP")
 @dataclass
-class ILVFPConfig(ILVFPOptions, MixingOptions, PolicyConfig):
+class ILVFPConfig(LargeTeamOptions, ILVFPOptions, MixingOptions, PolicyConfig):
     """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
 
     title = "ILVF-P"
@@ -311,7 +338,15 @@ class ILVFPConfig(ILVFPOptions, MixingOptions, PolicyConfig):
         confirm="imports code",
         harmless=is_named_source,
     )
-    shared_first: bool = option(False, "critics share their first layers: for large teams")
+
+    def check(self) -> None:
+        super().check()
+        for name in ("sparsity", "supervision"):
+            require(
+                self.neighbours is None or not getattr(self, name),
+                f"{name}={getattr(self, name)} is for attention to all agents; leave it out, or "
+                f"neighbours={self.neighbours}",
+            )
 
 
 @algorithm("no_inferring", "ILVFP")
@@ -325,7 +360,7 @@ class NoInferringConfig(ILVFPOptions, MixingOptions, PolicyConfig):
 
 @algorithm("ilvf_s", "ILVFP")
 @dataclass
-class ILVFSConfig(ScoreOptions, PolicyConfig):
+class ILVFSConfig(LargeTeamOptions, ScoreOptions, PolicyConfig):
     """ILVF-S: credit by a score test on the rollout, with Wiener weights (not in the paper)."""
 
     title = "ILVF-S"
@@ -333,7 +368,6 @@ class ILVFSConfig(ScoreOptions, PolicyConfig):
     critic: Literal["state", "influence"] = option(
         "state", "values of the global state, or those of ILVF-P's critic (twice the cost)"
     )
-    shared_first: bool = option(False, "critics share their first layers: for large teams")
 
 
 @algorithm("prd", "ILVFP")
@@ -350,7 +384,7 @@ class PRDConfig(RelationOptions, PolicyConfig):
 
 @algorithm("mappo", "MAPPO")
 @dataclass
-class MAPPOConfig(PolicyConfig):
+class MAPPOConfig(LargeTeamOptions, PolicyConfig):
     """MAPPO: every agent is credited with everything (Ŵ = 1)."""
 
     title = "MAPPO"
@@ -358,14 +392,18 @@ class MAPPOConfig(PolicyConfig):
     critic: Literal["agents", "central"] = option(
         "agents", "agents: a value per agent, advantages summed; central: one value of the team"
     )
-    shared_first: bool = option(
-        False, "critics share their first layers: for large teams (with critic=agents)"
-    )
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.neighbours is None or self.critic == "agents",
+            f"neighbours={self.neighbours} is for critic=agents; one value of the team sees all",
+        )
 
 
 @algorithm("ippo", "IPPO")
 @dataclass
-class IPPOConfig(PolicyConfig):
+class IPPOConfig(NeighbourOptions, PolicyConfig):
     """IPPO: every agent learns from its own return alone (Ŵ = I); IPPO-C with critic=state."""
 
     title = "IPPO"
@@ -373,6 +411,13 @@ class IPPOConfig(PolicyConfig):
     critic: Literal["observation", "state"] = option(
         "observation", "observation: IPPO; state: IPPO-C, values of the global state"
     )
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.neighbours is None or self.critic == "state",
+            f"neighbours={self.neighbours} is for critic=state; IPPO's critics see one agent each",
+        )
 
 
 @dataclass

@@ -3,15 +3,18 @@
 from dataclasses import replace
 from typing import Any, Literal
 
+from torch import Tensor
 from torchrl.envs import EnvBase
 
 from ilvf.algorithms.options import (
     ALGORITHMS,
     AlgorithmConfig,
+    NeighbourOptions,
     OnPolicyConfig,
     OnPolicyOptions,
     PolicyConfig,
 )
+from ilvf.envs.nearest import nearest_agents
 from ilvf.errors import UsageError, require
 from ilvf.losses import PPOLoss
 from ilvf.losses.options import AttentionPPOOptions
@@ -88,6 +91,13 @@ def image_in(
     if found is None:
         return None
     return replace(found, filters=config.filters, convolutions=config.convolutions)
+
+
+def neighbours_of(config: NeighbourOptions, env: EnvBase) -> Tensor | None:
+    """The agents that each agent's critic sees `[N, K]`, see `nearest_agents`; None for all."""
+    if config.neighbours is None:
+        return None
+    return nearest_agents(env, env.n_agents, config.neighbours)
 
 
 def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor:

@@ -18,7 +18,15 @@ def off_diagonal(matrix: Tensor) -> Tensor:
 
 def density(influence: Tensor) -> Tensor:
     """Share of ones among the off-diagonal entries of `[*B, N, N]`."""
-    return off_diagonal(influence).float().mean()
+    return off_diagonal(once(influence)).float().mean()
+
+
+def once(influence: Tensor) -> Tensor:
+    """`[*B, N, N]` with one entry along each batch axis that it was expanded along."""
+    for axis in range(influence.ndim - 2):
+        if influence.stride(axis) == 0:
+            influence = influence.narrow(axis, 0, 1)
+    return influence
 
 
 def lower_share(matrix: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from ilvf.lazy import lazily, listing, names_of
 _PUBLIC = {
     "functional": ["local_advantage", "force_diagonal", "standardise"],
     "discretise": ["Threshold", "Bernoulli", "Soft"],
+    "sparse": ["SparseInfluence"],
     "sources": ["InfluenceSource", "LearnedInfluence", "FixedInfluence"],
     "score.source": ["ScoreInfluence"],
     "supervised": ["SupervisedInfluence"],
@@ -25,4 +26,5 @@ if TYPE_CHECKING:
     from ilvf.credit.functional import force_diagonal, local_advantage, standardise
     from ilvf.credit.score.source import ScoreInfluence
     from ilvf.credit.sources import FixedInfluence, InfluenceSource, LearnedInfluence
+    from ilvf.credit.sparse import SparseInfluence
     from ilvf.credit.supervised import SupervisedInfluence

@@ -29,16 +29,15 @@ from ilvf.credit.signals import (
     zero_dead_values,
 )
 from ilvf.credit.sources import (
-    ROUNDING,
-    SCALE,
     AgentSignals,
     InfluenceSource,
     as_source,
+    require_influence,
     require_pairs,
-    require_weights,
 )
+from ilvf.credit.sparse import SparseInfluence
 from ilvf.errors import UsageError, require, require_choice
-from ilvf.modules.checks import require_tensor, require_tensordict, require_truth
+from ilvf.modules.checks import require_tensordict, require_truth
 from ilvf.modules.groups import group_names
 from ilvf.options.arguments import require_device, require_flags, require_kind
 
@@ -84,7 +83,8 @@ class ILVFAdvantage(ValueEstimatorBase):
 
     Keys (`set_keys`): `advantage` (local), `individual_advantage`, `value_target`, `value`,
     `reward`, `done`, `terminated`, `influence_weight` (read), `influence` (written),
-    `link_evidence` (written, see `SupervisedInfluence`), `mask`. A reward or done of the whole
+    `link_evidence` (written, see `SupervisedInfluence`), `mask`. Of a `SparseInfluence` its weights
+    `[*B, T, N, K]` are written. A reward or done of the whole
     team, `[*B, T, 1]`, is broadcast to the agents. Where there is a `mask` `[*B, T, N]`, dead
     agents (False) neither receive nor give credit, and do not count in the normalisation; where the
     next state has a mask, values are 0 after an agent's death. Where it has `bootstrap` `[*B, T,
@@ -263,7 +263,8 @@ class ILVFAdvantage(ValueEstimatorBase):
             advantage = standardise(advantage, per_agent=per, mask=living)
         if living is not None:
             advantage = advantage.masked_fill(~living, 0)
-        tensordict.set(self.tensor_keys.influence, influence)
+        kept = influence.kept(individual) if isinstance(influence, SparseInfluence) else influence
+        tensordict.set(self.tensor_keys.influence, kept)
         for group, part in zip(self.groups, advantage.split(sizes, -2), strict=True):
             tensordict.set(self._key("advantage", group), part)
         return tensordict
@@ -389,17 +390,18 @@ class ILVFAdvantage(ValueEstimatorBase):
         with with_params:
             tensordict.set(key, network(tensordict.select(*network.in_keys)).get(key))
 
-    def _influence(self, tensordict: TensorDictBase, individual: Tensor, redraw: bool) -> Tensor:
+    def _influence(
+        self, tensordict: TensorDictBase, individual: Tensor, redraw: bool
+    ) -> Tensor | SparseInfluence:
         """Ŵ `[*B, T, N, N]`, drawn or, with `redraw=False`, from the tensordict."""
         keys = self.tensor_keys
         if redraw or not self.source.reads_weights:
             influence = self.source.influence(tensordict, keys.influence_weight, individual)
             if not self.source.checked:
-                name = f"the influence of {type(self.source).__name__}"
-                require_tensor(name, influence)
-                require_pairs(influence, name, individual)
-                require_weights(name, influence, SCALE, ROUNDING)
+                require_influence(self.source, influence, individual)
             return influence
-        influence = need(tensordict, keys.influence, "It is there after a call with redraw=True")
-        require_pairs(influence, keys.influence, individual)
+        value = need(tensordict, keys.influence, "It is there after a call with redraw=True")
+        influence = self.source.drawn(value)
+        if isinstance(influence, Tensor):
+            require_pairs(influence, keys.influence, individual)
         return influence

@@ -7,24 +7,28 @@ agents whose returns they move.
 import torch
 from torch import Tensor
 
+from ilvf.credit.sparse import SparseInfluence
 from ilvf.distributed import mean_over_ranks
 from ilvf.errors import require
 from ilvf.modules.checks import require_dtype, require_floats, require_tensor
 from ilvf.options.arguments import require_flags, require_number
 
 
-def local_advantage(influence: Tensor, advantage: Tensor) -> Tensor:
+def local_advantage(influence: Tensor | SparseInfluence, advantage: Tensor) -> Tensor:
     """Credit each agent with the returns that its action moved:  Â_i = Σ_j Ŵ_ij A_j  (eq. 10).
 
     Ŵ = 1 is the team's summed advantage (MAPPO), Ŵ = I each agent's own (IPPO-C).
 
     Args:
-        influence: Ŵ `[*B, N, N]`, or `[N, N]` for one graph in all states.
+        influence: Ŵ `[*B, N, N]`, or `[N, N]` for one graph in all states; or a `SparseInfluence`.
         advantage: A `[*B, N, 1]`, of every agent.
 
     Returns:
         Â `[*B, N, 1]`.
     """
+    if isinstance(influence, SparseInfluence):
+        require_floats("the advantage", advantage)
+        return influence.mixed(advantage)
     require_floats("the influence", influence)
     require_floats("the advantage", advantage)
     found = tuple(influence.shape)

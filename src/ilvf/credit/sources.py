@@ -22,8 +22,11 @@ from torch import Tensor, nn
 from ilvf.credit.discretise import Bernoulli, Discretise, Soft, Threshold
 from ilvf.credit.functional import force_diagonal
 from ilvf.credit.signals import need
+from ilvf.credit.sparse import SparseInfluence
 from ilvf.errors import UsageError, require, require_choice
 from ilvf.modules.attention import require_generator
+from ilvf.modules.checks import require_tensor
+from ilvf.modules.neighbours import require_neighbours
 from ilvf.options import nearest
 from ilvf.options.arguments import found_words, require_flags
 
@@ -96,14 +99,23 @@ class InfluenceSource(nn.Module):
         return {}
 
     @abstractmethod
-    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
-        """Ŵ `[*B, N, N]`, in [0, 1].
+    def influence(
+        self, tensordict: TensorDictBase, key: NestedKey, like: Tensor
+    ) -> Tensor | SparseInfluence:
+        """Ŵ `[*B, N, N]`, in [0, 1], or a `SparseInfluence` of a large team.
 
         Args:
             tensordict: a rollout `[*B, T]`, or a flat batch of one.
             key: where influence weights are.
             like: per-agent advantages `[*B, N, 1]`, for the shape, dtype and device of Ŵ.
         """
+
+    def drawn(self, value: Tensor) -> Tensor | SparseInfluence:
+        """The Ŵ of an earlier call, of which the rollout has kept `value`.
+
+        A source whose `influence` is a `SparseInfluence` makes it again of these weights.
+        """
+        return value
 
     def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor] | None:
         """(w, Ŵ) `[*B, N, N]` in these states, for reports; None if nothing is learned."""
@@ -116,22 +128,34 @@ class FixedInfluence(InfluenceSource):
     Args:
         graph: Ŵ `[N, N]`, in [0, 1]. Graphs of what enters an agent's reward, such as
             `env.reward_graph`, are its transpose.
+        sparse: mix advantages by the entries that differ from their row's minimum, which is faster
+            for the sparse graph of a large team.
     """
 
     checked = True
     graph: Tensor
 
-    def __init__(self, graph: Tensor):
+    def __init__(self, graph: Tensor, *, sparse: bool = False):
         super().__init__()
         require_graph(graph)
+        require_flags("FixedInfluence", sparse=sparse)
         self.register_buffer("graph", graph, persistent=False)  # belongs to the configuration
+        self.links = SparseInfluence.of(graph) if sparse else None
 
-    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+    def influence(
+        self, tensordict: TensorDictBase, key: NestedKey, like: Tensor
+    ) -> Tensor | SparseInfluence:
         """The graph, expanded without a copy."""
         n = like.shape[-2]
         found = self.graph.shape[0]
         require(found == n, f"influence is for {found} agents, the advantage has {n}")
+        if self.links is not None:
+            self.links = self.links.to(like)
+            return self.links
         return self.graph.to(like).expand(*like.shape[:-1], n)
+
+    def drawn(self, value: Tensor) -> Tensor | SparseInfluence:
+        return value if self.links is None else self.links
 
 
 class LearnedInfluence(InfluenceSource):
@@ -147,6 +171,8 @@ class LearnedInfluence(InfluenceSource):
         generator: of the sampling; None uses torch's global generator.
         writer: module that writes the weights into a rollout, where the critic of
             `ILVFAdvantage` does not; `RelevanceCritic.relevance_module()` makes PRD.
+        neighbours: the weights are those of an `InfluenceCritic` with these `neighbours` `[N, K]`,
+            `[*B, N, K]` with a row for each critic; None for weights of all pairs.
     """
 
     reads_weights = True
@@ -159,8 +185,11 @@ class LearnedInfluence(InfluenceSource):
         diagonal: bool = True,
         generator: torch.Generator | None = None,
         writer: TensorDictModuleBase | None = None,
+        neighbours: Tensor | None = None,
     ):
         super().__init__()
+        n_agents = len(neighbours) if isinstance(neighbours, Tensor) and neighbours.ndim else 0
+        require_neighbours("LearnedInfluence", neighbours, n_agents)
         require_choice("orientation", orientation, ("influence", "attention"))
         require(
             discretise is None or (callable(discretise) and not isinstance(discretise, type)),
@@ -176,6 +205,9 @@ class LearnedInfluence(InfluenceSource):
         self.diagonal = diagonal
         self.generator = generator
         self.writer = writer
+        self.register_buffer("neighbours", neighbours, persistent=False)
+
+    neighbours: Tensor | None
 
     @torch.no_grad()
     def prepare(self, rollout: TensorDictBase) -> None:
@@ -184,16 +216,34 @@ class LearnedInfluence(InfluenceSource):
             self.writer(rollout)
 
     @torch.no_grad()
-    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+    def influence(
+        self, tensordict: TensorDictBase, key: NestedKey, like: Tensor
+    ) -> Tensor | SparseInfluence:
         weight = need(tensordict, key, WEIGHT_HINT)
-        require_pairs(weight, key, like)
+        require_pairs(weight, key, like, self.neighbours)
         require_weights(str(key), weight, "weights, not logits")
-        return self.draw(weight).to(like.dtype)
+        if self.neighbours is None:
+            return self.draw(weight).to(like.dtype)
+        return self.drawn(self.draw_candidates(weight).to(like.dtype))
 
     def draw(self, weight: Tensor) -> Tensor:
         """Ŵ from weights `[*B, N, N]`: oriented, discretised, with its diagonal."""
         influence = self.discretise(self.oriented(weight), self.generator)
         return force_diagonal(influence) if self.diagonal else influence
+
+    def draw_candidates(self, weight: Tensor) -> Tensor:
+        """Ŵ from the weights of neighbours `[*B, N, K]`, of which the first is the own one."""
+        value = self.discretise(weight, self.generator)
+        if self.diagonal:
+            value = value.slice_scatter(torch.ones_like(value[..., :1]), -1, 0, 1)
+        return value
+
+    def drawn(self, value: Tensor) -> Tensor | SparseInfluence:
+        return value if self.neighbours is None else self._sparse(value, self.neighbours)
+
+    def _sparse(self, value: Tensor, neighbours: Tensor) -> SparseInfluence:
+        by_return = self.orientation == "influence"  # a row belongs to a critic
+        return SparseInfluence(neighbours.to(value.device), value, by_return=by_return)
 
     def oriented(self, weight: Tensor) -> Tensor:
         """w with acting agents as rows."""
@@ -202,7 +252,11 @@ class LearnedInfluence(InfluenceSource):
     @torch.no_grad()
     def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor]:
         weight = need(states, key, WEIGHT_HINT)
-        return self.oriented(weight), self.draw(weight)
+        if self.neighbours is None:
+            return self.oriented(weight), self.draw(weight)
+        found = weight, self.draw_candidates(weight)
+        w, influence = (self._sparse(value, self.neighbours).dense() for value in found)
+        return w, influence
 
 
 def as_source(
@@ -227,14 +281,41 @@ def as_source(
     return LearnedInfluence(**options)
 
 
-def require_pairs(value: Tensor, key: NestedKey, like: Tensor) -> None:
-    """Raise unless `value` has a number for every pair of agents of `like` `[*B, N, 1]`."""
+def require_pairs(
+    value: Tensor, key: NestedKey, like: Tensor, neighbours: Tensor | None = None
+) -> None:
+    """Raise unless `value` has a number for every pair of agents of `like` `[*B, N, 1]`.
+
+    Args:
+        neighbours: `[N, K]`: a number for each of an agent's neighbours is needed instead.
+    """
     found = tuple(value.shape)
+    if neighbours is not None:
+        wanted = (*like.shape[:-2], *neighbours.shape)
+        require(found == wanted, f"{key} has shape {found}, need {wanted}: [*B, T, N, K]")
+        return
     shape = (*like.shape[:-1], like.shape[-2])
     require(
         found == shape,
         f"{key} has shape {found}, need {shape}: [*B, T, N, N], row = acting agent",
     )
+
+
+def require_influence(source: InfluenceSource, influence: Any, like: Tensor) -> None:
+    """Raise unless a source's Ŵ is in [0, 1], for the agents of `like` `[*B, T, N, 1]`."""
+    name = f"the influence of {type(source).__name__}"
+    if isinstance(influence, SparseInfluence):
+        influence.require_for(name, like)
+        again = type(source).drawn is not InfluenceSource.drawn
+        require(again, f"{name} is sparse; write its method drawn(value) too")
+        parts = [influence.value, influence.outside]
+    else:
+        require_tensor(name, influence)
+        require_pairs(influence, name, like)
+        parts = [influence]
+    for part in parts:
+        if part is not None:
+            require_weights(name, part, SCALE, ROUNDING)
 
 
 def require_writer(writer: Any) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from ilvf.credit.discretise import Discretise
 from ilvf.credit.score.source import ScoreInfluence
 from ilvf.credit.sources import AgentSignals, LearnedInfluence
+from ilvf.errors import require
 from ilvf.options.arguments import require_kind
 
 
@@ -38,6 +39,10 @@ class SupervisedInfluence(LearnedInfluence):
         generator: torch.Generator | None = None,
     ):
         require_kind("SupervisedInfluence", "test", test, ScoreInfluence, "a ScoreInfluence")
+        require(
+            test.neighbours is None,
+            "SupervisedInfluence: test tells neighbours apart alone; leave out its neighbours=",
+        )
         super().__init__(
             discretise, orientation=orientation, diagonal=diagonal, generator=generator
         )

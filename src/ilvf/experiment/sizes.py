@@ -35,7 +35,7 @@ def network_bytes(config: Config, env: EnvBase) -> float:
     networks = 1 if algorithm.share else env.n_agents
     hidden = float(algorithm.hidden)
     read = numbers_read(config, env, "observation")
-    inputs = read + env.n_agents * numbers_read(config, env, "state")
+    inputs = read + seen_by_critic(config, env) * numbers_read(config, env, "state")
     layers = inputs * hidden + 2 * (algorithm.depth - 1) * hidden**2
     return BYTES * COPIES * networks * layers
 
@@ -47,6 +47,15 @@ def numbers_read(config: Config, env: EnvBase, name: str) -> float:
     if image is None or config.algorithm.images == "flat":
         return size
     return size - image.size + config.algorithm.hidden
+
+
+def seen_by_critic(config: Config, env: EnvBase) -> int:
+    """Agents whose states the first layer of each critic has parameters of its own for."""
+    algorithm = config.algorithm
+    if algorithm.get("shared_first") or algorithm.get("critic") == "observation":
+        return 1
+    neighbours = algorithm.get("neighbours")
+    return env.n_agents if neighbours is None else min(neighbours + 1, env.n_agents)
 
 
 def rollout_bytes(config: Config, env: EnvBase) -> float:

@@ -81,6 +81,11 @@ class ActionValueLoss(LossModule):
         require_number("ActionValueLoss", "coeff", coeff, least=0)
         require_number("ActionValueLoss", "supervision", supervision, least=0)
         require_number("ActionValueLoss", "huber_delta", huber_delta, above=0)
+        require(
+            not supervision or critic.neighbours is None,
+            f"supervision={supervision} is for attention to all agents, the critic attends to its "
+            "neighbours alone; leave out one of them",
+        )
         require_names("ActionValueLoss", state_key=state_key)
         norms = ValueNorm | None
         require_kind("ActionValueLoss", "value_norm", value_norm, norms, "a ValueNorm or None")

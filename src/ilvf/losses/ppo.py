@@ -124,6 +124,11 @@ class PPOLoss(LossModule):
                 f"{name}={coefficient} is for critics with Gumbel attention, "
                 f"found {type(critic).__name__}",
             )
+            require(
+                not coefficient or getattr(critic, "neighbours", None) is None,
+                f"{name}={coefficient} is for attention to all agents, the critic attends to its "
+                "neighbours alone; leave out one of them",
+            )
         self.actor = actor
         self.critic = critic
         self.value_norm = value_norm

@@ -16,6 +16,7 @@ _PUBLIC = {
     "critics.local": ["LocalCritic"],
     "critics.central": ["CentralCritic"],
     "critics.influence": ["InfluenceCritic", "OwnFirst", "SharedFirst"],
+    "critics.neighbour_first": ["NeighbourFirst"],
     "critics.action_influence": ["ActionInfluenceCritic"],
     "critics.relevance": ["RelevanceCritic"],
     "critics.counterfactual": ["CounterfactualCritic"],
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ilvf.modules.critics.influence import InfluenceCritic, OwnFirst, SharedFirst
     from ilvf.modules.critics.joint import JointCritic
     from ilvf.modules.critics.local import LocalCritic
+    from ilvf.modules.critics.neighbour_first import NeighbourFirst
     from ilvf.modules.critics.relevance import RelevanceCritic
     from ilvf.modules.critics.state import StateCritic
     from ilvf.modules.mixer import Mixer

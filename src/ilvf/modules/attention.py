@@ -30,6 +30,8 @@ class GumbelAttention(nn.Module):
         depth: hidden layers of f_h.
         own_first: False leaves out the first layer of f_h. The critic then computes it and calls
             `logits.after_first`.
+        candidates: logits of each critic: one for each of K candidates, its own state first; None
+            is one for each of the N agents.
         **options: see `AttentionOptions`.
     """
 
@@ -40,28 +42,31 @@ class GumbelAttention(nn.Module):
         *,
         depth: int = 1,
         own_first: bool = True,
+        candidates: int | None = None,
         **options: Any,
     ):
         super().__init__()
         require_sizes("GumbelAttention", n_agents=n_agents, state_dim=state_dim)
         require_flags("GumbelAttention", own_first=own_first)
         self.sizes = (n_agents, state_dim)
+        outputs = n_agents if candidates is None else candidates
+        require_sizes("GumbelAttention", candidates=outputs)
         network = configure(AttentionOptions, {"depth": depth, **options}, "GumbelAttention")
         self.tau = network.tau
         self.normalize = input_normalizer(network.input_norm)
         self.logits = AgentMLP(
             n_agents,
             n_agents * state_dim,
-            n_agents,
+            outputs,
             head_gain=HEAD_GAIN,
             first=own_first,
             **select(network, MLPOptions),
         )
         on, off = INITIAL_BIAS[network.initial]
-        eye = torch.eye(n_agents).unsqueeze(1)
+        own = torch.eye(n_agents).unsqueeze(1) if candidates is None else torch.eye(1, outputs)
         assert self.logits.head.bias is not None
         with torch.no_grad():
-            self.logits.head.bias.copy_(on * eye + off * (1 - eye))
+            self.logits.head.bias.copy_(on * own + off * (1 - own))
 
     def forward(self, state: Tensor) -> Tensor:
         """state `[B, N, D]` → h `[B, N, N]`, row = critic, column = state."""

@@ -10,23 +10,33 @@ from ilvf.distributed import sum_over_ranks
 
 @dataclass
 class Found:
-    """The statistics of one rollout: z `[S, N, N]`, rest `[N]` and the moments."""
+    """The statistics of R acting agents in one rollout: z `[S, R, K]`, rest `[R]`, the moments.
+
+    K returns are tested. The moments are of C returns, of which one may be the sum of many.
+    """
 
     z: Tensor
     rest: Tensor
     moments: Moments
 
     @classmethod
-    def zeros(cls, signals: int, n: int, like: Tensor) -> "Found":
-        """Statistics of which nothing is known yet."""
-        moments = Moments(like.new_zeros(n, n, n), *(like.new_zeros(n, n) for _ in range(3)))
-        return cls(like.new_zeros(signals, n, n), like.new_zeros(n), moments)
+    def zeros(cls, z: tuple[int, int, int], columns: int, like: Tensor) -> "Found":
+        """Statistics of which nothing is known yet.
 
-    def keep(self, agent: int, z: Tensor, moments: Moments) -> None:
-        """Write the rows of an acting agent."""
-        self.z[:, agent] = z
+        Args:
+            z: S, R, K.
+            columns: C.
+        """
+        rows = z[1]
+        others = (like.new_zeros(rows, columns) for _ in range(3))
+        moments = Moments(like.new_zeros(rows, columns, columns), *others)
+        return cls(like.new_zeros(z), like.new_zeros(rows), moments)
+
+    def keep(self, row: int, z: Tensor, moments: Moments) -> None:
+        """Write the row of an acting agent."""
+        self.z[:, row] = z
         for name, value in vars(moments).items():
-            getattr(self.moments, name)[agent] = value
+            getattr(self.moments, name)[row] = value
 
     def over_ranks(self) -> "Found":
         """Every process's rows together."""

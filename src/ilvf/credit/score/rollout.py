@@ -30,6 +30,7 @@ class Prepared:
         features: φ `[E, L, N, F]`.
         outcome: x `[E, L, S·N]`.
         gain: centred advantages, and their sum over the agents, `[E, L, N + 1]`.
+        neighbours: numbers of the agents whose returns are told apart `[N, K]`; None for all.
     """
 
     score: Tensor
@@ -37,20 +38,48 @@ class Prepared:
     features: Tensor
     outcome: Tensor
     gain: Tensor
+    neighbours: Tensor | None = None
 
     def test_score(self, agent: int) -> Tensor:
         """s_i ⊗ φ_i `[E, L, P·F]`."""
         return outer(self.score[:, :, agent], self.features[:, :, agent])
 
+    def outcome_for(self, agent: int) -> Tensor:
+        """The signals that are tested for an acting agent, `[E, L, S·N]` or `[E, L, S·K]`."""
+        if self.neighbours is None:
+            return self.outcome
+        by_agent = self.outcome.unflatten(-1, (-1, self.score.shape[2]))
+        return by_agent[..., self.neighbours[agent]].flatten(-2)
+
+    def gain_for(self, agent: int) -> Tensor:
+        """The advantages that are told apart for an acting agent, and their sum.
+
+        Of neighbours `[E, L, K + 2]`: each of them, the sum of all others, the sum of all.
+        """
+        if self.neighbours is None:
+            return self.gain
+        near = self.gain[..., self.neighbours[agent]]
+        total = self.gain[..., -1:]
+        others = total - near.sum(-1, keepdim=True)
+        return torch.cat([near, others, total], -1)
+
     def gradient_parts(self, agent: int) -> Tensor:
-        """Σ_t s_i ⊗ h_i A_j of every unit, then that of Σ_j A_j, `[E, N + 1, P·H]`."""
-        weighted = outer(self.gain, self.score[:, :, agent])  # [E, L, (N + 1)·P]
+        """Σ_t s_i ⊗ h_i A_j of every unit, then that of Σ_j A_j, `[E, C + 1, P·H]`.
+
+        C = N, or K + 1 with neighbours, the last of which is the sum of all others.
+        """
+        gain = self.gain_for(agent)
+        weighted = outer(gain, self.score[:, :, agent])  # [E, L, (C + 1)·P]
         parts = torch.bmm(weighted.mT, self.hidden[:, :, agent])
-        return parts.view(len(parts), self.gain.shape[-1], -1)
+        return parts.view(len(parts), gain.shape[-1], -1)
 
 
 def prepare(
-    actors: Sequence[Any], rollout: TensorDictBase, signals: AgentSignals, options: ScoreOptions
+    actors: Sequence[Any],
+    rollout: TensorDictBase,
+    signals: AgentSignals,
+    options: ScoreOptions,
+    neighbours: Tensor | None = None,
 ) -> Prepared:
     """What the test reads of the rollouts of all processes, cut into units.
 
@@ -59,6 +88,7 @@ def prepare(
         rollout: `[*B, T]`.
         signals: what every agent received, and its advantages.
         options: number of units, fewest steps of a block.
+        neighbours: see `Prepared`.
     """
     groups = [policy_scores(actor, rollout) for actor in actors]
     require_sizes([group.score.shape[-2] for group in groups], signals)
@@ -83,7 +113,8 @@ def prepare(
     units = []
     for part in (score, hidden, features, outcome, gain):
         units.append(merged(cut_in_time(part.float(), blocks), options.units))
-    return Prepared(*units)
+    score, hidden, features, outcome, gain = units
+    return Prepared(score, hidden, features, outcome, gain, neighbours)
 
 
 def require_sizes(found: list[int], signals: AgentSignals) -> None:

@@ -11,6 +11,7 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 
 from ilvf.credit.options import ScoreOptions
+from ilvf.credit.score.columns import Columns
 from ilvf.credit.score.found import Found
 from ilvf.credit.score.outcomes import WINDOWS
 from ilvf.credit.score.policies import require_actors
@@ -28,14 +29,17 @@ from ilvf.credit.score.statistics import (
     score_test,
 )
 from ilvf.credit.sources import AgentSignals, InfluenceSource
+from ilvf.credit.sparse import SparseInfluence
 from ilvf.distributed import number_of_ranks, rank
 from ilvf.errors import require
+from ilvf.modules.neighbours import require_neighbours
 from ilvf.options import configure
 from ilvf.options.arguments import require_sizes
 
 SHARPNESS = 2.0  # slope of the weights in z
 OWN_LINK = 0.01  # least weight of one's own return, so that chance does not outweigh it
 SIGNALS = len(WINDOWS)
+CHUNK = 2**24  # numbers in the moments of the agents that are studied together
 STRANGE_MEAN = 8.0  # standard errors of a mean score; samples of the policy have mean zero
 
 
@@ -62,12 +66,17 @@ class ScoreInfluence(InfluenceSource):
             `ProbabilisticActor`; for several groups a list, in the order of
             `ILVFAdvantage(group=[...])`.
         n_agents: N, over all groups. None takes it from the actor or the first rollout.
+        neighbours: numbers of the agents whose returns are told apart for each acting agent, the
+            own one first, int64 `[N, K]`, as `ilvf.envs.nearest.nearest_agents` gives. All others
+            count as one sum, whose weight is the same for each of them. Time and memory are then
+            O(N K) instead of O(N²) and O(N³). None tells all agents apart.
         **options: see `ScoreOptions`.
 
     Attributes:
-        matrix: Ŵ `[N, N]`, row = acting agent.
-        z: Stouffer's sum, the largest over the signals, `[N, N]`.
-        p: probability-like evidence for each link `[N, N]`, diagonal 1.
+        matrix: Ŵ `[N, N]`, row = acting agent. With `neighbours` `[N, K + 1]`, and so is p: a
+            column for each neighbour, and one for all others.
+        z: Stouffer's sum, the largest over the signals, `[N, N]`, with `neighbours` `[N, K]`.
+        p: probability-like evidence for each link `[N, N]`, 1 for the own one.
 
     Call `ILVFAdvantage` once on each rollout, before the actor is trained on it: the actions must
     be samples of the actor's present policy. A second call counts the same evidence again;
@@ -92,8 +101,16 @@ class ScoreInfluence(InfluenceSource):
     noise: Tensor
     test_count: Tensor
     gradient_count: Tensor
+    neighbours: Tensor | None
 
-    def __init__(self, actor: Any | Sequence[Any], n_agents: int | None = None, **options: Any):
+    def __init__(
+        self,
+        actor: Any | Sequence[Any],
+        n_agents: int | None = None,
+        *,
+        neighbours: Tensor | None = None,
+        **options: Any,
+    ):
         super().__init__()
         self.options = configure(ScoreOptions, options, "ScoreInfluence")
         actors = tuple(actor) if isinstance(actor, list | tuple) else (actor,)
@@ -103,6 +120,12 @@ class ScoreInfluence(InfluenceSource):
         self.checked_sampling = False
         if n_agents is None and len(actors) == 1:
             n_agents = getattr(actors[0], "arguments", {}).get("n_agents")
+        if n_agents is None and isinstance(neighbours, Tensor) and neighbours.ndim:
+            n_agents = len(neighbours)
+        if n_agents is not None:
+            require_sizes("ScoreInfluence", n_agents=n_agents)
+        require_neighbours("ScoreInfluence", neighbours, n_agents or 0)
+        self.register_buffer("neighbours", neighbours, persistent=False)  # of the configuration
         if n_agents is not None:
             self._allocate(n_agents)
 
@@ -119,39 +142,44 @@ class ScoreInfluence(InfluenceSource):
         return new
 
     def _allocate(self, n: int) -> None:
-        require_sizes("ScoreInfluence", n_agents=n)
-        own = self.options.prior == "own"
-        start = torch.eye(n) if own else torch.ones(n, n)
+        columns = Columns(n, self.neighbours)
+        pairs = (n, columns.total)
         zeros = {
-            "z_sum": (SIGNALS, n, n),
+            "z_sum": (SIGNALS, n, columns.tested),
             "rest_sum": (n,),
-            "second": (n, n, n),
-            "signal": (n, n),
-            "aligned": (n, n),
-            "noise": (n, n),
+            "second": (*pairs, columns.total),
+            "signal": pairs,
+            "aligned": pairs,
+            "noise": pairs,
             "test_count": (),
             "gradient_count": (),
         }
-        self.register_buffer("matrix", start)
+        self.register_buffer("matrix", columns.start(self.options.prior == "own"))
         for name, shape in zeros.items():
             self.register_buffer(name, torch.zeros(shape))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         saved = state_dict.get(f"{prefix}matrix")
         if saved is not None and "matrix" not in self._buffers:
-            self._allocate(saved.shape[-1])
+            self._allocate(saved.shape[0])
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     # ------------------------------------------------------------------ what has been found
     @property
+    def columns(self) -> Columns:
+        """Whose returns are told apart."""
+        return Columns(len(self.matrix), self.neighbours)
+
+    @property
     def z(self) -> Tensor:
-        """Z `[N, N]`."""
+        """Z `[N, N]`, or `[N, K]`."""
         return self._stouffer(self.z_sum).amax(0)
 
     @property
     def p(self) -> Tensor:
-        """Evidence for each link `[N, N]`; the diagonal is 1."""
-        return with_diagonal_one(self._detected(self.z))
+        """Evidence for each link `[N, C]`; 1 for the own return, 0 for the sum of all others."""
+        columns = self.columns
+        return columns.with_own_one(columns.with_all(self._detected(self.z)))
 
     @property
     def residual(self) -> Tensor:
@@ -183,22 +211,32 @@ class ScoreInfluence(InfluenceSource):
         }
 
     def matrices(self) -> dict[str, Tensor]:
-        """Ŵ, p and z."""
+        """Ŵ, p and z, `[N, N]`."""
         if "matrix" not in self._buffers:
             return {}
-        return {"influence Ŵ": self.matrix, "evidence p": self.p, "z of the test": self.z}
+        found = {"influence Ŵ": self.matrix, "evidence p": self.p, "z of the test": self.z}
+        return {title: self.columns.dense(matrix) for title, matrix in found.items()}
 
-    def influence(self, tensordict: TensorDictBase, key: NestedKey, like: Tensor) -> Tensor:
+    def influence(
+        self, tensordict: TensorDictBase, key: NestedKey, like: Tensor
+    ) -> Tensor | SparseInfluence:
         """Ŵ, expanded without a copy."""
         n = like.shape[-2]
         self._require_agents(n)
-        return self.matrix.to(like).expand(*like.shape[:-1], n)
+        influence = self.columns.influence(self.matrix.to(like))
+        if isinstance(influence, SparseInfluence):
+            return influence.to(like)
+        return influence.expand(*like.shape[:-1], n)
+
+    def drawn(self, value: Tensor) -> Tensor | SparseInfluence:
+        return value if self.neighbours is None else self.columns.influence(self.matrix)
 
     def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor]:
         """(p, Ŵ), the same in all states."""
         require("matrix" in self._buffers, "ScoreInfluence has not seen a rollout; give n_agents=")
-        shape = (*states.shape, *self.matrix.shape)
-        return self.p.expand(shape), self.matrix.expand(shape)
+        p, influence = (self.columns.dense(matrix) for matrix in (self.p, self.matrix))
+        shape = (*states.shape, *p.shape)
+        return p.expand(shape), influence.expand(shape)
 
     def _require_agents(self, n: int) -> None:
         if "matrix" not in self._buffers:
@@ -212,12 +250,15 @@ class ScoreInfluence(InfluenceSource):
         """Test every pair on this rollout, and renew Ŵ."""
         self._require_agents(signals.advantage.shape[-2])
         self.to(signals.advantage.device)
-        data = prepare(self.actors, rollout, signals, self.options)
+        data = prepare(self.actors, rollout, signals, self.options, self.neighbours)
         self._warn_of_few(len(data.score))
         self._check_sampling(data.score)
         if len(data.score) < 2:  # products of different units are needed
             return
-        self._remember(self._study(data))
+        for agents in self.columns.chunks(CHUNK, least=number_of_ranks()):
+            self._remember(agents, self._study(data, agents))
+        self.test_count.mul_(self.options.test_memory**2).add_(1)
+        self.gradient_count.mul_(self.options.gradient_memory).add_(1)
         self.matrix = self._weights()
 
     def _warn_of_few(self, units: int) -> None:
@@ -245,32 +286,32 @@ class ScoreInfluence(InfluenceSource):
                 stacklevel=2,
             )
 
-    def _study(self, data: Prepared) -> Found:
-        """The statistics of all agents; every process computes a part of them."""
-        n = self.matrix.shape[0]
-        found = Found.zeros(SIGNALS, n, self.matrix)
+    def _study(self, data: Prepared, agents: range) -> Found:
+        """The statistics of some agents; every process computes a part of them."""
+        columns = self.columns
+        found = Found.zeros((SIGNALS, len(agents), columns.tested), columns.total, self.matrix)
         count = self.options.test_memory**2 * self.test_count + 1
-        others = 1 - torch.eye(n, device=self.matrix.device)
-        for agent in range(rank(), n, number_of_ranks()):
-            z = score_test(data.test_score(agent), data.outcome).view(SIGNALS, n)
+        own = columns.own(self.matrix)
+        for row in range(rank(), len(agents), number_of_ranks()):
+            agent = agents[row]
+            z = score_test(data.test_score(agent), data.outcome_for(agent)).view(SIGNALS, -1)
             parts = data.gradient_parts(agent)
-            found.keep(agent, z, Moments.of(parts[:, :n], parts[:, n]))
+            found.keep(row, z, Moments.of(parts[:, :-1], parts[:, -1]))
             total = self.options.test_memory * self.z_sum[:, agent] + z
             p = self._detected((total / count.sqrt()).amax(0))
-            unseen = (1 - p) * others[agent]
-            found.rest[agent] = pair_test(unseen.unsqueeze(0) @ parts[:, :n])[0]
+            unseen = (1 - columns.with_all(p)).scatter(-1, own[agent], 0)
+            found.rest[row] = pair_test(unseen.unsqueeze(0) @ parts[:, :-1])[0]
         return found.over_ranks()
 
-    def _remember(self, found: "Found") -> None:
-        """Add this rollout to the running sums."""
+    def _remember(self, agents: range, found: Found) -> None:
+        """Add this rollout to the running sums of some agents."""
         test, gradient = self.options.test_memory, self.options.gradient_memory
-        self.z_sum.mul_(test).add_(found.z.nan_to_num(0, 0, 0))
-        self.rest_sum.mul_(test).add_(found.rest.nan_to_num(0, 0, 0))
-        self.test_count.mul_(test**2).add_(1)
+        rows = slice(agents.start, agents.stop)
+        self.z_sum[:, rows].mul_(test).add_(found.z.nan_to_num(0, 0, 0))
+        self.rest_sum[rows].mul_(test).add_(found.rest.nan_to_num(0, 0, 0))
         for name in ("second", "signal", "aligned", "noise"):
             new = getattr(found.moments, name).nan_to_num(0, 0, 0)
-            getattr(self, name).mul_(gradient).add_(new)
-        self.gradient_count.mul_(gradient).add_(1)
+            getattr(self, name)[rows].mul_(gradient).add_(new)
 
     def _weights(self) -> Tensor:
         """Ŵ from the running sums."""
@@ -278,8 +319,8 @@ class ScoreInfluence(InfluenceSource):
         moments = Moments(self.second, self.signal, self.aligned, self.noise)
         averaging = self.options.averaging
         links = p * wiener_weight(self.signal, self.noise, self.gradient_count, averaging)
-        own = links.diagonal().clamp_min(OWN_LINK)
-        links = links.diagonal_scatter(own)
+        own = self.columns.own(links)
+        links = links.scatter(-1, own, links.gather(-1, own).clamp_min(OWN_LINK))
         mixed = links
         if self.options.residual:
             q = self.residual.unsqueeze(-1)
@@ -291,9 +332,3 @@ class ScoreInfluence(InfluenceSource):
             heard = self._detected(self.z).amax(-1, keepdim=True)
             mixed = heard * mixed + (1 - heard)
         return mixed
-
-
-def with_diagonal_one(matrix: Tensor) -> Tensor:
-    """`[N, N]` with ones on the diagonal."""
-    eye = torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)
-    return matrix.masked_fill(eye, 1)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ilvf.errors import require
 from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import (
     EPS,
@@ -22,7 +23,9 @@ from ilvf.modules.agent_nets import (
 )
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critics.base import Critic
+from ilvf.modules.critics.neighbour_first import NeighbourFirst
 from ilvf.modules.images import Image
+from ilvf.modules.neighbours import require_neighbours
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
@@ -48,6 +51,9 @@ class InfluenceCritic(Critic):
         q_depth: hidden layers of Q.
         shared_first: use `SharedFirst` instead of `OwnFirst`, for large teams.
         image: the `Image` in the states, of which s_j are then the features; None reads numbers.
+        neighbours: numbers of the K agents to which each critic attends, the own one first, int64
+            `[N, K]`: use `NeighbourFirst`. Weights and logits are then `[*B, N, K]` with a row for
+            each critic, see `LearnedInfluence(neighbours=)`. None for all agents.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
 
@@ -62,22 +68,30 @@ class InfluenceCritic(Critic):
         q_depth: int = 1,
         shared_first: bool = False,
         image: Image | None = None,
+        neighbours: Tensor | None = None,
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
         require_sizes("InfluenceCritic", q_depth=q_depth)
         require_flags("InfluenceCritic", shared_first=shared_first)
+        require_neighbours("InfluenceCritic", neighbours, n_agents)
+        require(
+            neighbours is None or not shared_first,
+            "InfluenceCritic: shared_first is for critics of all agents; leave out one of them",
+        )
         network = configure(AttentionOptions, options, "InfluenceCritic")
         hidden = network.hidden
         layers = select(network, MLPOptions)
         self.actions = as_actions(actions, "InfluenceCritic", n_agents)
         self.read, width = reader_of("InfluenceCritic", self.sizes, image, network)
-        first = SharedFirst if shared_first else OwnFirst
-        self.first = first(n_agents, width, self.actions.width, network)
+        sizes = (n_agents, width, self.actions.width)
+        self.first = first_layers(sizes, network, shared_first, neighbours)
+        candidates = None if neighbours is None else neighbours.shape[1]
         self.attention = GumbelAttention(
             n_agents,
             width,
             own_first=False,
+            candidates=candidates,
             hidden=hidden,
             activation=network.activation,
             share=network.share,
@@ -88,6 +102,11 @@ class InfluenceCritic(Critic):
         self.action_value = AgentMLP(
             n_agents, hidden, 1, first=False, **{**layers, "depth": q_depth}
         )
+
+    @property
+    def neighbours(self) -> Tensor | None:
+        """The agents to which each critic attends `[N, K]`; None for all."""
+        return self.first.neighbours if isinstance(self.first, NeighbourFirst) else None
 
     def logits(self, prepared: Tensor) -> Tensor:
         """h `[B, N, N]`, row = critic, of the prepared state `[B, N, D]`."""
@@ -106,8 +125,10 @@ class InfluenceCritic(Critic):
         h = self.logits(prepared)
         w = self.attention.weight(h)
         value = self.value.after_first(self.first.value(prepared, w))
-        pairs = (*state.shape[:-1], self.sizes[0])
-        return agents_last(value, state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
+        pairs = (*state.shape[:-1], h.shape[-1])
+        if self.neighbours is None:
+            w = w.transpose(-1, -2)
+        return agents_last(value, state), w.reshape(pairs), h.reshape(pairs)
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
@@ -128,8 +149,24 @@ class InfluenceCritic(Critic):
         value = self.value.after_first(y)
         y = self.first.action_value(prepared, self.attention.sample(h), joint)
         action_value = self.action_value.after_first(y)
-        pairs = h.reshape(*state.shape[:-1], self.sizes[0])
+        pairs = h.reshape(*state.shape[:-1], h.shape[-1])
         return agents_last(value, state), agents_last(action_value, state), pairs
+
+
+def first_layers(
+    sizes: tuple[int, int, int],
+    network: NetworkOptions,
+    shared_first: bool,
+    neighbours: Tensor | None,
+) -> "OwnFirst | SharedFirst | NeighbourFirst":
+    """The first layers that the options ask for.
+
+    Args:
+        sizes: N, D, A.
+    """
+    if neighbours is not None:
+        return NeighbourFirst(*sizes, network, neighbours)
+    return SharedFirst(*sizes, network) if shared_first else OwnFirst(*sizes, network)
 
 
 class OwnFirst(nn.Module):

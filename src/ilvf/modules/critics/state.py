@@ -4,10 +4,12 @@ from typing import Any
 
 from torch import Tensor
 
+from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
 from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
+from ilvf.modules.neighbours import gathered, require_neighbours
 from ilvf.modules.options import MLPOptions, ValueOptions
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
@@ -17,14 +19,20 @@ from ilvf.options.arguments import require_flags
 class StateCritic(ValueCritic):
     """Every agent's value of the joint state:  V_i(s) = f_V_i(LN(s)).  No attention, no Q.
 
-    MAPPO (Ŵ = 1), IPPO-C (Ŵ = I) and known graphs use it.
+    MAPPO (Ŵ = 1), IPPO-C (Ŵ = I) and known graphs use it. With `neighbours` the critic of an agent
+    sees the states of K agents alone, V_i(s) = f_V_i(LN(concat_k s_{j(i,k)})), so that its cost
+    does not grow with the team.
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
         shared_first: all critics share the first layer, Σ_j A_j LN(s_j), for large teams.
         image: the `Image` in the states; None reads them as numbers.
+        neighbours: j(i, k), numbers of the agents that each critic sees, the own one first, int64
+            `[N, K]`; None for all.
         **options: see `ValueOptions`.
     """
+
+    neighbours: Tensor | None
 
     def __init__(
         self,
@@ -33,17 +41,25 @@ class StateCritic(ValueCritic):
         *,
         shared_first: bool = False,
         image: Image | None = None,
+        neighbours: Tensor | None = None,
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
         require_flags("StateCritic", shared_first=shared_first)
+        require_neighbours("StateCritic", neighbours, n_agents)
+        require(
+            neighbours is None or not shared_first,
+            "StateCritic: shared_first is for critics of all agents; leave out one of them",
+        )
         network = configure(ValueOptions, options, "StateCritic")
         memory = memory_of(network, n_agents, HIDDEN)
         layers = select(network, MLPOptions)
         self.shared_first = shared_first
         self.normalize = input_normalizer(network.input_norm)
         self.read, width = reader_of("StateCritic", self.sizes, image, network)
-        width = width if shared_first else n_agents * width
+        self.register_buffer("neighbours", neighbours, persistent=False)  # of the configuration
+        seen = n_agents if neighbours is None else neighbours.shape[1]
+        width = width if shared_first else seen * width
         self.first = AgentLinear(n_agents, width, network.hidden, share=network.share)
         self.value = AgentMLP(n_agents, network.hidden, 1, first=False, memory=memory, **layers)
 
@@ -51,4 +67,7 @@ class StateCritic(ValueCritic):
         rows = self.read(state)
         if self.shared_first:
             return self.first.total(self.normalize(rows).flatten(1))  # [B, H], one for all critics
+        if self.neighbours is not None:
+            seen = self.normalize(gathered(rows, self.neighbours).flatten(2))
+            return self.first(seen.transpose(0, 1))
         return self.first(self.normalize(rows.flatten(1)))  # [N, B, H]
