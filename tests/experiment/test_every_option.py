@@ -318,6 +318,7 @@ REPLAY = {
     "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
     "burn_in": Effect("3", burn_in, 3, under=("recurrent=gru",)),
 }
+SHARING = {"reward": Effect("split", lambda run: "loss_reward" in losses(run), True)}
 WEIGHTS = {
     "orientation": Effect("attention", of_source("orientation"), "attention"),
     "target": Effect("mc", lambda run: type(run.credit.inner).__name__, "GAEWithReturns"),
@@ -344,6 +345,7 @@ EFFECTS = {
     "ilvf_p": {
         **PPO,
         **GAUSSIAN,
+        **SHARING,
         **LEARNED,
         "influence": Effect("ones", lambda run: bool((run["influence"] == 1).all()), True),
         "shared_first": Effect(
@@ -351,10 +353,11 @@ EFFECTS = {
         ),
         "neighbours": Effect("2", neighbours, 2),
     },
-    "no_inferring": {**PPO, **GAUSSIAN, **LEARNED},
+    "no_inferring": {**PPO, **GAUSSIAN, **SHARING, **LEARNED},
     "ilvf_s": {
         **PPO,
         **GAUSSIAN,
+        **SHARING,
         "prior": Effect("team", of_test("prior"), "team"),
         "units": Effect("7", of_test("units"), 7),
         "block": Effect("5", of_test("block"), 5),
@@ -367,10 +370,11 @@ EFFECTS = {
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
         "neighbours": Effect("2", neighbours, 2),
     },
-    "prd": {**PPO, **GAUSSIAN, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
+    "prd": {**PPO, **GAUSSIAN, **SHARING, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
     "mappo": {
         **PPO,
         **GAUSSIAN,
+        **SHARING,
         "critic": Effect("central", critic, CentralCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
         "neighbours": Effect("2", neighbours, 2),
@@ -378,6 +382,7 @@ EFFECTS = {
     "ippo": {
         **PPO,
         **GAUSSIAN,
+        **SHARING,
         "critic": Effect("state", critic, StateCritic),
         "neighbours": Effect("2", neighbours, 2, under=("critic=state",)),
     },

@@ -11,7 +11,6 @@ from ilvf.algorithms.parts import (
     categorical_actor,
     network_options,
     ppo_loss,
-    require_own_reward,
 )
 from ilvf.credit.estimators import CounterfactualAdvantage
 from ilvf.modules import CategoricalActor, CounterfactualCritic
@@ -46,7 +45,6 @@ class COMA(OnPolicy):
         **options: Any,
     ):
         given = configure(COMAOptions, options, "COMA")
-        require_own_reward(given, "COMA")
         require_kind("COMA", "actor", actor, CategoricalActor, "a CategoricalActor")
         loss = ppo_loss(actor, critic, given, state_key, actor.arguments["n_agents"])
         advantage = CounterfactualAdvantage(

@@ -7,7 +7,7 @@ from torchrl.envs import EnvBase
 
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
-from ilvf.algorithms.options import IPPOConfig, OnPolicyOptions
+from ilvf.algorithms.options import IPPOConfig, SharingOptions
 from ilvf.algorithms.parts import neighbours_of, ppo_loss, stochastic_actor, value_options
 from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import gae, local_estimator
@@ -27,7 +27,7 @@ class IPPO(OnPolicy):
         actor, critic: networks.
         state_key: what the critic reads; None is `observation` or `state`, by the critic's class.
         seed: of the environments and of all other random numbers.
-        **options: fields of `OnPolicyOptions`.
+        **options: fields of `SharingOptions`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class IPPO(OnPolicy):
         seed: int = 0,
         **options: Any,
     ):
-        given = configure(OnPolicyOptions, options, "IPPO")
+        given = configure(SharingOptions, options, "IPPO")
         n = actor.arguments["n_agents"]
         default = "observation" if isinstance(critic, LocalCritic) else "state"
         key = state_key or default
@@ -71,4 +71,4 @@ def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
             neighbours=neighbours_of(config, env),
             **value_options(config, env),
         )
-    return IPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))
+    return IPPO(make_env, actor, critic, seed=seed, **select(config, SharingOptions))

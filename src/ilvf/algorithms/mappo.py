@@ -7,16 +7,16 @@ from torchrl.envs import EnvBase
 
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
-from ilvf.algorithms.options import MAPPOConfig, OnPolicyOptions
+from ilvf.algorithms.options import MAPPOConfig, SharingOptions
 from ilvf.algorithms.parts import (
     neighbours_of,
     ppo_loss,
-    require_own_reward,
     stochastic_actor,
     value_options,
 )
 from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
+from ilvf.errors import require
 from ilvf.modules import CentralCritic, StateCritic
 from ilvf.modules.actors.network import StochasticActor
 from ilvf.options import configure, select
@@ -35,7 +35,7 @@ class MAPPO(OnPolicy):
         actor, critic: networks.
         state_key: what critics read: `state`, or `observation` for an environment without states.
         seed: of the environments and of all other random numbers.
-        **options: fields of `OnPolicyOptions`.
+        **options: fields of `SharingOptions`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MAPPO(OnPolicy):
         seed: int = 0,
         **options: Any,
     ):
-        given = configure(OnPolicyOptions, options, "MAPPO")
+        given = configure(SharingOptions, options, "MAPPO")
         n = actor.arguments["n_agents"]
         central = isinstance(critic, CentralCritic)
         loss = ppo_loss(actor, critic, given, state_key, values=1 if central else n)
@@ -59,7 +59,11 @@ class MAPPO(OnPolicy):
         }
         advantage: Any
         if isinstance(critic, CentralCritic):
-            require_own_reward(given, "MAPPO with one value of the team")
+            require(
+                given.reward == "own",
+                f"reward={given.reward} shares out the team's reward, and critic=central values "
+                "the sum alone; leave one of them out",
+            )
             advantage = TeamAdvantage(critic, loss.value_norm, **credit)
             loss.set_keys(
                 value_target="value_target",
@@ -88,4 +92,4 @@ def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
             neighbours=neighbours_of(config, env),
             **networks,
         )
-    return MAPPO(make_env, actor, critic, seed=seed, **select(config, OnPolicyOptions))
+    return MAPPO(make_env, actor, critic, seed=seed, **select(config, SharingOptions))

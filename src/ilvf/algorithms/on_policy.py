@@ -9,7 +9,7 @@ from tensordict.nn import TensorDictModuleBase, TensorDictSequential
 from torch import Tensor, nn
 
 from ilvf.algorithms.base import EnvFactory, Training
-from ilvf.algorithms.options import OnPolicyOptions
+from ilvf.algorithms.options import OnPolicyOptions, ShareOptions
 from ilvf.credit.signals import alive
 from ilvf.data.rollout import RolloutLoader
 from ilvf.losses import PPOLoss
@@ -48,7 +48,7 @@ class OnPolicy(Training):
     ):
         super().__init__(make_env, loss, options, seed=seed)
         self.redraw = redraw
-        if options.reward != "own":
+        if self.shares:
             advantage.set_keys(reward=SHARE)
         self.__dict__["advantage"] = advantage  # not a submodule: checkpoints leave it out
 
@@ -93,9 +93,14 @@ class OnPolicy(Training):
             return batch.reshape(-1)
         return batch.reshape(-1, self.options.chunk)
 
+    @property
+    def shares(self) -> bool:
+        """Whether agents get shares of the team's reward in place of their own rewards."""
+        return isinstance(self.options, ShareOptions) and self.options.reward != "own"
+
     def _share_reward(self, rollout: TensorDictBase) -> None:
         """Write each agent's share of the team's reward, unless its own reward is its share."""
-        if self.options.reward == "own":
+        if not self.shares:
             return
         reward = rollout[self.loss.reward_key]
         model = self.loss.reward_model

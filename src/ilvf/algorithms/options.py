@@ -146,11 +146,6 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
     )
     gamma: float = option(0.99, "discount", least=0, most=1)
     lmbda: float = option(0.95, "λ of GAE", least=0, most=1)
-    reward: Literal["own", "team", "split"] = option(
-        "own",
-        "what an agent gets: its own reward; team: the mean of all, for every agent; split: its "
-        "part of the sum of all, by a learned model (not in the paper)",
-    )
     value_norm: bool = option(True, "normalise value targets per agent")
     min_variance: float = option(
         1e-6, "floor of the value targets' variance (official MAPPO: 1e-2)", above=0
@@ -173,6 +168,22 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
             self.minibatches <= chunks,
             f"minibatches={self.minibatches} is more than the {chunks} chunks of a rollout",
         )
+
+
+@dataclass
+class ShareOptions(Options):
+    """Which part of the team's reward an agent gets."""
+
+    reward: Literal["own", "team", "split"] = option(
+        "own",
+        "what an agent gets: its own reward; team: the mean of all, for every agent; split: its "
+        "part of the sum of all, by a learned model (not in the paper)",
+    )
+
+
+@dataclass
+class SharingOptions(ShareOptions, OnPolicyOptions):
+    """PPO whose agents have returns of their own."""
 
 
 @dataclass
@@ -239,7 +250,7 @@ class OnPolicyConfig(OnPolicyOptions, AlgorithmConfig):
 
 
 @dataclass
-class PolicyConfig(GaussianOptions, OnPolicyConfig):
+class PolicyConfig(GaussianOptions, ShareOptions, OnPolicyConfig):
     """On-policy algorithms that take all kinds of actions."""
 
 
@@ -273,7 +284,7 @@ class RelationOptions(Options):
 
 
 @dataclass
-class ILVFPOptions(AttentionPPOOptions, RelationOptions, OnPolicyOptions):
+class ILVFPOptions(AttentionPPOOptions, RelationOptions, SharingOptions):
     """What the LightningModule of ILVF-P and its relatives reads."""
 
     diagonal: bool = option(True, "every agent is credited with its own return (Ŵ_ii = 1)")

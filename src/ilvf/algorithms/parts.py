@@ -13,6 +13,7 @@ from ilvf.algorithms.options import (
     OnPolicyConfig,
     OnPolicyOptions,
     PolicyConfig,
+    ShareOptions,
 )
 from ilvf.envs.nearest import nearest_agents
 from ilvf.errors import UsageError, require
@@ -186,7 +187,8 @@ def ppo_loss(
         values: number of values that the critic outputs: N, or 1 for the team.
     """
     norm = ValueNorm((values, 1), min_variance=options.min_variance) if options.value_norm else None
-    model = reward_model(actor) if options.reward == "split" else None
+    split = isinstance(options, ShareOptions) and options.reward == "split"
+    model = reward_model(actor) if split else None
     loss = PPOLoss(actor, critic, norm, model, **select(options, AttentionPPOOptions))
     loss.set_keys(state=("agents", state_key))
     return loss
@@ -198,12 +200,3 @@ def reward_model(actor: StochasticActor) -> RewardModel:
     sizes = arguments["n_agents"], arguments["observation_dim"]
     given = {name: arguments[name] for name in vars(NetworkOptions()) if name in arguments}
     return RewardModel(*sizes, actor.actions, **given)
-
-
-def require_own_reward(options: OnPolicyOptions, owner: str) -> None:
-    """Raise if rewards are shared out for an algorithm that reads their sum alone."""
-    require(
-        options.reward == "own",
-        f"reward={options.reward} shares out the team's reward, and {owner} reads the sum alone; "
-        "leave it out",
-    )
