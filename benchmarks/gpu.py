@@ -53,6 +53,8 @@ def main() -> None:
     parser.add_argument("--bandwidth", type=float, default=3350.0, help="GB/s (H100: 3350)")
     parser.add_argument("--launch", type=float, default=5.0, help="start of a kernel [µs]")
     args = parser.parse_args()
+    if args.iterations < 2:
+        parser.error("--iterations must be at least 2: the first is not counted")
     for algorithm in args.algorithms:
         work = Work.of(algorithm)
         for envs in args.envs:

@@ -1,11 +1,15 @@
 """Large teams with neighbours: no tensor has a number for every pair of agents in every state."""
 
+import sys
+import types
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from helpers import bare_trainer
+from ilvf.credit import LearnedInfluence
 from ilvf.errors import UsageError
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
@@ -84,9 +88,23 @@ def test_all_pairs_are_seen_by_the_count():
 def test_metrics_and_pictures_have_matrices_of_all_agents(case):
     n = 8
     module, _ = iterations(n, *case, "algorithm.neighbours=2", count=2)
-    assert 0 <= module.last_metrics["influence/density"] <= 1
+    metrics = module.last_metrics
+    assert 0 <= metrics["influence/density"] <= 1
+    assert not any(name.startswith("attention/auroc") for name in metrics)
+    if case == ("ilvf_p",):
+        assert metrics["attention/mean"] == pytest.approx(0.5, abs=0.2)  # of three weights each
     for title, matrix in module.matrices().items():
         assert matrix.shape == (n, n), title
+
+
+def test_an_own_influence_that_reads_all_weights_is_one_sentence(refused, monkeypatch):
+    """A critic with neighbours has the weights of these alone."""
+    module = types.ModuleType("own_influence")
+    module.learned = lambda env, actor: LearnedInfluence()
+    monkeypatch.setitem(sys.modules, "own_influence", module)
+    arguments = ("algorithm.neighbours=2", "algorithm.influence=own_influence:learned")
+    with refused("algorithm.neighbours=2", "LearnedInfluence(neighbours="):
+        build(resolve(training_schema("ilvf_p"), ["env.n_agents=6", *SMALL, *arguments]))
 
 
 @pytest.mark.parametrize(

@@ -103,4 +103,9 @@ def test_every_off_policy_algorithm_trains_a_recurrent_team(name, arguments):
 def test_rollouts_consist_of_whole_chunks(argument, words, refused):
     with refused(*words):
         built("qmix", "algorithm.recurrent=gru", argument)
-    assert built("qmix", argument).loss.actor.memory is None
+
+
+def test_without_a_memory_chunks_do_not_matter_and_a_burn_in_is_refused(refused):
+    assert built("qmix", "algorithm.chunk=4").loss.actor.memory is None
+    with refused("burn_in=2", "a memory"):
+        built("qmix", "algorithm.burn_in=2")

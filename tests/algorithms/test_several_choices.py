@@ -132,7 +132,7 @@ def test_other_algorithms_name_those_that_take_them(name, refused):
     title = "QMIX" if name == "vdn" else ALGORITHMS[name].title
     setting = ["algorithm.mixer=vdn"] if name == "vdn" else []
     algorithm = "qmix" if name == "vdn" else name
-    words = f"Dials has actions of 2 choices, and {title} needs those of one choice"
+    words = f"Dials has actions of 2 choices at once, and {title} needs those of one choice"
     with refused(words, "ilvf_p, no_inferring, ilvf_s, prd, mappo, ippo take several choices"):
         configured(algorithm, *setting)
 

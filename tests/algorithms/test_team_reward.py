@@ -103,6 +103,15 @@ def test_the_model_learns_and_says_how_well(actor, sizes):
     assert module.last_metrics["reward/explained_variance"] < 1
 
 
+def test_a_new_model_explains_nothing(actor, sizes):
+    """Its share of the variance is that of the rollout's own rewards."""
+    module = module_of(IPPO, actor, sizes, reward="split", lr=1e-9)
+    for parameter in module.loss.reward_model.net.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    fit(module, 2)
+    assert module.last_metrics["reward/explained_variance"] == pytest.approx(0, abs=1e-4)
+
+
 def test_own_rewards_have_no_model(actor, sizes):
     module = module_of(MAPPO, actor, sizes)
     assert module.loss.reward_model is None

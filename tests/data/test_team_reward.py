@@ -32,8 +32,11 @@ def test_one_reward(reward, one):
     assert has_one_reward(rollout_of(reward)) == one
 
 
-@pytest.mark.parametrize(("shared", "times"), [(True, 1), (False, 0)])
-def test_a_run_says_it_once(shared, times, capsys):
+@pytest.mark.parametrize(
+    ("shared", "reward", "times"),
+    [(True, "own", 1), (False, "own", 0), (True, "split", 0)],
+)
+def test_a_run_says_it_once(shared, reward, times, capsys):
     """Without collisions, which are the own ones, `navigation` can pay the team as one."""
     kwargs = {"shared_rew": shared, "collisions": False}
     make = functools.partial(make_env, "vmas", kwargs=kwargs, horizon=5)
@@ -43,5 +46,5 @@ def test_a_run_says_it_once(shared, times, capsys):
     sizes = dict(
         num_envs=4, rollout_steps=4, epochs=1, minibatches=1, eval_every=9, eval_episodes=1
     )
-    fit(MAPPO(make, actor, critic, **sizes), 2)
+    fit(MAPPO(make, actor, critic, reward=reward, **sizes), 2)
     assert capsys.readouterr().err.count(NOTE) == times

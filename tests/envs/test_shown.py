@@ -21,6 +21,14 @@ def test_the_task_may_be_left_out(words):
     assert env.n_agents == (4 if words else 3)
 
 
+def test_the_task_is_an_option_too(refused):
+    env, game = shown_env(tabular, ["game=gifts", "n_agents=4"], task=GAME)
+    assert game == "gifts"
+    assert env.n_agents == 4
+    with refused("switch and game=... name two tasks"):
+        shown_env(tabular, ["switch", "game=gifts"], task=GAME)
+
+
 def test_dots_make_nested_options():
     assert options_of(["kwargs.N=3", "kwargs.deep.x=[1, 2]", "horizon=5"]) == {
         "kwargs": {"N": 3, "deep": {"x": [1, 2]}},

@@ -61,6 +61,13 @@ def test_dead_agents_get_nothing(model, outcome, living):
     assert not model.split(reward, *inputs, living)[0, 1].any()
 
 
+def test_what_a_dead_agent_observes_does_not_matter(model, outcome, living):
+    reward, observation, action = outcome
+    blind = observation.masked_fill(~living, torch.nan)
+    model.error(reward, blind, action, living).square().mean().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_equal_shares_by_hand(living):
     """A reward of 6, 0, 0 gives 2 each; 3 each where agent 1 is dead."""
     reward = torch.tensor([6.0, 0, 0]).view(1, N, 1).expand(2, N, 1)

@@ -229,4 +229,4 @@ def test_an_environment_of_dials_fits_the_contract():
         facts = check_env(Dials(num_envs=3, barred=barred))
         assert facts.actions.arguments == {"counts": COUNTS}
         assert facts.masked is barred
-        assert "actions of 2 choices" in str(facts)
+        assert "actions of 2 choices at once" in str(facts)

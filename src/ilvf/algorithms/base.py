@@ -82,6 +82,11 @@ class Training(L.LightningModule):
     def parameter_groups(self) -> dict[str, tuple[nn.Module, float]]:
         """Name → (network, learning rate)."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether agents get shares of the team's reward in place of their own rewards."""
+        return False
+
     def behaviour(self) -> TensorDictModuleBase:
         """The policy that collects."""
         return self.loss.actor
@@ -164,7 +169,8 @@ class Training(L.LightningModule):
 
     def collected(self, rollout: TensorDictBase) -> None:
         """Count and measure a rollout `[B, T]`, and note if the team gets one reward."""
-        if self.frames == 0 and self.trainer.is_global_zero and has_one_reward(rollout):
+        first = self.frames == 0 and self.trainer.is_global_zero
+        if first and not self.shares and has_one_reward(rollout):
             print(NOTE, file=sys.stderr)
         self._sums = episode_sums(rollout)
         self._measures = self.measure(rollout)

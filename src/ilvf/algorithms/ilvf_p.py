@@ -128,8 +128,11 @@ class ILVFP(OnPolicy):
         neighbours = attended(self.loss.critic)
         if neighbours is not None:
             weight = SparseInfluence(neighbours, weight, by_return=True)
+            measures["attention/mean"] = mean_over_ranks(weight.value.mean())
         self.attention = mean_over_ranks(mean_matrix(weight).T)
         self.influence = mean_over_ranks(mean_matrix(influence)).to(self.attention.dtype)
+        if neighbours is not None:
+            return measures  # pairs without a weight cannot be ranked
         measures["attention/mean"] = self.attention.mean()
         for name, graph in self.known_graphs.items():
             measures[f"attention/auroc_{name}"] = auroc(self.attention, graph)
@@ -214,7 +217,7 @@ def influence_of(
     if word == "score":
         return ScoreInfluence(actor, neighbours=neighbours)
     if word not in FIXED:
-        return own_source(word, env, actor)
+        return own_source(word, env, actor, neighbours)
     graph = fixed_graph(word, env)
     return graph if neighbours is None else FixedInfluence(graph, sparse=True)
 
@@ -242,7 +245,9 @@ def needs_weights(word: str, influence: Tensor | InfluenceSource | None) -> bool
     return word in ("learned", "score") or reads
 
 
-def own_source(word: str, env: EnvBase, actor: StochasticActor) -> Tensor | InfluenceSource:
+def own_source(
+    word: str, env: EnvBase, actor: StochasticActor, neighbours: Tensor | None
+) -> Tensor | InfluenceSource:
     """What `package.module:function`, or a registered name, returns for an environment and actor.
 
     Raises:
@@ -259,6 +264,13 @@ def own_source(word: str, env: EnvBase, actor: StochasticActor) -> Tensor | Infl
     require(
         isinstance(found, Tensor | InfluenceSource),
         f"{key} returns {type(found).__name__}, need an InfluenceSource or a tensor [N, N]",
+    )
+    k = None if neighbours is None else neighbours.shape[1] - 1
+    require(
+        k is None or not isinstance(found, LearnedInfluence) or found.neighbours is not None,
+        f"{key} reads the weights of all agents, and algorithm.neighbours={k} leaves those of the "
+        "neighbours; give it LearnedInfluence(neighbours=nearest_agents(env, env.n_agents, K)) of "
+        "ilvf.envs.nearest, or leave out algorithm.neighbours",
     )
     return found
 

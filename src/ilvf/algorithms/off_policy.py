@@ -149,6 +149,10 @@ def layout_of(loss: Any, options: OffPolicyOptions) -> Transitions:
     """
     hidden = [memory.key for memory in memories_of(loss.actor)]
     if not hidden:
+        require(
+            loss.burn_in == 0,
+            f"burn_in={loss.burn_in} is for networks with a memory; leave it out, or set recurrent",
+        )
         return Transitions()
     require(
         loss.burn_in <= options.rollout_steps,

@@ -131,11 +131,18 @@ class OnPolicy(Training):
             keys.append(self.loss.tensor_keys.mask)
         return keys
 
+    def _explained(self, rollout: TensorDictBase) -> Tensor:
+        """1 − Var(R − Σ_j r̂_j) / Var(R) over the rollout, by the model as it collected."""
+        _, std = self.loss.reward_model.moments.moments()  # type: ignore[union-attr]
+        total = rollout[self.loss.reward_key].sum(-2)
+        unexplained = (std.squeeze() * self.loss.reward_error(rollout)).var()
+        return 1 - unexplained / total.var().clamp_min(1e-12)
+
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         keys = self.advantage.tensor_keys
         target = rollout[keys.value_target]
         unexplained = (target - rollout[keys.value]).var() / target.var().clamp_min(1e-12)
         found = {"value/explained_variance": 1 - unexplained, "value/target_mean": target.mean()}
         if self.loss.reward_model is not None:
-            found["reward/explained_variance"] = 1 - self.loss.reward_error(rollout).var()
+            found["reward/explained_variance"] = self._explained(rollout)
         return found

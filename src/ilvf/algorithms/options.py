@@ -176,8 +176,8 @@ class ShareOptions(Options):
 
     reward: Literal["own", "team", "split"] = option(
         "own",
-        "what an agent gets: its own reward; team: the mean of all, for every agent; split: its "
-        "part of the sum of all, by a learned model (not in the paper)",
+        "what an agent gets: its own reward; team: an equal share of the sum of all; split: its "
+        "part of this sum, by a learned model (not in the paper)",
     )
 
 

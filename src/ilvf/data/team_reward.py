@@ -5,8 +5,7 @@ from tensordict import TensorDictBase
 NOTE = (
     "note: all agents have got the same reward in every step so far. If it is the team's, there is "
     "one return, and influence on returns (ILVF, PRD) has little to tell apart; a counterfactual "
-    "critic (coma) and a mixed value (qmix) are made for this case; algorithm.reward=split learns "
-    "parts of it"
+    "critic (coma) and a mixed value (qmix) are made for this case"
 )
 
 

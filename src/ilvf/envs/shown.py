@@ -41,13 +41,18 @@ def shown_env(
         "options", nargs="*", metavar="KEY=VALUE", help=f"options of {name}, such as horizon=50"
     )
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if task is not None and words and "=" in words[0]:
+    has_task = task is not None and bool(words) and "=" not in words[0]
+    if task is not None and words and not has_task and "-h" not in words and "--help" not in words:
         words.insert(0, task[1])
     given = parser.parse_args(words)
     options = {**defaults, **options_of(given.options)}
     shown = name
     if task is not None:
-        shown = options[task[0]] = given.task
+        require(
+            not has_task or task[0] not in options,
+            f"{given.task} and {task[0]}=... name two tasks; leave out one",
+        )
+        shown = str(options.setdefault(task[0], given.task))
     print(module.__doc__)
     return make_env(name, **options), shown
 

@@ -52,6 +52,8 @@ class RewardModel(nn.Module):
             action: see `Actions.encode`.
             living: bool `[*B, N, 1]`, or None if all agents live.
         """
+        if living is not None:
+            observation = observation.masked_fill(~living, 0)  # it can be anything, also NaN
         rows = self.normalize(state_rows(observation, *self.sizes, "the reward model"))
         vectors = self.actions.encode(action, observation).flatten(0, -3)
         inputs = torch.cat([rows, vectors], -1).transpose(0, 1)
@@ -84,9 +86,10 @@ class RewardModel(nn.Module):
 
 
 def equal_shares(reward: Tensor, living: Tensor | None = None) -> Tensor:
-    """The mean of the agents' rewards, for every agent that lives: `[*B, N, 1]` → the same.
+    """The sum of the agents' rewards, divided among those that live: `[*B, N, 1]` → the same.
 
-    Rewards of dead agents belong to the team, and the living get them.
+    So the shares sum to the team's reward also when agents have died; the shares of the others grow
+    then.
     """
     total = reward.sum(-2, keepdim=True)
     if living is None:

@@ -9,6 +9,7 @@ from ilvf.envs.options import PettingZooOptions
 from ilvf.envs.pettingzoo.env import PettingZoo
 from ilvf.envs.shown import shown_env
 from ilvf.errors import run_recipe
+from ilvf.modules import RandomActor, actions_of
 
 COPIES = 32
 STEPS = 100
@@ -33,8 +34,10 @@ def describe(env: PettingZoo, task: str) -> None:
         print(f"  {agent.name!s:<16} {sizes}{', masked' if agent.mask_in else ''}")
     started = time.perf_counter()
     steps = max(STEPS, env.horizon)
-    rollout = env.rollout(steps, break_when_any_done=False)
-    speed = COPIES * steps / (time.perf_counter() - started)
+    masked = ("agents", "action_mask") in env.observation_spec.keys(True)
+    actor = RandomActor(actions_of(env), masked=masked)
+    rollout = env.rollout(steps, actor, break_when_any_done=False)
+    speed = rollout.numel() / (time.perf_counter() - started)
     done = rollout["next", "done"]
     mean = rollout["next", "episode", "return"][done].mean()
     episodes = f"{int(done.sum())} random episodes, mean return of the team {mean:.1f}"

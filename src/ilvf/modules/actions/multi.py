@@ -61,7 +61,7 @@ class MultiChoices(Actions):
             self.register_buffer(name, value, persistent=False)
 
     def __str__(self) -> str:
-        return f"actions of {len(self.widths)} choices"
+        return f"actions of {len(self.widths)} choices at once"
 
     @property
     def existing(self) -> Tensor:
