@@ -79,6 +79,7 @@ def refused():
 EXPENSIVE = ("site", "answers", "bin_folder")  # fixtures that take ten seconds or more to make
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Tests that share an expensive fixture run in one worker, which makes it once.
 
