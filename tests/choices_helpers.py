@@ -4,13 +4,13 @@ import functools
 
 import torch
 
-from ilvf.envs.base import BatchedEnv
 from ilvf.modules import MultiChoices
+from two_agents import TwoAgents
 
 COUNTS = [[3, 2], [4, 1]]  # the second component of agent 1 is padding
 
 
-class Dials(BatchedEnv):
+class Dials(TwoAgents):
     """Two agents set their dials to targets that change in every step, and are observed.
 
         e_0 = share of agent 0's two dials that are wrong,    e_1 = 1 if that of agent 1 is wrong
@@ -22,7 +22,6 @@ class Dials(BatchedEnv):
         barred: forbid the position after the target, by an action mask.
     """
 
-    n_agents = 2
     n_actions = 6
     observation_dim = 6
     state_dim = 6
@@ -36,21 +35,8 @@ class Dials(BatchedEnv):
         return MultiChoices(COUNTS)
 
     @property
-    def observation_graph(self):
-        return torch.eye(2, dtype=torch.bool)
-
-    transition_graph = observation_graph
-
-    @property
-    def reward_graph(self):
-        return torch.tensor([[True, False], [True, True]])
-
-    @property
     def observation_mask(self):
         return self.actions.existing
-
-    def initial(self):
-        return {"target": self.targets(), "reward": torch.zeros(self.batch_size[0], 2)}
 
     def targets(self):
         unit = torch.rand(self.batch_size[0], 2, 2, generator=self.rng)
@@ -60,7 +46,7 @@ class Dials(BatchedEnv):
         wrong = (action != world["target"]).float()
         e_0 = wrong[:, 0].mean(-1)
         e_1 = wrong[:, 1, 0]
-        return {"target": self.targets(), "reward": torch.stack([-e_0, -e_1 - e_0 / 2], -1)}
+        return self.after(e_0, e_1)
 
     def one_hot(self, position):
         return self.actions.encode(position, position[..., :1].float())
@@ -73,6 +59,3 @@ class Dials(BatchedEnv):
         barred = self.one_hot((world["target"] + 1) % self.actions.counts).bool()
         wanted = self.one_hot(world["target"]).bool()  # a dial with one position keeps it
         return self.actions.existing & (wanted | ~barred)
-
-    def reward(self, world):
-        return world["reward"]

@@ -4,14 +4,14 @@ import functools
 
 import torch
 
-from ilvf.envs.base import BatchedEnv
 from ilvf.modules import Box
+from two_agents import TwoAgents
 
 LOW = [[-1.0, 0.0], [0.0, -2.0]]
 HIGH = [[3.0, 0.0], [10.0, -1.0]]  # the second number of agent 0 is padding
 
 
-class Aim(BatchedEnv):
+class Aim(TwoAgents):
     """Two agents with other bounds each aim at a target that changes in every step.
 
         e_0 = (u_0 − t_0)²,    e_1 = mean over two numbers of (u_1 − t_1)²
@@ -21,7 +21,6 @@ class Aim(BatchedEnv):
     target. The best reward is 0. Only agent 0 moves the return of the other.
     """
 
-    n_agents = 2
     n_actions = 2
     observation_dim = 2
     state_dim = 2
@@ -34,21 +33,8 @@ class Aim(BatchedEnv):
         return Box(LOW, HIGH)
 
     @property
-    def observation_graph(self):
-        return torch.eye(2, dtype=torch.bool)
-
-    transition_graph = observation_graph
-
-    @property
-    def reward_graph(self):
-        return torch.tensor([[True, False], [True, True]])
-
-    @property
     def observation_mask(self):
         return torch.tensor([[True, False], [True, True]])
-
-    def initial(self):
-        return {"target": self.targets(), "reward": torch.zeros(self.batch_size[0], 2)}
 
     def targets(self):
         unit = torch.rand(self.batch_size[0], 2, 2, generator=self.rng)
@@ -59,10 +45,7 @@ class Aim(BatchedEnv):
         second = torch.stack([(action[:, 1, 0] - 5) / 5, 2 * action[:, 1, 1] + 3], -1)
         e_0 = (first - world["target"][:, 0, 0]).square()
         e_1 = (second - world["target"][:, 1]).square().mean(-1)
-        return {"target": self.targets(), "reward": torch.stack([-e_0, -e_1 - e_0 / 2], -1)}
+        return self.after(e_0, e_1)
 
     def observe(self, world):
         return world["target"], world["target"]
-
-    def reward(self, world):
-        return world["reward"]

@@ -51,6 +51,21 @@ def fit(module: L.LightningModule, iterations: int, *callbacks: L.Callback) -> L
     return module
 
 
+def checkpointed(
+    module: L.LightningModule, iterations: int, folder: Path, **options: Any
+) -> tuple[str, L.LightningModule]:
+    """Train in a folder, with the options of `Trainer.fit`; (best checkpoint, module)."""
+    trainer = bare_trainer(iterations, enable_checkpointing=True, default_root_dir=folder)
+    trainer.fit(module, **options)
+    return trainer.checkpoint_callback.best_model_path, module
+
+
+def assert_same_state(whole: torch.nn.Module, resumed: torch.nn.Module) -> None:
+    """Every tensor of `resumed` is that of `whole`, bit for bit."""
+    state = whole.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+
+
 def parameters_of(module: torch.nn.Module) -> torch.Tensor:
     """All parameters in one vector."""
     return torch.cat([p.detach().flatten() for p in module.parameters()])

@@ -10,12 +10,12 @@ import pytest
 import torch
 from tensordict import TensorDict
 
+from algorithm_makers import Makers
 from continuous_helpers import Aim
-from helpers import bare_trainer, fit
-from ilvf.algorithms import ILVFP, IPPO, MADDPG, MAPPO
+from helpers import assert_same_state, checkpointed, fit
+from ilvf.algorithms import MADDPG
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.checkpoints.policy import arguments_of, load_policy
-from ilvf.credit import LearnedInfluence, ScoreInfluence, Threshold
 from ilvf.data.evaluation import evaluate
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
@@ -23,14 +23,9 @@ from ilvf.experiment.models import signature_of
 from ilvf.experiment.options import training_schema
 from ilvf.losses import MADDPGLoss
 from ilvf.modules import (
-    ActionInfluenceCritic,
     DeterministicActor,
     GaussianActor,
-    InfluenceCritic,
     JointCritic,
-    LocalCritic,
-    RelevanceCritic,
-    StateCritic,
 )
 
 SIZES = (2, 2)  # agents, numbers of an observation and of a state
@@ -50,32 +45,9 @@ REPLAY = {
 
 
 # ---------------------------------------------------------------------- algorithms
-def ilvf_p(actor, **options):
-    critic = InfluenceCritic(*SIZES, actor.actions, **HIDDEN)
-    return ILVFP(Aim, actor, critic, **ON_POLICY, **options)
-
-
-def no_inferring(actor):
-    return ILVFP(Aim, actor, ActionInfluenceCritic(*SIZES, actor.actions, **HIDDEN), **ON_POLICY)
-
-
-def ilvf_s(actor):
-    critic = StateCritic(*SIZES, **HIDDEN)
-    return ILVFP(Aim, actor, critic, influence=ScoreInfluence(actor), **ON_POLICY)
-
-
-def prd(actor):
-    critic = RelevanceCritic(*SIZES, actor.actions, **HIDDEN)
-    influence = LearnedInfluence(Threshold(0.05), writer=critic.relevance_module())
-    return ILVFP(Aim, actor, critic, influence=influence, **ON_POLICY)
-
-
-def mappo(actor):
-    return MAPPO(Aim, actor, StateCritic(*SIZES, **HIDDEN), **ON_POLICY)
-
-
-def ippo(actor):
-    return IPPO(Aim, actor, LocalCritic(*SIZES, **HIDDEN), **ON_POLICY)
+MAKERS = Makers(Aim, SIZES, HIDDEN, ON_POLICY)
+ONE_POLICY = MAKERS.by_name()
+ilvf_p = MAKERS.ilvf_p
 
 
 def maddpg(actor, **options):
@@ -83,8 +55,6 @@ def maddpg(actor, **options):
     return MADDPG(Aim, actor, critic, **{**REPLAY, **options})
 
 
-ONE_POLICY = {"ilvf_p": ilvf_p, "no_inferring": no_inferring, "ilvf_s": ilvf_s, "prd": prd}
-ONE_POLICY |= {"mappo": mappo, "ippo": ippo}
 POLICIES = {
     "normal": {},
     "normal, state": dict(scale="state"),
@@ -144,7 +114,7 @@ def test_the_first_ratio_is_one():
     """Before the first step the policy is the one that collected, also where actions are cut."""
     for options in POLICIES.values():
         actor = gaussian(initial_scale=3.0, **options)
-        module = mappo(actor)
+        module = MAKERS.mappo(actor)
         module.options.epochs = 1
         fit(module, 1)
         assert module.last_metrics["ppo/clip_fraction"] == 0
@@ -249,7 +219,7 @@ def test_the_signature_of_a_model_has_numbers_for_actions(actor):
     ("make", "actor"),
     [
         (ilvf_p, gaussian),
-        (ilvf_s, lambda: gaussian(distribution="tanh_normal")),
+        (MAKERS.ilvf_s, lambda: gaussian(distribution="tanh_normal")),
         (maddpg, deterministic),
         (lambda actor: maddpg(actor, noise="ou"), deterministic),
     ],
@@ -265,21 +235,15 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(make, actor, tmp_
         module.options.rollout_steps = 6
         if hasattr(module, "rows"):
             module.rows = 6 * module.options.num_envs
-        trainer = bare_trainer(
-            iterations, enable_checkpointing=True, default_root_dir=tmp_path / folder
-        )
-        trainer.fit(module, **options)
-        return trainer, module
+        return checkpointed(module, iterations, tmp_path / folder, **options)
 
     _, whole = fitted(4, "whole")
-    trainer, _ = fitted(2, "half")
-    path = trainer.checkpoint_callback.best_model_path
+    path, _ = fitted(2, "half")
     _, resumed = fitted(4, "half", ckpt_path=path)
     policy = load_policy(path)
     for deterministic in (True, False):
         action = policy(torch.randn(5, 7, 2, 2), deterministic=deterministic)
         assert action.shape == (5, 7, 2, 2)
         assert not Aim().actions.problem(action, "Aim")
-    state = whole.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+    assert_same_state(whole, resumed)
     assert whole.last_metrics["reward/agent_step"] == resumed.last_metrics["reward/agent_step"]

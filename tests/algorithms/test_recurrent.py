@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from continuous_helpers import Aim
-from helpers import bare_trainer, fit
+from helpers import assert_same_state, checkpointed, fit
 from ilvf.algorithms import ILVFP, IPPO, MAPPO
 from ilvf.algorithms.options import ALGORITHMS, OnPolicyConfig
 from ilvf.checkpoints.files import read_checkpoint
@@ -185,10 +185,7 @@ def test_continuous_actions_have_a_memory_too():
 
 # ---------------------------------------------------------------------- resuming
 def fitted(make, iterations, folder, **options):
-    module = make("gru", **SMALL)
-    trainer = bare_trainer(iterations, enable_checkpointing=True, default_root_dir=folder)
-    trainer.fit(module, **options)
-    return trainer.checkpoint_callback.best_model_path, module
+    return checkpointed(make("gru", **SMALL), iterations, folder, **options)
 
 
 @pytest.mark.parametrize("make", [ippo, mappo, ilvf_p, ilvf_s])
@@ -199,8 +196,7 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(make, tmp_path):
     saved = read_checkpoint(path)["ilvf"]["state"]["ranks"][0]["hidden"]
     assert all(state.any() for state in saved.values())
     _, resumed = fitted(make, 4, tmp_path / "half", ckpt_path=path)
-    state = whole.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+    assert_same_state(whole, resumed)
     assert whole.last_metrics["reward/agent_step"] == resumed.last_metrics["reward/agent_step"]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from algorithms.recurrent_parts import KEY, SMALL, maddpg, qmix, vdn
-from helpers import bare_trainer, fit
+from helpers import assert_same_state, checkpointed, fit
 from ilvf import load_policy
 from ilvf.algorithms import QMIX
 from ilvf.checkpoints.files import read_checkpoint
@@ -71,12 +71,6 @@ def test_replayed_sequences_lead_to_the_hidden_states_of_their_collection(seen):
 
 
 # ---------------------------------------------------------------------- resuming
-def fitted(module, iterations, folder, **options):
-    trainer = bare_trainer(iterations, enable_checkpointing=True, default_root_dir=folder)
-    trainer.fit(module, **options)
-    return trainer.checkpoint_callback.best_model_path, module
-
-
 @pytest.mark.parametrize(
     ("make", "burn_in"), [(qmix, 0), (vdn, 4), (maddpg, 6)], ids=["qmix", "vdn", "maddpg"]
 )
@@ -86,14 +80,13 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(make, burn_in, tm
     def tiny():
         return make("gru", **{**SMALL, "burn_in": burn_in})
 
-    _, whole = fitted(tiny(), 4, tmp_path / "whole")
-    path, _ = fitted(tiny(), 2, tmp_path / "half")
+    _, whole = checkpointed(tiny(), 4, tmp_path / "whole")
+    path, _ = checkpointed(tiny(), 2, tmp_path / "half")
     saved = read_checkpoint(path)["ilvf"]["state"]["ranks"][0]
     assert saved["hidden"]["agents.hidden"].any()
     assert ("before" in saved) == (burn_in > 0)
-    _, resumed = fitted(tiny(), 4, tmp_path / "half", ckpt_path=path)
-    state = whole.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+    _, resumed = checkpointed(tiny(), 4, tmp_path / "half", ckpt_path=path)
+    assert_same_state(whole, resumed)
     assert whole.last_metrics["reward/agent_step"] == resumed.last_metrics["reward/agent_step"]
 
 
@@ -101,7 +94,7 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(make, burn_in, tm
 def checkpoint(tmp_path_factory):
     """Of two iterations, with a burn-in of 2."""
     folder = tmp_path_factory.mktemp("run")
-    return fitted(qmix("gru", **{**SMALL, "burn_in": 2}), 2, folder)
+    return checkpointed(qmix("gru", **{**SMALL, "burn_in": 2}), 2, folder)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +109,7 @@ def checkpoint(tmp_path_factory):
 def test_a_buffer_of_other_sequences_is_one_sentence(checkpoint, options, words, tmp_path, refused):
     module = qmix("gru", **{**SMALL, "burn_in": 2, **options})
     with refused(*words):
-        fitted(module, 3, tmp_path, ckpt_path=checkpoint[0])
+        checkpointed(module, 3, tmp_path, ckpt_path=checkpoint[0])
 
 
 CANNOT = ("steps before the next rollout cannot be restored", "begin a new run")
@@ -143,7 +136,7 @@ def test_saved_steps_that_do_not_fit_are_one_sentence(checkpoint, wrong, words, 
     torch.save(content, run / "checkpoints" / source.name)
     module = qmix("gru", **{**SMALL, "burn_in": 2})
     with refused(*words):
-        fitted(module, 3, run, ckpt_path=run / "checkpoints" / source.name)
+        checkpointed(module, 3, run, ckpt_path=run / "checkpoints" / source.name)
 
 
 # ---------------------------------------------------------------------- afterwards

@@ -6,27 +6,22 @@ In `Dials` the best reward is 0, and an untrained policy gets about −0.75.
 import pytest
 import torch
 
+from algorithm_makers import Makers
 from choices_helpers import Dials
-from helpers import bare_trainer, fit
-from ilvf.algorithms import COMA, ILVFP, IPPO, MAPPO
+from helpers import assert_same_state, checkpointed, fit
+from ilvf.algorithms import COMA
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.analysis import audit, visited_states
 from ilvf.checkpoints.policy import PREFIX, actor_of, arguments_of, load_policy
 from ilvf.commands.evaluate import trained_actor
-from ilvf.credit import LearnedInfluence, ScoreInfluence, Threshold
 from ilvf.data.evaluation import evaluate
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.models import signature_of
 from ilvf.experiment.options import training_schema
 from ilvf.modules import (
-    ActionInfluenceCritic,
     CounterfactualCritic,
-    InfluenceCritic,
-    LocalCritic,
     MultiCategoricalActor,
-    RelevanceCritic,
-    StateCritic,
 )
 
 SIZES = (2, 6)  # agents, numbers of an observation and of a state
@@ -41,41 +36,9 @@ def several(**options):
 
 
 # ---------------------------------------------------------------------- algorithms
-def ilvf_p(actor, **options):
-    critic = InfluenceCritic(*SIZES, actor.actions, **HIDDEN)
-    return ILVFP(Dials, actor, critic, **TRAINING, **options)
-
-
-def no_inferring(actor):
-    critic = ActionInfluenceCritic(*SIZES, actor.actions, **HIDDEN)
-    return ILVFP(Dials, actor, critic, **TRAINING)
-
-
-def ilvf_s(actor):
-    critic = StateCritic(*SIZES, **HIDDEN)
-    return ILVFP(Dials, actor, critic, influence=ScoreInfluence(actor), **TRAINING)
-
-
-def prd(actor):
-    critic = RelevanceCritic(*SIZES, actor.actions, **HIDDEN)
-    influence = LearnedInfluence(Threshold(0.05), writer=critic.relevance_module())
-    return ILVFP(Dials, actor, critic, influence=influence, **TRAINING)
-
-
-def mappo(actor):
-    return MAPPO(Dials, actor, StateCritic(*SIZES, **HIDDEN), **TRAINING)
-
-
-def ippo(actor):
-    return IPPO(Dials, actor, LocalCritic(*SIZES, **HIDDEN), **TRAINING)
-
-
-def ippo_c(actor):
-    return IPPO(Dials, actor, StateCritic(*SIZES, **HIDDEN), **TRAINING)
-
-
-TAKERS = dict(ilvf_p=ilvf_p, no_inferring=no_inferring, ilvf_s=ilvf_s, prd=prd, mappo=mappo)
-TAKERS |= dict(ippo=ippo)
+MAKERS = Makers(Dials, SIZES, HIDDEN, TRAINING)
+TAKERS = MAKERS.by_name()
+ilvf_p = MAKERS.ilvf_p
 
 
 def reward_of(actor):
@@ -90,7 +53,7 @@ def test_every_algorithm_that_takes_several_choices_is_tested():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [*TAKERS.values(), ippo_c])
+@pytest.mark.parametrize("make", [*TAKERS.values(), MAKERS.ippo_c])
 def test_algorithms_learn(make):
     actor = several()
     assert reward_of(actor) < -0.4
@@ -107,7 +70,7 @@ def test_a_supervised_attention_and_a_memory_learn():
 
 def test_the_first_ratio_is_one():
     actor = several()
-    module = mappo(actor)
+    module = MAKERS.mappo(actor)
     module.options.epochs = 1
     fit(module, 1)
     assert module.last_metrics["ppo/clip_fraction"] == 0
@@ -156,18 +119,12 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(tmp_path):
     def fitted(iterations, folder, **options):
         module = ilvf_p(several())
         module.options.rollout_steps = 6
-        trainer = bare_trainer(
-            iterations, enable_checkpointing=True, default_root_dir=tmp_path / folder
-        )
-        trainer.fit(module, **options)
-        return trainer, module
+        return checkpointed(module, iterations, tmp_path / folder, **options)
 
     _, whole = fitted(4, "whole")
-    trainer, _ = fitted(2, "half")
-    path = trainer.checkpoint_callback.best_model_path
+    path, _ = fitted(2, "half")
     _, resumed = fitted(4, "half", ckpt_path=path)
-    state = whole.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+    assert_same_state(whole, resumed)
     policy = load_policy(path)
     for deterministic in (True, False):
         action = policy(torch.randn(5, 7, 2, 6), deterministic=deterministic)

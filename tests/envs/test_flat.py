@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from helpers import bare_trainer, fit
+from helpers import assert_same_state, checkpointed, fit
 from ilvf.checkpoints.policy import load_policy
 from ilvf.data.evaluation import evaluate
 from ilvf.envs import PettingZoo, check_env
@@ -142,20 +142,10 @@ def test_a_team_learns_from_pictures(name):
 def test_a_checkpoint_keeps_the_convolutions(tmp_path):
     """Also a resumed run learns bit for bit what an uninterrupted one does."""
 
-    def fitted(iterations, folder, **options):
-        module = build_predators()
-        trainer = bare_trainer(
-            iterations, enable_checkpointing=True, default_root_dir=tmp_path / folder
-        )
-        trainer.fit(module, **options)
-        return trainer, module
-
-    _, whole = fitted(3, "whole")
-    trainer, _ = fitted(2, "half")
-    path = trainer.checkpoint_callback.best_model_path
-    _, resumed = fitted(3, "half", ckpt_path=path)
-    state = whole.state_dict()
-    assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
+    _, whole = checkpointed(build_predators(), 3, tmp_path / "whole")
+    path, _ = checkpointed(build_predators(), 2, tmp_path / "half")
+    _, resumed = checkpointed(build_predators(), 3, tmp_path / "half", ckpt_path=path)
+    assert_same_state(whole, resumed)
     policy = load_policy(path)
     assert policy.actor.read.image.filters == 4
     assert not torch.equal(policy.actor.read.features.weight, whole.loss.actor.read.features.weight)

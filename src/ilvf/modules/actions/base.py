@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchrl.data.tensor_specs import TensorSpec
 
+from ilvf.errors import require
+
 
 class Actions(nn.Module):
     """Base of `Choices`, `MultiChoices` and `Box`. Nothing of it is in a state dict.
@@ -58,6 +60,16 @@ class Actions(nn.Module):
         Args:
             owner: whose actions these should be, for the message.
         """
+
+    def require_team(self, observation: Tensor) -> tuple[int, ...]:
+        """Raise unless an observation `[*B, N, Do]` is of these agents; its shape."""
+        found = tuple(observation.shape)
+        require(
+            found[-2:-1] == (self.n_agents,),
+            f"the observation has shape {found}; the {type(self).__name__} has actions of "
+            f"{self.n_agents} agents, need [..., {self.n_agents}, Do]",
+        )
+        return found
 
     def possible(self, mask: Tensor) -> Tensor:
         """Whether a mask `[*B, N, A]` leaves an agent an action, `[*B, N]`."""

@@ -88,13 +88,7 @@ class Box(Actions):
 
     def random(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         require_floats("the observation", observation)
-        found = tuple(observation.shape)
-        require(
-            found[-2:-1] == (self.n_agents,),
-            f"the observation has shape {found}; the Box has bounds of {self.n_agents} agents, "
-            f"need [..., {self.n_agents}, Do]",
-        )
-        shape = (*found[:-1], self.width)
+        shape = (*self.require_team(observation)[:-1], self.width)
         unit = torch.rand(shape, dtype=self.low.dtype, device=observation.device)
         return self.denormalize(2 * unit - 1)
 

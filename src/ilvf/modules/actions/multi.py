@@ -94,12 +94,7 @@ class MultiChoices(Actions):
 
     def random(self, observation: Tensor, mask: Tensor | None = None) -> Tensor:
         require_tensor("the observation", observation)
-        found = tuple(observation.shape)
-        require(
-            found[-2:-1] == (self.n_agents,),
-            f"the observation has shape {found}; the MultiChoices are of {self.n_agents} agents, "
-            f"need [..., {self.n_agents}, Do]",
-        )
+        found = self.require_team(observation)
         noise = torch.rand(*found[:-1], self.width, device=observation.device)
         if mask is not None:
             require_mask(mask, tuple(noise.shape))
