@@ -4,6 +4,7 @@ ilvf study fig3 scale=smoke           a few iterations of everything, to see tha
 ilvf study fig3 scale=cpu             the size for a few cores; call it again to continue
 ilvf study fig3 scale=cpu dry=true    list what would run
 ilvf study fig3 tasks=encircle-10,slow-down algorithms=mappo seeds=10-11    a part of it
+ilvf study fig3 scale=cpu reuse=runs/studies/fig8-cpu   with runs that another study has trained
 ilvf study fig3 net_file=most.net.xml with the network of Monaco, which is not in this package
 ilvf study my_study.yaml scale=cpu    a study of your own
 ilvf study fig3 engine=submitit engine.partition=NAME    on a SLURM cluster
@@ -44,6 +45,9 @@ class StudyKeys(RunnerKeys):
     trust: bool = option(
         False, "run code of your own that tasks of the yaml file name, such as env.task"
     )
+    reuse: Any = option(
+        None, "folders of other studies, A,B or [A, B]: runs with the same settings count as done"
+    )
     out: str = option("runs", "the study is in OUT/studies/STUDY-SCALE", path=True)
 
 
@@ -62,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ilvf.studies.keys import require_trusted
     from ilvf.studies.part import part_of
     from ilvf.studies.processes import study_label
+    from ilvf.studies.reuse import folders_of
     from ilvf.studies.runner import Runner
 
     study = read_study(config.study, config.scale)
@@ -70,7 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if config.net_file is not None:
         study = with_network(study, config.net_file)
     part = part_of(study, config.tasks, config.algorithms, config.seeds)
-    runner = Runner(study, Path(config.out) / "studies" / study_label(study), part)
+    folder = Path(config.out) / "studies" / study_label(study)
+    runner = Runner(study, folder, part, folders_of(config.reuse))
+    if runner.reused:
+        print(f"note: {runner.reused} runs are those of other studies", file=sys.stderr)
     if part.tasks is None:
         for title, reason in runner.absent.items():
             print(f"note: {title} is left out: {reason}", file=sys.stderr)

@@ -33,6 +33,7 @@ from ilvf.studies.records import (
     with_record,
 )
 from ilvf.studies.report import write_report
+from ilvf.studies.reuse import found_in, read_other
 from ilvf.studies.settings import require_recorded_settings, require_settings_of_folder
 from ilvf.studies.store import tags_in_store
 
@@ -46,14 +47,18 @@ class Runner:
         study: what runs.
         folder: of the study; `run` and `report` make it.
         part: what of it this call runs, None for all; the report is about all of it.
+        reuse: folders of other studies; their runs with the same settings count as finished.
 
     Raises:
         UsageError: the study cannot run as described, or a finished run was trained with other
             settings.
     """
 
-    def __init__(self, study: Study, folder: Path, part: Part | None = None):
+    def __init__(
+        self, study: Study, folder: Path, part: Part | None = None, reuse: Sequence[Path] = ()
+    ):
         self.study = study
+        self.others = [read_other(other) for other in reuse]
         self.runs = planned_runs(study)
         self.part = part or Part()
         self.folder = folder.resolve()
@@ -70,6 +75,15 @@ class Runner:
         require_recorded_settings(self.records, self.runs, done, self.folder / RECORDS)
         known = done & recorded_keys(self.records)
         self._collect([run for run in self.runs if run.key not in known])
+        self._reuse()
+
+    def _reuse(self) -> None:
+        """Add runs of other studies to the tables in memory."""
+        self.reused = 0
+        for run, curve, record in found_in(self.others, self._unfinished()):
+            self.reused += 1
+            self.table = with_run(self.table, run, curve)
+            self.records = with_record(self.records, record)
 
     def missing(self) -> list[PlannedRun]:
         """The runs of the part that the raw table does not have."""
