@@ -8,7 +8,17 @@ from ilvf.studies.plan import planned_runs
 from study_helpers import content, small_study
 
 SCALES = ("smoke", "cpu", "paper")
-SHIPPED = ["ablations", "beyond", "cheap_critics", "fig3", "fig4", "fig8", "fig9", "table1", "team_reward"]
+SHIPPED = [
+    "ablations",
+    "beyond",
+    "cheap_critics",
+    "fig3",
+    "fig4",
+    "fig8",
+    "fig9",
+    "table1",
+    "team_reward",
+]
 ANALYSIS = "influence_over_episode"
 
 

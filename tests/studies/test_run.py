@@ -228,5 +228,6 @@ def test_a_run_that_ended_without_its_study_is_collected(study, folder):
 def test_a_study_without_a_name_lists_the_studies(recipe, capsys):
     assert recipe("study") == 2
     assert (
-        "ablations, beyond, cheap_critics, fig3, fig4, fig8, fig9, table1, team_reward" in capsys.readouterr().err
+        "ablations, beyond, cheap_critics, fig3, fig4, fig8, fig9, table1, team_reward"
+        in capsys.readouterr().err
     )
