@@ -130,7 +130,10 @@ def test_curves_differ_in_colour_or_line_style():
     [
         ({}, "ILVF-P on encircle, seed 3"),
         ({"algorithm": {"mixer": "vdn"}, "recipe": "qmix"}, "VDN on encircle, seed 3"),
-        ({"algorithm": {"supervision": 0.3}}, "ILVF-P (supervised) on encircle, seed 3"),
+        (
+            {"algorithm": {"influence": "learned", "supervision": 0.0}},
+            "ILVF-P (unsupervised) on encircle, seed 3",
+        ),
         ({"env": {"name": "pettingzoo", "task": "zoo"}}, "ILVF-P on zoo, seed 3"),
         (
             {"env": {"name": "cacc", "scenario": "catch-up", "n_agents": 8}},

@@ -221,6 +221,12 @@ def test_panels_show_their_algorithms_only():
     assert [len(curves_in(axes)) for axes in figure.axes] == [1, 2]
 
 
+def test_a_panel_that_shows_nothing_more_is_left_out():
+    panels = {"both": list(VALUES), "again": ["MAPPO"]}
+    figure = curves_picture(TABLE, small_study(panels=panels))
+    assert [axes.get_title() for axes in figure.axes] == ["Encircle: both"]
+
+
 def test_labels_are_moved_apart():
     assert spread([0.1, 0.1, 0.5], 0.1) == pytest.approx([0.05, 0.15, 0.5])
     assert spread([0.95, 0.98, 1.0], 0.1) == pytest.approx([0.8, 0.9, 1.0])

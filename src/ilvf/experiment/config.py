@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from ilvf.envs.options import ENVIRONMENTS, expanded
 from ilvf.errors import UsageError, require
-from ilvf.experiment.renamed import renamed_argument, renamed_key, renamed_value
+from ilvf.experiment.renamed import ADDED, renamed_argument, renamed_key, renamed_value
 from ilvf.experiment.schema import (
     Leaf,
     Schema,
@@ -121,7 +121,7 @@ def saved_values(
     env = environment_of(saved["env"]["name"])[0]
     leaves = schema.leaves(env)
     values = defaults(leaves)
-    laid = {"seed": saved["seed"]}
+    laid = {**ADDED, "seed": saved["seed"]}
     laid |= {f"env.{name}": value for name, value in saved["env"].items() if name != "name"}
     for section in SAVED_SECTIONS:
         for name, value in saved.get(section, {}).items():

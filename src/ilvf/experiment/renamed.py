@@ -9,6 +9,7 @@ KEYS = {"algorithm.normalise": "algorithm.normalize_values"}
 VALUES = {  # key → old value → new value
     "algorithm.noise": {"auto": None, "true": True, "false": False},
 }
+ADDED = {"algorithm.supervision": 0.0}  # values where an older checkpoint has no such key
 
 
 def renamed_key(key: str) -> str:

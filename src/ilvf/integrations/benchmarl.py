@@ -159,7 +159,7 @@ class IlvfPConfig(IlvfSConfig):
     """
 
     tau: float = 1.0
-    supervision: float = 0.0
+    supervision: float = 0.3
 
     @staticmethod
     def associated_class() -> type[Mappo]:

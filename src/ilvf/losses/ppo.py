@@ -139,7 +139,7 @@ class PPOLoss(LossModule):
         self.value_clip = settings.value_clip
         self.huber_delta = settings.huber_delta
         self.sparsity = settings.sparsity
-        self.supervision = settings.supervision
+        self.supervision = settings.supervision or 0.0
         self.in_keys = self.batch_keys
 
     @property

@@ -19,12 +19,13 @@ def run_title(config: Mapping[str, Any], env: Mapping[str, Any] | None = None) -
 
 
 def policy_title(config: Mapping[str, Any]) -> str:
-    """The algorithm's title; VDN is QMIX with another mixer, ILVF-P can be supervised."""
+    """The algorithm's title; VDN is QMIX with another mixer, ILVF-P may have no score test."""
     recipe = config["recipe"]
     options = config["algorithm"]
     name = options.get("mixer", recipe)
     title = config_of(recipe).title if name == recipe else name.upper()
-    return f"{title} (supervised)" if options.get("supervision") else title
+    untaught = options.get("influence") == "learned" and options.get("supervision") == 0
+    return f"{title} (unsupervised)" if untaught else title
 
 
 def task_title(env: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Pictures of a study: learning curves, sample efficiency and performance profiles."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,9 @@ def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
     panels = []
     for task in study.tasks:
         curves = curves_of(table, study, task)
-        for panel, titles in study.panels.items():
-            kept = {title: curves[title] for title in titles if title in curves}
+        for panel, titles in panels_with_more(study, list(curves)).items():
             heading = f"{task.title}: {panel}" if panel else task.title
-            panels.append((heading, task.metric, kept))
+            panels.append((heading, task.metric, {title: curves[title] for title in titles}))
     rows = -(-len(panels) // COLUMNS)
     columns = min(len(panels), COLUMNS)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
@@ -39,6 +38,22 @@ def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
         axes.set_title(heading)
         draw_curves(axes, curves, styles)
     return figure
+
+
+def panels_with_more(study: Study, titles: Collection[str]) -> dict[str, list[str]]:
+    """The panels of a task, without those that show nothing beside what an earlier one shows.
+
+    Args:
+        titles: of the algorithms that have run on the task.
+    """
+    found: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for panel, wanted in study.panels.items():
+        kept = [title for title in wanted if title in titles]
+        if not seen.issuperset(kept):
+            found[panel] = kept
+        seen.update(kept)
+    return found or {"": []}
 
 
 def efficiency_picture(curves: Mapping[str, Array], study: Study) -> Figure:
