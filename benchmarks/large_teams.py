@@ -42,11 +42,11 @@ LEAST = 0.002  # [s] of a part that is shown
 COMMON = ("algorithm.num_envs=32", "algorithm.rollout_steps=50", "algorithm.share=true")
 NEAR = "algorithm.neighbours=4"
 ALL = "algorithm.shared_first=true"
-CASES = {  # title → (algorithm, argument, largest team of a run without --agents)
+CASES = {  # title → (algorithm, arguments, largest team of a run without --agents)
     "ILVF-S, neighbours": ("ilvf_s", NEAR, 1000),
     "ILVF-P, neighbours": ("ilvf_p", NEAR, 1000),
     "ILVF-S, all pairs": ("ilvf_s", ALL, 200),
-    "ILVF-P, all pairs": ("ilvf_p", ALL, 200),
+    "ILVF-P, all pairs": ("ilvf_p", f"{ALL} algorithm.supervision=0", 200),
 }
 PARTS = ("environment", "acting", "values", "score test", "mixing", "learning")
 
@@ -136,7 +136,7 @@ def parts_of(seconds: Mapping[str, float], whole: float) -> dict[str, float]:
 def measured(title: str, n: int) -> dict[str, float]:
     """`measure` in a new process; nothing but the memory if it was killed."""
     algorithm, argument, _ = CASES[title]
-    arguments = [f"env.n_agents={n}", *COMMON, argument]
+    arguments = [f"env.n_agents={n}", *COMMON, *argument.split()]
     command = [sys.executable, __file__, "--measure", algorithm, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         watch = psutil.Process(process.pid)

@@ -37,7 +37,8 @@ from ilvf.experiment.build import build, environment_factory
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.seeds import parse_seeds
-from learning_tasks import TASKS as LEARNING
+from ilvf.options import text_of
+from ilvf.studies.tasks import task_content
 from score_effects import EFFECTS, write_effects
 from training import quiet_trainer
 
@@ -78,22 +79,21 @@ class AuditedTask:
     rows: int = 1024
 
 
-def learning_task(name: str) -> tuple[str, ...]:
-    """The arguments of a task of `learning_tasks`, whose learning rate does not fall."""
-    task = LEARNING[name]
-    env = (f"env={task.env['name']}", *(f"env.{k}={v}" for k, v in task.env.items() if k != "name"))
-    left_out = ("trainer.max_epochs", "algorithm.lr_end")
-    return (*env, *(a for a in task.arguments if not a.startswith(left_out)))
+def arguments_of(name: str) -> tuple[str, ...]:
+    """The arguments of a task of the studies, whose learning rate does not fall here."""
+    task = task_content(name)
+    keys = {key: value for key, value in task["keys"].items() if key != "algorithm.lr_end"}
+    return f"env={task['env']}", *(f"{key}={text_of(value)}" for key, value in keys.items())
 
 
 TASKS = {
     "encircle-10": AuditedTask(("env.n_agents=10",), 31),
     "encircle-20": AuditedTask(("env.n_agents=20",), 31),
     "encircle-50": AuditedTask(("env.n_agents=50",), 31, states=32, repeats=4),
-    "slow-down": AuditedTask(learning_task("slow-down"), 30, states=32, moments=(0, 50, 100)),
-    "prey": AuditedTask(learning_task("capture_prey"), 50),
+    "slow-down": AuditedTask(arguments_of("slow-down"), 30, states=32, moments=(0, 50, 100)),
+    "prey": AuditedTask(arguments_of("predators"), 50),
     "grid": AuditedTask(
-        (*learning_task("large_grid"), "env.lane_noise=true"),
+        (*arguments_of("large-grid"), "env.lane_noise=true"),
         15,
         states=8,
         repeats=2,
@@ -128,8 +128,8 @@ def audited(name: str, title: str, recipe: str, seed: int) -> list[dict[str, str
     """Train a team, audit it, and compare every Ŵ with what was measured."""
     task = TASKS[name]
     print(f"{name}, {title}, seed {seed}", flush=True)
-    threshold = ("algorithm.discretise=threshold",) if recipe == "ilvf_p" else ()
-    arguments = (*task.arguments, *threshold, f"seed={seed}", "algorithm.eval_every=100000")
+    alone = ("algorithm.supervision=0",) if recipe == "ilvf_p" else ()
+    arguments = (*task.arguments, *alone, f"seed={seed}", "algorithm.eval_every=100000")
     config = resolve(training_schema(recipe), list(arguments))
     module = build(config)
     module._evaluate = dict  # the last iteration is not evaluated
