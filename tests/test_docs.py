@@ -268,7 +268,7 @@ def check_command(words: list[str]) -> None:
 
 
 def test_each_figure_has_a_command_that_exists():
-    text = (DOCS / "results" / "studies.md").read_text()
+    text = (DOCS / "results" / "figures.md").read_text()
     table = text.partition("## Which command makes which figure")[2].partition("\n## ")[0]
     assert all(f"\n| {number}, " in table for number in range(1, 10))
     commands = re.findall(r"`ilvf ([^`]+)`", table)

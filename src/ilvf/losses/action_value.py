@@ -11,8 +11,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive_in_groups, need, of_group, per_agent
 from ilvf.errors import require
-from ilvf.losses.attention import EVIDENCE_HINT, supervision
-from ilvf.losses.options import PPOOptions
+from ilvf.losses.options import EVIDENCE_HINT, PPOOptions
 from ilvf.losses.ppo import huber, team_mean
 from ilvf.modules import InfluenceCritic, ValueNorm
 from ilvf.modules.checks import require_same_shape
@@ -30,7 +29,7 @@ class ActionValueLoss(LossModule):
 
     With `supervision` it also pulls the attention to the links that a score test has found, which
     `ILVFAdvantage` writes with a `SupervisedInfluence`:  + k Σ_i mean_B H_i (see
-    `ilvf.losses.attention.supervision`).
+    `GumbelAttention.cross_entropy`).
 
     Where the tensordict has a mask `(group, "mask")` `[*B, N]`, dead agents (False) do not count.
 
@@ -143,7 +142,7 @@ class ActionValueLoss(LossModule):
         key = self.tensor_keys.link_evidence
         evidence = need(td, key, EVIDENCE_HINT)
         require_same_shape(key, evidence, logits)
-        error = supervision(logits, self.critic.attention.tau, evidence, living)
+        error = self.critic.attention.cross_entropy(logits, evidence, living)
         return self.supervision * team_mean(error)
 
     def _joined(self, states: list[Tensor], actions: list[Tensor]) -> tuple[Tensor, Tensor]:

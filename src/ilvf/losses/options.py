@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from ilvf.options import Options, option
 
+EVIDENCE_HINT = "ILVFAdvantage writes it if its influence is a SupervisedInfluence"
+
 
 @dataclass
 class PPOOptions(Options):

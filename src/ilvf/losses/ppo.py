@@ -12,8 +12,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive, key_tuple, need, per_agent
 from ilvf.errors import require
-from ilvf.losses.attention import EVIDENCE_HINT, mean_attention, supervision
-from ilvf.losses.options import AttentionPPOOptions
+from ilvf.losses.options import EVIDENCE_HINT, AttentionPPOOptions
 from ilvf.modules import (
     ActionInfluenceCritic,
     InfluenceCritic,
@@ -36,10 +35,10 @@ class PPOLoss(LossModule):
                         + c (ℓ(V_i, G_i) + ℓ(Q_i, G_i)) + s w̄_i + k H_i ]
 
     with ρ_i = π_i / π_i,old, ℓ = Huber, w̄_i = mean_{j≠i} w_ij, and H_i the cross-entropy between
-    w_ij and evidence for a link (see `supervision`). Mean over the batch, SUM over agents. The
-    advantages are used as they are. Critics without Q have no Q loss. V is clipped around its value
-    at collection, Q is not, as its value at collection is random. With a `value_norm`, the critic's
-    outputs and the value clipping are in normalized units.
+    w_ij and evidence for a link (`GumbelAttention.cross_entropy`). Mean over the batch, SUM over
+    agents. The advantages are used as they are. Critics without Q have no Q loss. V is clipped
+    around its value at collection, Q is not, as its value at collection is random. With a
+    `value_norm`, the critic's outputs and the value clipping are in normalized units.
 
     w̄_i is a prior on few influences, on the noise-free attention. It is not in the paper (s = 0).
     It decides weights that the returns do not: where s_j = 0, w_ij s_j is 0 for every w_ij.
@@ -279,15 +278,14 @@ class PPOLoss(LossModule):
 
     def _attention_terms(self, td: TensorDictBase, living: Tensor | None, logits: Tensor) -> Terms:
         """The prior on few influences, and the pull to measured influences."""
-        tau = self.critic.attention.tau
+        attention = self.critic.attention
         terms = {}
         if self.sparsity:
-            weight = self.critic.attention.weight(logits)
-            terms["loss_sparsity"] = (self.sparsity, mean_attention(weight))
+            terms["loss_sparsity"] = (self.sparsity, attention.to_others(logits))
         if self.supervision:
             evidence = need(td, self.tensor_keys.link_evidence, EVIDENCE_HINT)
             require_same_shape(self.tensor_keys.link_evidence, evidence, logits)
-            error = supervision(logits, tau, evidence, living)
+            error = attention.cross_entropy(logits, evidence, living)
             terms["loss_supervision"] = (self.supervision, error)
         if living is not None:
             dead = ~living.squeeze(-1)

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer, state_rows
 from ilvf.modules.checks import require_floats
@@ -80,6 +81,41 @@ class GumbelAttention(nn.Module):
     def sample(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """w^g of the logits h, with fresh noise at each call."""
         return noisy_sigmoid(logits, self.tau, generator)
+
+    def to_others(self, logits: Tensor) -> Tensor:
+        """w̄_i = mean_{j≠i} w_ij `[*B, N]`: the mean weight of each critic on the other agents.
+
+        Args:
+            logits: h `[*B, N, N]`, row = critic.
+        """
+        return mean_of_others(self.weight(logits))
+
+    def cross_entropy(
+        self, logits: Tensor, evidence: Tensor, living: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy between the attention and the evidence for each link, `[*B, N]`.
+
+            H_i = mean_{j≠i} −p_ji log w_ij − (1 − p_ji) log(1 − w_ij)
+
+        The links of a dead agent count nothing.
+
+        Args:
+            logits: h `[*B, N, N]`, row = critic.
+            evidence: p `[*B, N, N]` in [0, 1], row = acting agent.
+            living: bool `[*B, N, 1]`, or None if all agents live.
+        """
+        target = evidence.transpose(-1, -2).to(logits.dtype)
+        error = binary_cross_entropy_with_logits(logits / self.tau, target, reduction="none")
+        if living is not None:
+            both = living & living.transpose(-1, -2)
+            error = error.masked_fill(~both, 0)
+        return mean_of_others(error)
+
+
+def mean_of_others(pairs: Tensor) -> Tensor:
+    """Mean of each row of `[*B, N, N]` without the diagonal; 0 for a single agent."""
+    off_diagonal = pairs - torch.diag_embed(pairs.diagonal(dim1=-2, dim2=-1))
+    return off_diagonal.sum(-1) / max(pairs.shape[-1] - 1, 1)
 
 
 def gumbel_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:

@@ -8,8 +8,8 @@ from ilvf.algorithms.ilvf_p import ILVFP
 from ilvf.credit import ILVFAdvantage, ScoreInfluence, Soft, SupervisedInfluence
 from ilvf.envs import make_env
 from ilvf.losses import ActionValueLoss, PPOLoss
-from ilvf.losses.attention import supervision
 from ilvf.modules import InfluenceCritic, StateCritic
+from ilvf.modules.attention import GumbelAttention
 from score_helpers import A, D, N, actor_of, gae, ring, ring_rollout
 
 
@@ -30,6 +30,11 @@ def parts(**options):
     critic = InfluenceCritic(N, D, A, hidden=8)
     source = SupervisedInfluence(ScoreInfluence(actor), **options)
     return actor, critic, ILVFAdvantage(gae(), critic.value_module(), source)
+
+
+def attention(**options):
+    """An attention, whose logits the tests make themselves."""
+    return GumbelAttention(N, D, hidden=8, **options)
 
 
 def test_the_evidence_is_in_the_rollout():
@@ -105,7 +110,7 @@ def test_the_term_is_the_mean_cross_entropy_of_all_pairs():
         expected = sum(
             binary_cross_entropy(w[:, i, j], evidence[:, j, i], reduction="none") for j in others
         )
-        found = supervision(logits, 0.5, evidence)[:, i]
+        found = attention(tau=0.5).cross_entropy(logits, evidence)[:, i]
         torch.testing.assert_close(found, expected / (N - 1))
 
 
@@ -113,10 +118,10 @@ def test_links_of_the_dead_do_not_count():
     logits = torch.randn(1, N, N)
     evidence = torch.rand(1, N, N)
     living = torch.tensor([True, True, False, True, True]).view(1, N, 1)
-    before = supervision(logits, 1.0, evidence, living)
+    before = attention().cross_entropy(logits, evidence, living)
     evidence[:, 2] = 1 - evidence[:, 2]
     evidence[:, :, 2] = 1 - evidence[:, :, 2]
-    assert torch.equal(supervision(logits, 1.0, evidence, living), before)
+    assert torch.equal(attention().cross_entropy(logits, evidence, living), before)
     assert before[0, 2] == 0
 
 
