@@ -9,9 +9,10 @@ import pandas as pd
 from ilvf.analysis.aggregates import Array
 from ilvf.reports.tables import code, escaped
 from ilvf.studies.csv_tables import RUN
-from ilvf.studies.description import Study
+from ilvf.studies.description import Study, StudyTask
 from ilvf.studies.plan import Key, PlannedRun
 from ilvf.studies.references import references_of
+from ilvf.studies.scores import complete_tasks
 from ilvf.studies.tables import all_comparisons, comparisons_table, scores_table, task_table
 from ilvf.studies.what_ran import (
     link_line,
@@ -100,7 +101,8 @@ def parts_of(
     for task in study.tasks:
         parts += [f"### {escaped(task.title)}", task_table(results.table, study, task)]
     if arrays:
-        parts += ["## All tasks", scores_table(arrays, study.baseline), *pictures["scores"]]
+        over = complete_line(complete_tasks(results.table, study), study)
+        parts += ["## All tasks", over, scores_table(arrays, study.baseline), *pictures["scores"]]
     for reference in references_of(study):
         comparisons = all_comparisons(results.table, study, reference)
         if comparisons:
@@ -112,6 +114,14 @@ def parts_of(
     if len(records):
         parts += ["## Runs", runs_table(study, records), link_line()]
     return [part for part in [*parts, "## Notes", NOTES, FILES] if part]
+
+
+def complete_line(tasks: Sequence[StudyTask], study: Study) -> str:
+    """Which tasks the scores are about, if not all."""
+    if len(tasks) == len(study.tasks):
+        return ""
+    titles = "; ".join(escaped(task.title) for task in tasks)
+    return f"Over the tasks on which {escaped(study.baseline)} has most seeds: {titles}."
 
 
 def head_of(results: Results) -> str:

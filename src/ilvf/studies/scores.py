@@ -70,12 +70,12 @@ def bounds_of(values: pd.DataFrame, task: StudyTask) -> tuple[float, float]:
 
 
 def score_arrays(table: pd.DataFrame, study: Study, summary: Summary) -> dict[str, Array]:
-    """Scores `[R, M]` of the algorithms that have runs on every task of the study.
+    """Scores `[R, M]` of the algorithms that have runs on every one of the `complete_tasks`.
 
     R is the number of seeds that all these runs have in common.
     """
     per_task = []
-    for task in tasks_with_runs(table, study):
+    for task in complete_tasks(table, study):
         per_task.append(scores_of(run_values(curves_of(table, study, task), summary), task))
     arrays = {}
     for algorithm in study.algorithms:
@@ -85,10 +85,14 @@ def score_arrays(table: pd.DataFrame, study: Study, summary: Summary) -> dict[st
     return {title: array for title, array in arrays.items() if len(array)}
 
 
-def tasks_with_runs(table: pd.DataFrame, study: Study) -> list[StudyTask]:
-    """The tasks of which a run has a finite value."""
-    found = set(table.loc[np.isfinite(table["value"].astype(float)), "task"])
-    return [task for task in study.tasks if task.title in found]
+def complete_tasks(table: pd.DataFrame, study: Study) -> list[StudyTask]:
+    """The tasks on which the baseline has most seeds, so that a task just begun counts later.
+
+    Runs without a finite value do not count.
+    """
+    rows = table[(table["algorithm"] == study.baseline) & np.isfinite(table["value"].astype(float))]
+    seeds = rows.groupby("task")["seed"].nunique()
+    return [task for task in study.tasks if seeds.get(task.title, 0) == seeds.max()]
 
 
 def common_seeds(columns: Sequence[pd.Series]) -> Array:
@@ -97,7 +101,7 @@ def common_seeds(columns: Sequence[pd.Series]) -> Array:
 
 
 def score_curves(table: pd.DataFrame, study: Study, shares: Array) -> dict[str, Array]:
-    """Scores during training `[R, M, K]` of the algorithms that have runs on every task.
+    """Scores during training `[R, M, K]` of the algorithms of `score_arrays`.
 
     A curve is interpolated between its points; before the first one it has that one's value. Scores
     have the bounds of whole curves, see `bounds_of`.
@@ -106,7 +110,7 @@ def score_curves(table: pd.DataFrame, study: Study, shares: Array) -> dict[str, 
         shares: `[K]` in (0, 1], parts of the frames of a run.
     """
     per_task = []
-    for task in tasks_with_runs(table, study):
+    for task in complete_tasks(table, study):
         curves = curves_of(table, study, task)
         bounds = bounds_of(run_values(curves, whole_curve), task)
         found = {}
