@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from helpers import TINY
@@ -11,7 +12,11 @@ from ilvf.errors import UsageError
 from ilvf.experiment.config import resolve
 from ilvf.experiment.folder import make_run_folder
 from ilvf.experiment.options import training_schema
-from ilvf.experiment.processes import number_of_processes, require_torchrun
+from ilvf.experiment.processes import (
+    cluster_environment,
+    number_of_processes,
+    require_launcher,
+)
 from ilvf.experiment.run import make_trainer
 
 
@@ -57,7 +62,7 @@ def machine(monkeypatch):
         ("trainer.devices=99999", "trainer.devices=99999 is more than the"),
         ("trainer.devices=[0]", "means GPUs, and the run is on the CPU"),
         ("trainer.devices=-1", "means GPUs, and the run is on the CPU"),
-        ("trainer.num_nodes=2", "trainer.num_nodes=2 needs torchrun"),
+        ("trainer.num_nodes=2", "trainer.num_nodes=2 needs torchrun or srun"),
     ],
     ids=lambda v: v if v.startswith("trainer") else "",
 )
@@ -125,27 +130,96 @@ def test_metal_is_one_gpu(machine, refused):
 
 # ---------------------------------------------------------------------- several machines
 @pytest.fixture
-def slurm(monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+def variables(monkeypatch):
+    """variables(NAME=value, ...): environment variables of a launcher."""
 
-    def tasks(number):
-        monkeypatch.setenv("SLURM_NTASKS", str(number))
+    def seem(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
 
-    return tasks
-
-
-def test_tasks_of_slurm_are_refused_and_one_task_is_not(slurm, refused):
-    slurm(1)
-    require_torchrun(1)
-    slurm(4)
-    with refused("SLURM has started 4 tasks", "one task per machine", "torchrun"):
-        require_torchrun(1)
+    return seem
 
 
-def test_torchrun_inside_slurm_is_fine(slurm, monkeypatch):
-    slurm(4)
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
-    require_torchrun(4)
+SRUN = {
+    "SLURM_JOB_NAME": "train",
+    "SLURM_STEP_ID": 0,
+    "SLURM_NTASKS": 4,
+    "SLURM_PROCID": 1,
+    "SLURM_NTASKS_PER_NODE": 2,
+}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "job", "MASTER_ADDR": "a", "MASTER_PORT": 1, "RANK": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "devices", "num_nodes"),
+    [
+        ({}, 2, 1),
+        ({"SLURM_JOB_NAME": "train", "SLURM_NTASKS": 1}, 2, 1),
+        ({"SLURM_JOB_NAME": "bash", "SLURM_NTASKS": 4}, 2, 1),
+        (SRUN, 2, 2),
+        ({**TORCHRUN, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}, 2, 2),
+        ({**SRUN, **TORCHRUN, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 1}, 1, 2),
+        ({"TORCHELASTIC_RUN_ID": "job"}, 1, 1),
+    ],
+)
+def test_processes_that_a_launcher_has_started_are_accepted(variables, given, devices, num_nodes):
+    variables(**given)
+    require_launcher("cpu", devices, num_nodes)
+
+
+@pytest.mark.parametrize(
+    ("given", "devices", "num_nodes", "words"),
+    [
+        ({}, 1, 2, "trainer.num_nodes=2 needs torchrun or srun; start on every machine torchrun"),
+        (
+            {**TORCHRUN, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2},
+            1,
+            2,
+            "torchrun has started 4 processes, 2 on each machine, but trainer.devices=1 and "
+            "trainer.num_nodes=2 mean 1 on each of 2; give trainer.devices=2 trainer.num_nodes=2",
+        ),
+        ({**TORCHRUN, "WORLD_SIZE": 3, "LOCAL_WORLD_SIZE": 2}, 2, 1, "torchrun has started 3"),
+        ({**TORCHRUN, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 0}, 2, 2, "4 processes, 1 on each"),
+        (SRUN, 2, 1, "srun has started 4 processes, 2 on each machine"),
+        ({"SLURM_JOB_NAME": "train", "SLURM_NTASKS": 4}, 1, 1, "begin the command with srun"),
+        ({"JSM_NAMESPACE_RANK": 0, "JSM_NAMESPACE_SIZE": 2}, 1, 1, "LSF has started 2 tasks"),
+    ],
+)
+def test_a_contradiction_to_the_launcher_is_one_sentence(
+    variables, refused, given, devices, num_nodes, words
+):
+    variables(**given)
+    with refused(words):
+        require_launcher("cpu", devices, num_nodes)
+
+
+@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_NTASKS_PER_NODE"])
+def test_srun_without_its_variables_is_one_sentence(variables, refused, name):
+    variables(**{key: value for key, value in SRUN.items() if key != name})
+    with refused(f"{name} is missing", "srun --nodes=2 --ntasks-per-node=4"):
+        require_launcher("cpu", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "kinds"),
+    [
+        ({}, 2, []),
+        (SRUN, 2, [SLURMEnvironment]),
+        ({"SLURM_JOB_NAME": "train", "SLURM_NTASKS": 1}, 1, []),
+        ({"SLURM_JOB_NAME": "train", "SLURM_NTASKS": 1}, 2, [LightningEnvironment]),
+    ],
+)
+def test_lightning_is_told_what_the_processes_are(variables, given, processes, kinds):
+    variables(**given)
+    found = cluster_environment(processes)
+    assert [type(environment) for environment in found] == kinds
+    assert not any(getattr(environment, "auto_requeue", False) for environment in found)
+
+
+def test_seeds_cannot_be_combined_with_a_launcher(variables, recipe, capsys, tmp_path):
+    variables(**SRUN)
+    assert recipe("mappo", "seeds=0,1", f"out={tmp_path}") == 2
+    assert "cannot be combined with srun" in capsys.readouterr().err
 
 
 def test_no_folder_is_left_behind_by_a_refusal(tmp_path, monkeypatch, refused):

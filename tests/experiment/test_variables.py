@@ -84,3 +84,7 @@ def test_a_later_process_that_nobody_started_does_not_train(
 @pytest.mark.parametrize("launcher", ["TORCHELASTIC_RUN_ID", "ILVF_RUN_DIR"])
 def test_a_later_process_of_a_launcher_trains(launcher):
     require_launched({"LOCAL_RANK": "1", "WORLD_SIZE": "2", launcher: "x"})
+
+
+def test_a_later_task_of_srun_trains():
+    require_launched({"SLURM_PROCID": "1", "SLURM_NTASKS": "2"})

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ilvf.checkpoints.verify import require_checkpoint
 from ilvf.checkpoints.zoo import is_zoo, zoo_checkpoint
 from ilvf.data.tensor_files import load_tensors
-from ilvf.distributed import decided_by_first, several, under_torchrun
+from ilvf.distributed import decided_by_first, launched, several
 from ilvf.errors import UsageError, require
 
 RESUMED = "ILVF_RESUMED"  # environment variable: what `last` is, for the other processes of a run
@@ -76,7 +76,7 @@ def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
     """The checkpoint file that `name` means.
 
     In a run of several processes the first one finds it, because files change while the others
-    look. torchrun's processes are told; those that Lightning starts inherit what `last` is.
+    look. The processes of a launcher are told; those that Lightning starts inherit what `last` is.
 
     Args:
         name: a file; a run's folder, for its checkpoint `prefer` or else `last`; `last`, for the
@@ -93,7 +93,7 @@ def find_checkpoint(name: str, out: Path, prefer: str = "last") -> Path:
 
 def started_by_lightning() -> bool:
     """Is this a process that Lightning started for a run of several processes?"""
-    return "LOCAL_RANK" in os.environ and not under_torchrun()
+    return "LOCAL_RANK" in os.environ and launched() is None
 
 
 def _find(name: str, out: Path, prefer: str) -> Path:

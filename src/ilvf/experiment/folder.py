@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from ilvf.checkpoints.files import run_folder, started_by_lightning
 from ilvf.distributed import decided_by_first, several
 from ilvf.errors import UsageError
 from ilvf.experiment.config import Config
 from ilvf.experiment.lock import HOLDER, LOCK
 from ilvf.experiment.membership import membership
-from ilvf.experiment.processes import require_torchrun
+from ilvf.experiment.processes import require_launcher
 
 RUN_DIR = "ILVF_RUN_DIR"  # environment variable: the run's folder, for its other processes
 
@@ -40,13 +42,14 @@ def task_name(env: Mapping[str, Any]) -> str:
 def make_run_folder(config: Config, checkpoint: Path | None) -> Path:
     """The folder of a resumed run, or a new one.
 
-    The first process decides. The others learn it from torchrun's store or from the process group,
-    or inherit it from the first process, if Lightning has started them.
+    The first process decides. The others learn it from the launcher's store or from the process
+    group, or inherit it from the first process, if Lightning has started them.
 
     Raises:
-        UsageError: it cannot be made, or several machines take part without torchrun.
+        UsageError: it cannot be made, or the launcher's processes are not those of the config.
     """
-    require_torchrun(config.trainer.num_nodes)
+    trainer: Any = OmegaConf.to_container(config.trainer)
+    require_launcher(trainer["accelerator"], trainer["devices"], trainer["num_nodes"])
     if RUN_DIR in os.environ and started_by_lightning() and not several():
         return Path(os.environ[RUN_DIR])
     path = decided_by_first(lambda: str(_folder(config, checkpoint)))

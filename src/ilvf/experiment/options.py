@@ -41,7 +41,7 @@ class TrainerOptions(Options):
     devices: int | list[int] = option(
         1, "processes of this machine, one device each; -1 for all GPUs, or a list of GPUs: [0, 2]"
     )
-    num_nodes: int = option(1, "machines; several are started by torchrun", least=1)
+    num_nodes: int = option(1, "machines; several are started by torchrun or srun", least=1)
     strategy: Literal["auto", "ddp"] = option(
         "auto", "ddp, which auto also takes for several processes"
     )

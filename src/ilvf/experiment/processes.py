@@ -4,40 +4,82 @@ import os
 
 import torch
 from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
     LSFEnvironment,
     MPIEnvironment,
     SLURMEnvironment,
 )
 
-from ilvf.distributed import under_torchrun
+from ilvf.distributed import launched, slurm_tasks
 from ilvf.errors import require
 
+TORCHRUN = "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m ilvf train ..."
 
-def require_torchrun(num_nodes: int) -> None:
-    """Raise unless the run is on one machine or torchrun has started its processes."""
-    if under_torchrun():
+
+def require_launcher(accelerator: str, devices: int | list[int], num_nodes: int) -> None:
+    """Raise unless the processes of a run are those that a launcher has started, if one has.
+
+    Args:
+        accelerator, devices, num_nodes: of `TrainerOptions`.
+
+    Raises:
+        UsageError: a launcher has started another number of processes; several machines have no
+            launcher; or a launcher that cannot be used has started several tasks.
+    """
+    launch = launched()
+    if launch is None:
+        require(
+            num_nodes == 1,
+            f"trainer.num_nodes={num_nodes} needs torchrun or srun; start on every machine "
+            f"{TORCHRUN}",
+        )
+        _require_one_task()
         return
-    how = "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-endpoint HOST:29500 -m ilvf train ..."
+    here = number_of_processes(accelerator, devices)
+    each = max(launch.per_machine, 1)
     require(
-        num_nodes == 1,
-        f"trainer.num_nodes={num_nodes} needs torchrun; start on every machine {how}",
+        here == each and here * num_nodes == launch.size,
+        f"{launch.by} has started {launch.size} processes, {each} on each machine, "
+        f"but trainer.devices={devices} and trainer.num_nodes={num_nodes} mean {here} on each of "
+        f"{num_nodes}; give trainer.devices={each} trainer.num_nodes={launch.size // each}",
     )
-    cluster, tasks = tasks_of_cluster()
+
+
+def _require_one_task() -> None:
+    """Raise if a cluster has several tasks, and no launcher that can tell them decisions."""
+    require(
+        slurm_tasks() == 1,
+        f"SLURM has reserved {slurm_tasks()} tasks, and srun has not started this process; begin "
+        "the command with srun, or reserve --ntasks=1",
+    )
+    cluster = ""
+    tasks = 1
+    if LSFEnvironment.detect():
+        cluster = "LSF"
+        tasks = int(os.environ["JSM_NAMESPACE_SIZE"])
+    elif MPIEnvironment.detect():
+        cluster = "MPI"
+        tasks = MPIEnvironment().world_size()
     require(
         tasks == 1,
-        f"{cluster} has started {tasks} tasks; start one task per machine, which runs {how}",
+        f"{cluster} has started {tasks} tasks; start one task per machine, which runs {TORCHRUN}",
     )
 
 
-def tasks_of_cluster() -> tuple[str, int]:
-    """The cluster's launcher that Lightning finds, and how many tasks it has started."""
-    if SLURMEnvironment.detect():
-        return "SLURM", int(os.environ["SLURM_NTASKS"])
-    if LSFEnvironment.detect():
-        return "LSF", int(os.environ["JSM_NAMESPACE_SIZE"])
-    if MPIEnvironment.detect():
-        return "MPI", MPIEnvironment().world_size()
-    return "", 1
+def cluster_environment(processes: int) -> list[ClusterEnvironment]:
+    """What tells Lightning about the processes, where its own choice would be wrong.
+
+    Under srun Lightning would queue a stopped job again, which then would not continue its run. In
+    a SLURM job with one task it would wait for processes that nobody starts.
+
+    Args:
+        processes: of this machine.
+    """
+    launch = launched()
+    if launch is not None:
+        return [SLURMEnvironment(auto_requeue=False)] if launch.by == "srun" else []
+    return [LightningEnvironment()] if processes > 1 and SLURMEnvironment.detect() else []
 
 
 def number_of_processes(accelerator: str, devices: int | list[int]) -> int:

@@ -36,7 +36,7 @@ from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
 from ilvf.experiment.monitors import MONITOR, EvaluationStopping, ModelCheckpointTop
 from ilvf.experiment.presentation import mlflow_name, tags_of
-from ilvf.experiment.processes import number_of_processes
+from ilvf.experiment.processes import cluster_environment, number_of_processes
 from ilvf.experiment.resumed import Resumed
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seed_runs import run_seeds
@@ -217,7 +217,7 @@ def make_trainer(
             **options,
             logger=tracker,
             callbacks=[*callbacks, *monitors(config, folder), best, last, *bars],
-            plugins=[AtomicCheckpoints()],
+            plugins=[AtomicCheckpoints(), *cluster_environment(processes)],
             default_root_dir=folder,
             enable_progress_bar=bool(bars),
             enable_model_summary=False,

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ilvf.distributed import under_torchrun
+from ilvf.distributed import launched
 from ilvf.errors import require
 from ilvf.experiment.build import saved_form
 from ilvf.experiment.config import Config
@@ -47,9 +47,11 @@ def run_seeds(config: Config, command: Sequence[str]) -> None:
         UsageError: a run has failed; names its log.
     """
     require(config.resume is None, "seeds and resume cannot be combined; resume each run by itself")
+    launch = launched()
     require(
-        not under_torchrun(),
-        "seeds starts the runs itself and cannot be combined with torchrun; leave out one of them",
+        launch is None,
+        "seeds starts the runs itself and cannot be combined with "
+        f"{launch.by if launch else ''}; leave out one of them",
     )
     seeds = parse_seeds(config.seeds)
     trainer: Any = OmegaConf.to_container(config.trainer)

@@ -20,9 +20,11 @@ COUNTS = (
     "LOCAL_WORLD_SIZE",
     "MASTER_PORT",
     "NODE_RANK",
+    "SLURM_JOB_ID",
     "SLURM_LOCALID",
     "SLURM_NODEID",
     "SLURM_NTASKS",
+    "SLURM_NTASKS_PER_NODE",
     "WORLD_SIZE",
 )
 THREADS = "OMP_NUM_THREADS"  # a number, or one for every level of nesting: "4,2"
@@ -70,10 +72,11 @@ def require_launched(environment: Mapping[str, str] = os.environ) -> None:
     Lightning would leave the records of the run to its first process, which does not exist.
     """
     launched = any(name in environment for name in LAUNCHERS)
+    launched |= int(environment.get("SLURM_NTASKS", "1")) > 1
     for name in RANKS:
         rank = int(environment.get(name, "0"))
         require(
             launched or rank == 0,
             f"the environment variable {name}={rank} says that this is a later process of a run, "
-            f"but neither torchrun nor a first process has started it; unset {name}",
+            f"but neither torchrun, srun nor a first process has started it; unset {name}",
         )
