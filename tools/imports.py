@@ -13,6 +13,7 @@ LAYERS = (  # from low to high; a module may import from its own layer and from 
     ("credit",),
     ("losses",),
     ("data", "analysis", "checkpoints"),
+    ("collectors",),
     ("algorithms",),
     ("experiment", "reports"),
     ("studies", "deploy", "integrations"),
@@ -20,7 +21,12 @@ LAYERS = (  # from low to high; a module may import from its own layer and from 
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 LEVELS["envs"] = LEVELS["modules"]
-USERS_OF_ENVS = ("envs", "data", "analysis")  # and everything from `algorithms` upward
+USERS_OF_ENVS = (
+    "envs",
+    "data",
+    "analysis",
+    "collectors",
+)  # and everything from `algorithms` upward
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ SRUN = {
     "SLURM_PROCID": 1,
     "SLURM_NTASKS_PER_NODE": 2,
 }
+LSF = dict.fromkeys(("LSB_JOBID", "LSB_DJOB_RANKFILE", "JSM_NAMESPACE_LOCAL_RANK"), 1)
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "job", "MASTER_ADDR": "a", "MASTER_PORT": 1, "RANK": 0}
 
 
@@ -182,7 +183,7 @@ def test_processes_that_a_launcher_has_started_are_accepted(variables, given, de
         ({**TORCHRUN, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 0}, 2, 2, "4 processes, 1 on each"),
         (SRUN, 2, 1, "srun has started 4 processes, 2 on each machine"),
         ({"SLURM_JOB_NAME": "train", "SLURM_NTASKS": 4}, 1, 1, "begin the command with srun"),
-        ({"JSM_NAMESPACE_RANK": 0, "JSM_NAMESPACE_SIZE": 2}, 1, 1, "LSF has started 2 tasks"),
+        ({"JSM_NAMESPACE_SIZE": 2, **LSF}, 1, 1, "LSF has started 2 tasks"),
     ],
 )
 def test_a_contradiction_to_the_launcher_is_one_sentence(

@@ -493,6 +493,8 @@ def test_several_machines_need_torchrun(out, recipe, capsys):
 
 TESTED_ELSEWHERE = {  # option → where
     "num_nodes": "tests/distributed",
+    "collector": "tests/collectors",
+    "collector_workers": "tests/collectors",
     "system_metrics": "test_mlflow.py",
     "logger": "test_loggers.py",
     "early_stopping": "test_monitors.py",

@@ -15,12 +15,24 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
+from torchrl.collectors import Collector
 from torchrl.envs import EnvBase
 
-from ilvf.algorithms.hidden_states import restored_states, saved_states
 from ilvf.algorithms.options import TrainingOptions
+from ilvf.checkpoints.fit import require_same_workers
+from ilvf.checkpoints.hidden_states import restored_states, saved_states
 from ilvf.checkpoints.policy import arguments_of
-from ilvf.checkpoints.state import checksum, load_env, load_generators, save_run_state
+from ilvf.checkpoints.state import (
+    checksum,
+    load_env,
+    load_generators,
+    save_run_state,
+    state_of_process,
+    warn_of_new_generators,
+)
+from ilvf.collectors.elsewhere import Elsewhere
+from ilvf.collectors.part import Plan
+from ilvf.collectors.team import WorkerRollouts
 from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums, evaluate, evaluation_seed
 from ilvf.data.rollout import last_states, make_collector, with_memory
 from ilvf.data.team_reward import NOTE, has_one_reward
@@ -72,6 +84,7 @@ class Training(L.LightningModule):
         self._frames_before = 0
         self.pending: dict[str, Any] | None = None  # state of a checkpoint, not yet restored
         self.hidden: dict[NestedKey, Tensor] = {}  # with which a recurrent policy goes on
+        self.elsewhere: Elsewhere | None = None  # workers that collect; None: this process
         if memories_of(loss):
             options.check_chunks()
         self._steps: list[Tensor] = []
@@ -103,7 +116,7 @@ class Training(L.LightningModule):
     def on_fit_start(self) -> None:
         torch.manual_seed(self._seed_of_process)
         self.env = self.make_env(
-            num_envs=self.options.num_envs,
+            num_envs=self.options.num_envs if self.elsewhere is None else 1,
             seed=self._seed_of_process,
             device=self.indexed_device(),
         )
@@ -111,14 +124,40 @@ class Training(L.LightningModule):
         if self.pending is not None:
             self.frames = self.pending["frames"]
             place = (self.global_rank, self.trainer.world_size)
+            workers = 0 if self.elsewhere is None else self.elsewhere.workers
+            require_same_workers(state_of_process(self.pending, *place), workers)
+        self.collector: Collector | WorkerRollouts
+        if self.elsewhere is None:
+            self.collector = self._collector_here()
+        else:
+            self.collector = self._collector_in(self.elsewhere)
+        self.rollouts = iter(self.collector)
+
+    def _collector_here(self) -> Collector:
+        """The environments of this process and their collector, where a checkpoint has them."""
+        if self.pending is not None:
+            place = (self.global_rank, self.trainer.world_size)
             load_env(self.pending, self.env, *place, seed=self._seed_of_process)
         policy = self.behaviour()
         if self.pending is not None:
             saved = self.pending["ranks"][self.global_rank]
             self.hidden = restored_states(saved, policy, self.env)
         env = with_memory(self.env, policy, self.hidden)
-        self.collector = make_collector(env, policy, self.options.rollout_steps)
-        self.rollouts = iter(self.collector)
+        return make_collector(env, policy, self.options.rollout_steps)
+
+    def _collector_in(self, elsewhere: Elsewhere) -> WorkerRollouts:
+        """The workers, where a checkpoint has them."""
+        self.env.close()  # it has told what the environments are like
+        saved = None
+        if self.pending is not None:
+            mine = self.pending["ranks"][self.global_rank]
+            warn_of_new_generators(mine, self.env, self.global_rank)
+            saved = mine["workers"]
+        options = self.options
+        plan = Plan(
+            self.make_env, b"", options.num_envs, options.rollout_steps, self._seed_of_process
+        )
+        return elsewhere.rollouts(plan, self.behaviour(), self.indexed_device(), saved)
 
     def on_train_start(self) -> None:
         self._set_learning_rates(1.0)  # a resumed run may have been given others
@@ -283,7 +322,11 @@ class Training(L.LightningModule):
 
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        more = self.state_of_rank() | saved_states(self.hidden)
+        more = self.state_of_rank()
+        if isinstance(self.collector, WorkerRollouts):
+            more["workers"] = self.collector.state()
+        else:
+            more |= saved_states(self.hidden)
         checkpoint["ilvf"] = {
             "config": self.config,
             "actor": arguments_of(self.loss.actor),

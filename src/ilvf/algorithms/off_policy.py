@@ -12,6 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 from ilvf.algorithms.base import EnvFactory, Training
 from ilvf.algorithms.options import OffPolicyOptions
 from ilvf.checkpoints.restoring import restoring
+from ilvf.checkpoints.state import worlds_go_on
 from ilvf.data.replay import FOLDER, Replay, folder_of
 from ilvf.data.rollout import ReplayLoader
 from ilvf.data.sequences import Sequences, Transitions
@@ -80,7 +81,7 @@ class OffPolicy(Training):
         """The replay buffer of a checkpoint, and the steps before the next rollout."""
         self.replay.restore(saved["replay"], folder_of(Path(str(self.trainer.ckpt_path))))
         with restoring("steps before the next rollout"):
-            self.layout.restore(saved, self.indexed_device(), goes_on=bool(saved["env"]))
+            self.layout.restore(saved, self.indexed_device(), goes_on=worlds_go_on(saved))
 
     def behaviour(self) -> TensorDictModuleBase:
         self.__dict__["explorer"] = RandomFirst(self.exploring())  # not a submodule

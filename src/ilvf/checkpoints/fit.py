@@ -114,20 +114,58 @@ def require_moments(index: int, moments: Any, parameter: Tensor) -> None:
     )
 
 
-def require_same_size(content: Mapping[str, Any], world_size: int, num_envs: int) -> None:
-    """Raise unless a run has the processes and environments that its checkpoint has states of."""
+def require_same_size(
+    content: Mapping[str, Any], world_size: int, num_envs: int, workers: int
+) -> None:
+    """Raise unless a run has the processes and environments that its checkpoint has states of.
+
+    Args:
+        workers: see `require_same_workers`.
+    """
     ranks = content["ilvf"]["state"]["ranks"]
     require(
         len(ranks) == world_size,
         f"the checkpoint is of {len(ranks)} processes, this run has {world_size}; "
         "use the same trainer.devices",
     )
+    require_same_workers(ranks[0], workers)
     with restoring("environments"):
-        found = {len(value) for key, value in ranks[0]["env"].items() if key != "rng"}
+        found = environments_of(ranks[0])
     require(
         found <= {num_envs},
         f"the checkpoint has {found} environments a process, this run {num_envs}; "
         "leave out algorithm.num_envs",
+    )
+
+
+def environments_of(saved: Mapping[str, Any]) -> set[int]:
+    """The number of environments in a process's saved state; other numbers too if it is damaged.
+
+    None if the environments could not be saved.
+    """
+    sizes = []
+    for part in saved.get("workers", [saved]):
+        sizes.append({len(value) for key, value in part["env"].items() if key != "rng"})
+    if all(len(found) == 1 for found in sizes):
+        return {sum(min(found) for found in sizes)}
+    return set().union(*sizes)
+
+
+def require_same_workers(saved: Mapping[str, Any], workers: int) -> None:
+    """Raise unless a process has the workers that its saved state is of.
+
+    Args:
+        saved: state of the process.
+        workers: that collect for it; 0 if it collects itself.
+    """
+    found = len(saved.get("workers", ()))
+    places = {0: "the run's own process"}
+    there = places.get(found, f"{found} workers")
+    here = places.get(workers, f"{workers} workers")
+    require(
+        found == workers,
+        f"the checkpoint has the environments of {there}, this run collects in {here}; use the "
+        "same trainer.collector and trainer.collector_workers",
     )
 
 

@@ -50,13 +50,17 @@ def checksum(module: nn.Module) -> str:
 
 
 def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dict[str, Any]:
-    """The frame counter, and of every process: generators, environments, checksum and `more`."""
+    """The frame counter, and of every process: generators, environments, checksum and `more`.
+
+    Environments in workers are saved there; `more` has their states as `workers`.
+    """
+    here = "workers" not in more
     device = device_of(env)
     mine = on_cpu(
         {
             "device": device.type,
             "generators": save_generators(device),
-            "env": env.get_state() if hasattr(env, "get_state") else {},
+            "env": env.get_state() if here and hasattr(env, "get_state") else {},
             "checksum": checksum,
             **more,
         }
@@ -100,21 +104,8 @@ def load_env(
     Raises:
         UsageError: the state is of another number of processes, or of other environments.
     """
-    found = len(state["ranks"])
-    require(
-        found == world_size,
-        f"the checkpoint is of {found} processes, this run has {world_size}; use the same number",
-    )
-    saved = state["ranks"][rank]
-    with restoring("random generators"):
-        goes_on = generators_fit(saved, env)
-    if not goes_on and rank == 0:
-        warnings.warn(
-            f"the checkpoint's random generators do not fit this run on {device_of(env).type}: "
-            "random numbers start anew from the seed and the frame count, and the continuation "
-            "is not bit-exact",
-            stacklevel=2,
-        )
+    saved = state_of_process(state, rank, world_size)
+    goes_on = warn_of_new_generators(saved, env, rank)
     new_seed = restart_seed(seed, state["frames"])
     world = dict(saved["env"])
     if world:
@@ -130,6 +121,40 @@ def load_env(
         generator.set_state(saved["generators"]["torch"].cpu())
         new_seed = int(torch.randint(2**30, (), generator=generator))
     env.set_seed(new_seed)
+
+
+def state_of_process(state: dict[str, Any], rank: int, world_size: int) -> dict[str, Any]:
+    """This process's part of a state.
+
+    Raises:
+        UsageError: the state is of another number of processes.
+    """
+    found = len(state["ranks"])
+    require(
+        found == world_size,
+        f"the checkpoint is of {found} processes, this run has {world_size}; use the same number",
+    )
+    return state["ranks"][rank]
+
+
+def warn_of_new_generators(saved: dict[str, Any], env: EnvBase, rank: int) -> bool:
+    """Can the saved generators go on? If they cannot, the first process warns of new ones."""
+    with restoring("random generators"):
+        goes_on = generators_fit(saved, env)
+    if not goes_on and rank == 0:
+        warnings.warn(
+            f"the checkpoint's random generators do not fit this run on {device_of(env).type}: "
+            "random numbers start anew from the seed and the frame count, and the continuation "
+            "is not bit-exact",
+            stacklevel=3,
+        )
+    return goes_on
+
+
+def worlds_go_on(saved: Mapping[str, Any]) -> bool:
+    """Do the environments of a saved process, here or in workers, go on where they were?"""
+    parts = saved.get("workers", [saved])
+    return all(bool(part["env"]) for part in parts)
 
 
 def require_same_world(world: Mapping[str, Any], env: Any) -> None:
@@ -174,9 +199,13 @@ def require_generators(path: object, ranks: Sequence[Mapping[str, Any]]) -> None
 
     A generator of torch of another size is of another kind of device, and is not used.
     """
-    for number, rank in enumerate(ranks):
-        saved = rank["generators"]
-        with restoring(f"random generators of process {number}", path):
+    parts = [(f"process {number}", rank) for number, rank in enumerate(ranks)]
+    for where, rank in list(parts):
+        for number, worker in enumerate(rank.get("workers", ())):
+            parts.append((f"worker {number} of {where}", worker))
+    for where, part in parts:
+        saved = part["generators"]
+        with restoring(f"random generators of {where}", path):
             random.Random().setstate(saved["python"])
             np.random.RandomState().set_state(numpy_state(saved["numpy"]))
             generator = torch.Generator()

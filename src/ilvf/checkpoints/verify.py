@@ -57,6 +57,10 @@ def require_checkpoint(path: Path, content: Any) -> None:
     for number, rank in enumerate(ranks):
         for name, kind in PER_RANK.items():
             require_entry(path, {"rank": rank}, f"rank.{name}", kind, f" of process {number}")
+        for worker, state in enumerate(require_workers(path, rank, number)):
+            for name in ("generators", "env"):
+                where = f" of worker {worker} of process {number}"
+                require_entry(path, {"worker": state}, f"worker.{name}", Mapping, where)
         if "replay" in rank:
             require_replay(path, rank["replay"], f" of process {number}")
     require_weights(path, content)
@@ -153,6 +157,22 @@ def require_count(path: Path, content: Any, entry: str) -> None:
         f"checkpoint {path}: its entry {entry} is {shown(value)}, which must be finite "
         "and not negative",
     )
+
+
+def require_workers(path: Path, rank: Mapping[str, Any], number: int) -> list[Any]:
+    """The states of a process's workers, if it has some.
+
+    Raises:
+        UsageError: they are no list, or there are none in it.
+    """
+    if "workers" not in rank:
+        return []
+    require_entry(path, rank, "workers", list, f" of process {number}")
+    require(
+        bool(rank["workers"]),
+        f"checkpoint {path}: its entry workers of process {number} is empty",
+    )
+    return rank["workers"]
 
 
 def require_replay(path: Path, replay: Any, where: str) -> None:

@@ -49,6 +49,12 @@ class TrainerOptions(Options):
     threads: int = option(
         0, "CPU threads per process, 0 for torch's own choice", least=0, most=MOST_THREADS
     )
+    collector: Literal["local", "processes", "ray"] = option(
+        "local",
+        "where environments and acting are: local, the run's own process; processes, workers of "
+        "this machine; ray, workers of a Ray cluster",
+    )
+    collector_workers: int = option(2, "workers of each process, with processes or ray", least=1)
     progress: bool = option(True, "show a progress bar")
     animation: bool = option(
         True, "draw the last evaluation's first episode as a GIF, where the environment can"
@@ -76,6 +82,11 @@ class TrainerOptions(Options):
         require(
             not self.system_metrics or self.logger == "mlflow",
             f"trainer.system_metrics=true needs trainer.logger=mlflow, not {self.logger}",
+        )
+        require(
+            self.collector != "local" or self.collector_workers == type(self).collector_workers,
+            f"trainer.collector_workers={self.collector_workers} has no meaning with "
+            "trainer.collector=local; add trainer.collector=processes",
         )
         devices = self.devices
         if isinstance(devices, int):

@@ -25,6 +25,7 @@ from ilvf.checkpoints.fit import (
 from ilvf.errors import UsageError
 from ilvf.experiment.build import build
 from ilvf.experiment.callbacks import CleanStop, IterationBar
+from ilvf.experiment.collection import elsewhere_of
 from ilvf.experiment.command_line import words_of_process
 from ilvf.experiment.config import Config
 from ilvf.experiment.ending import print_ending
@@ -47,6 +48,8 @@ from ilvf.experiment.tracking import MLflowTracker
 Tracker = MLflowTracker | FolderTracker
 NOT_LIGHTNINGS = (
     "threads",
+    "collector",
+    "collector_workers",
     "progress",
     "system_metrics",
     "logger",
@@ -80,7 +83,9 @@ def train(
         torch.set_num_threads(config.trainer.threads)
     require_logger(config.trainer.logger)
     L.seed_everything(config.seed, verbose=False)
+    elsewhere = elsewhere_of(config)
     module = build(config)
+    module.elsewhere = elsewhere
     checkpoint = Path(config.resume) if config.resume else None
     content = _read(checkpoint, module)
     require_devices(config)
@@ -90,7 +95,8 @@ def train(
         tracker = _tracker(config, folder, content["ilvf"]["run"] if content else None)
         trainer = make_trainer(config, folder, tracker, [stop, *callbacks])
         if checkpoint and content:
-            require_same_size(content, trainer.world_size, module.options.num_envs)
+            workers = 0 if elsewhere is None else elsewhere.workers
+            require_same_size(content, trainer.world_size, module.options.num_envs, workers)
             require_replay_files(checkpoint, content)
             require_more_iterations(content, config.trainer.max_epochs)
     lock = RunLock(folder) if trainer.is_global_zero else None

@@ -38,8 +38,8 @@ def serve(
         last: number of the last copy plus 1.
         options: of `Copies`.
     """
-    _leave_signals_to_the_parent()
-    _exit_with_the_parent()
+    leave_signals_to_the_parent()
+    exit_with_the_parent()
     # Environments that use torch share the cores with those of other workers.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     seed = options.pop("seed", 0) + SEED_STRIDE * first
@@ -75,7 +75,7 @@ def _messages(pipe: Connection) -> Iterator[tuple[Any, ...]]:
         yield message
 
 
-def _leave_signals_to_the_parent() -> None:
+def leave_signals_to_the_parent() -> None:
     """Ignore Ctrl-C and SIGTERM, so that the parent can finish its iteration.
 
     Handlers are set instead of SIG_IGN, because simulators that are started here would inherit
@@ -85,7 +85,7 @@ def _leave_signals_to_the_parent() -> None:
         signal.signal(number, lambda *_: None)
 
 
-def _exit_with_the_parent() -> None:
+def exit_with_the_parent() -> None:
     """Start a thread that ends this process when the parent dies."""
     parent = multiprocessing.parent_process()
 

@@ -1,0 +1,1 @@
+"""Rollouts from workers: other processes, of this machine or of others."""
