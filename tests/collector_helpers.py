@@ -62,7 +62,7 @@ class Watch(L.Callback):
         self.rollouts = []
         self.actors = []
 
-    def on_fit_start(self, trainer, module):
+    def on_train_start(self, trainer, module):
         collect = module.collector.__next__
 
         def noted():

@@ -36,7 +36,7 @@ def test_a_killed_actor_is_started_again_and_the_training_is_that_of_processes(r
     whole = made("mappo")
     trained(whole, tmp_path / "whole")
     module = made("mappo", "ray")
-    with pytest.warns(UserWarning, match="worker 1 was lost.* 1 of at most 2 times"):
+    with pytest.warns(UserWarning, match="worker 1 was lost.*1 of at most 2 times"):
         trained(module, tmp_path / "killed", kill=kill_actor)
     assert_same_state(whole, module)
     assert ray.is_initialized()  # the program has connected, so that it stays

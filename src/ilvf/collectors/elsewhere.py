@@ -55,22 +55,8 @@ class Elsewhere:
         plans = split(replace(plan, policy=packed(policy)), self.workers, saved)
         if self.collector == "processes":
             return WorkerRollouts(ProcessWorker, plans, policy, device)
-        return RayRollouts(RayWorker, plans, policy, device)
-
-
-class RayRollouts(WorkerRollouts):
-    """`WorkerRollouts` of Ray actors; connects to Ray and leaves it, if the program has not."""
-
-    def __init__(self, start, plans, policy, device):  # type: ignore[no-untyped-def]
-        self.has_connected = connect(len(plans))
-        super().__init__(start, plans, policy, device)
-
-    def shutdown(self) -> None:
-        """End all workers, and leave Ray."""
-        super().shutdown()
-        if self.has_connected:
-            disconnect()
-            self.has_connected = False
+        leave = disconnect if connect(self.workers) else None
+        return WorkerRollouts(RayWorker, plans, policy, device, leave)
 
 
 def require_environments(workers: int, num_envs: int) -> None:

@@ -1,5 +1,6 @@
 """A worker as a Ray actor, on any machine of a Ray cluster."""
 
+import logging
 from typing import Any
 
 from ilvf.collectors.serving import Service, WorkerDied
@@ -54,7 +55,8 @@ class RayWorker:
 
 def reason_of(error: Exception) -> str:
     """What an error of Ray says, without its name and the details."""
-    return one_line(str(error).strip().splitlines()[0]).rstrip(".")
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[0]).rstrip(".")
 
 
 def connect(workers: int) -> bool:
@@ -73,11 +75,11 @@ def connect(workers: int) -> bool:
     new = not ray.is_initialized()
     if new:
         try:
-            ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            ray.init(include_dashboard=False, logging_level=logging.WARNING)
+        except Exception as error:  # Ray raises anything, also a plain Exception
             raise UsageError(
-                f"trainer.collector=ray cannot reach Ray ({one_line(str(error))}); start it by "
-                "ray start --head, and correct or unset RAY_ADDRESS"
+                f"trainer.collector=ray cannot reach or start Ray ({reason_of(error)}); start it "
+                "by ray start --head, and correct or unset RAY_ADDRESS"
             ) from error
     found = int(ray.cluster_resources().get("CPU", 0))
     if new and found < workers:

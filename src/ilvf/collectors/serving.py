@@ -4,12 +4,11 @@ import logging
 import pickle
 import traceback
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from ilvf.collectors.part import Part
+from ilvf.collectors.part import Part, State
 from ilvf.errors import UsageError
 from ilvf.options import one_line
 
@@ -70,7 +69,7 @@ def pickled(plan: Any) -> bytes:
         ) from error
 
 
-def content_of(answer: bytes, worker: str) -> tuple[Any, Mapping[str, Any]]:
+def content_of(answer: bytes, worker: str) -> tuple[Any, State]:
     """(rollout, state) of a worker's answer.
 
     Raises:

@@ -46,6 +46,7 @@ class WorkerRollouts:
         plans: one for each worker; together they have B environments.
         policy: that collects; this process trains it.
         device: of the rollouts.
+        leave: called after the workers have ended.
 
     Raises:
         UsageError: a worker has refused or failed, or has died `DEATHS` times in a row.
@@ -57,11 +58,13 @@ class WorkerRollouts:
         plans: Sequence[Plan],
         policy: TensorDictModuleBase,
         device: torch.device,
+        leave: Callable[[], None] | None = None,
     ):
         self.start = start
         self.plans = list(plans)
         self.policy = policy
         self.device = device
+        self.leave = leave
         self.deaths = [0] * len(plans)  # since the worker's last answer
         self.workers: list[Worker] = []
         for number, plan in enumerate(plans):
@@ -76,7 +79,8 @@ class WorkerRollouts:
         for worker in self.workers:
             worker.ask(order)
         parts = [self._part(number, order) for number in range(len(self.workers))]
-        rollout = torch.cat(parts, 0).to(self.device)
+        joined: Any = torch.cat(parts, 0)
+        rollout = joined.to(self.device)
         rollout.names = [None, "time"]
         return rollout
 
@@ -101,8 +105,8 @@ class WorkerRollouts:
         count = self.deaths[number]
         if count >= DEATHS:
             raise UsageError(
-                f"collector worker {number} {how}, for the {count}rd time in a row; a run goes on "
-                "from its last checkpoint by resume=last"
+                f"collector worker {number} {how}; it has died {count} times in a row. A run goes "
+                "on from its last checkpoint by resume=last"
             )
         plan = self.plans[number]
         lost = plan.saved is not None and not plan.saved["env"]
@@ -120,10 +124,13 @@ class WorkerRollouts:
         return [plan.saved for plan in self.plans]
 
     def shutdown(self) -> None:
-        """End all workers."""
+        """End all workers, and what they have in common."""
         for worker in self.workers:
             worker.end()
         self.workers.clear()
+        if self.leave is not None:
+            self.leave()
+            self.leave = None
 
 
 def worker_seed(seed: int, number: int) -> int:

@@ -24,6 +24,7 @@ HARMLESS = (  # config keys that do not change what an iteration computes
     "trainer.early_stopping_delta",
     "trainer.logger",
     "trainer.animation",
+    "trainer.collector",
     "trainer.save_top_k",
     "trainer.progress",
     "trainer.system_metrics",
