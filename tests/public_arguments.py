@@ -46,7 +46,7 @@ WRONG = {  # kind of an argument → values that are wrong for it
         [["x"]],
     ],
     "several": [3, None, "x", [3], nn.Identity(), modules.MultiChoices, modules.Choices(A), TENSOR],
-    "image": [
+    "parts": [
         3,
         "x",
         [7, 7, 3],
@@ -58,6 +58,14 @@ WRONG = {  # kind of an argument → values that are wrong for it
         {"height": "x", "width": 1, "channels": 1},
         {"height": 1, "width": 1, "channels": 1, "convolutions": 99},
         {"height": 99, "width": 99, "channels": 99},
+        [{"height": 1, "width": 1, "channels": 1}] * 2,
+        [None],
+        {"entities": 1},
+        {"entities": 0, "features": 1},
+        {"entities": 1, "features": 1},
+        {"entities": 1, "features": 1, "mask": 1, "heads": 3},
+        {"entities": 1, "features": 1, "mask": 99},
+        {"entities": 1, "features": 1, "mask": "x"},
         TENSOR,
     ],
     "crossing": [[[2.0] * A] * N, [[1.0] * A] * N],
@@ -119,7 +127,7 @@ def actors(**more):
     """Arguments of an actor, and their kinds."""
     values = {"n_agents": N, "observation_dim": D}
     kinds = dict.fromkeys(values, "size")
-    kinds |= {"masked": "flag", "group": "name", "image": "image"}
+    kinds |= {"masked": "flag", "group": "name", "parts": "parts"}
     return values, {**kinds, **more}
 
 
@@ -138,7 +146,7 @@ def box_actors(**more):
 
 def critics(**more):
     """Arguments of a critic, and their kinds."""
-    return sizes(*TEAM, image="image", **more)
+    return sizes(*TEAM, parts="parts", **more)
 
 
 def acting(**more):
@@ -248,7 +256,7 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     "StateCritic": critics(shared_first="flag", neighbours="neighbours", recurrent="word"),
     "LocalCritic": (
         {"n_agents": N, "observation_dim": D},
-        {"n_agents": "size", "observation_dim": "size", "image": "image"},
+        {"n_agents": "size", "observation_dim": "size", "parts": "parts"},
     ),
     "CentralCritic": critics(recurrent="word"),
     "InfluenceCritic": acting(q_depth="size", shared_first="flag", neighbours="neighbours"),
@@ -260,7 +268,7 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     ),
     "ActionInfluenceCritic": acting(q_depth="size"),
     "RelevanceCritic": acting(),
-    "CounterfactualCritic": sizes(*TEAM, "n_actions", image="image"),
+    "CounterfactualCritic": sizes(*TEAM, "n_actions", parts="parts"),
     "JointCritic": acting(),
     "GumbelAttention": sizes(*TEAM, depth="size", own_first="flag", candidates="size"),
     "gumbel_sigmoid": (

@@ -91,7 +91,11 @@ TENSORS = {  # name → function, its tensors
     "MultiChoices.random": (DIALS.random, state()),
     "MultiCategoricalActor.outputs": (several().outputs, state()),
     "StateCritic of an image": (
-        modules.StateCritic(N, D, image={"height": 1, "width": D, "channels": 1}, **HIDDEN),
+        modules.StateCritic(N, D, parts={"height": 1, "width": D, "channels": 1}, **HIDDEN),
+        state(),
+    ),
+    "StateCritic of a set": (
+        modules.StateCritic(N, D, parts={"entities": 1, "features": 1, "mask": 1}, **HIDDEN),
         state(),
     ),
     "Box.encode": (BOX.encode, numbers(), state()),

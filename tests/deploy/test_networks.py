@@ -15,9 +15,11 @@ from ilvf.modules import (
     MultiCategoricalActor,
     MultiChoices,
 )
+from ilvf.modules.entity_sets import EntitySet
 from ilvf.modules.images import Image
 
 ROWS = 1000
+SET = EntitySet(entities=2, features=2, begin=2, mask=0, heads=2, embedding=8)
 KINDS = [
     (CategoricalActor, {}),
     (CategoricalActor, {"masked": True, "input_norm": "none", "share": True}),
@@ -30,10 +32,13 @@ KINDS = [
     (GreedyActor, {"masked": True, "recurrent": "lstm"}),
     (DeterministicActor, {"recurrent": "gru"}),
     (MultiCategoricalActor, {"masked": True}),
-    (CategoricalActor, {"image": Image(height=3, width=2, channels=1, begin=1)}),
+    (CategoricalActor, {"parts": Image(height=3, width=2, channels=1, begin=1)}),
+    (CategoricalActor, {"parts": SET}),
+    (GreedyActor, {"parts": SET, "masked": True, "recurrent": "gru", "share": True}),
 ]
 NAMES = ["plain", "masked", "greedy", "normal", "tanh", "deterministic"]
-NAMES += ["gru", "lstm", "recurrent greedy", "recurrent deterministic", "several", "image"]
+NAMES += ["gru", "lstm", "recurrent greedy", "recurrent deterministic", "several", "image", "set"]
+NAMES += ["recurrent set"]
 DIALS = MultiChoices([[1, 1, 1], [5, 1, 1], [2, 4, 3], [5, 4, 3], [5, 4, 3]])
 BOX = Box([[-1.0, 0.0]] * 5, [[2.0, 0.5]] * 5)
 

@@ -215,8 +215,15 @@ def argument(name):
     return lambda run: run.module.loss.actor.arguments[name]
 
 
-def of_image(name):
-    return lambda run: run.module.loss.actor.arguments.get("image", {}).get(name)
+def of_part(name):
+    """An argument of the image or the set that the actor reads; None without one."""
+
+    def found(run):
+        for part in run.module.loss.actor.arguments.get("parts", ()):
+            return part.get(name)
+        return None
+
+    return found
 
 
 def of_loss(name):
@@ -231,7 +238,7 @@ def of_test(name):
     return lambda run: getattr(run.credit.source.options, name)
 
 
-def of_part(name):
+def of_discretise(name):
     return lambda run: getattr(run.credit.source.discretise, name)
 
 
@@ -264,6 +271,7 @@ def start_of_noise(run):
 
 
 PREY = ("env=capture_prey",)  # it has images
+SETS = ("env=torchrl", "env.task=set_helpers:Nearest")
 NETWORK = {
     "hidden": Effect("12", lambda run: run.module.loss.actor.net.head.weight.shape[1], 12),
     "depth": Effect("1", lambda run: len(run.module.loss.actor.net.middle), 0),
@@ -272,9 +280,12 @@ NETWORK = {
     "input_norm": Effect("none", scale_is_seen, True, under=("gain=1.0",)),
     "share": Effect("true", lambda run: len(run.module.loss.actor.net.first.weight), 1),
     "gain": Effect("5.0", head_gain, 5.0, under=("lr=1e-9",)),
-    "images": Effect("cnn", of_image("filters"), 16, under=PREY),
-    "filters": Effect("5", of_image("filters"), 5, under=("images=cnn", *PREY)),
-    "convolutions": Effect("1", of_image("convolutions"), 1, under=("images=cnn", *PREY)),
+    "images": Effect("cnn", of_part("filters"), 16, under=PREY),
+    "filters": Effect("5", of_part("filters"), 5, under=("images=cnn", *PREY)),
+    "convolutions": Effect("1", of_part("convolutions"), 1, under=("images=cnn", *PREY)),
+    "sets": Effect("attention", of_part("entities"), 5, under=SETS),
+    "heads": Effect("2", of_part("heads"), 2, under=("sets=attention", *SETS)),
+    "embedding": Effect("8", of_part("embedding"), 8, under=("sets=attention", *SETS)),
 }
 TRAINING = {
     "lr": Effect("0.01", lambda run: run.rates[0].popitem()[1], 0.01),
@@ -332,8 +343,8 @@ GAUSSIAN = {
 LEARNED = {
     **WEIGHTS,
     "discretise": Effect("soft", part, "Soft"),
-    "threshold": Effect("0.45", of_part("c"), 0.45),
-    "noise": Effect("true", of_part("noise"), True),
+    "threshold": Effect("0.45", of_discretise("c"), 0.45),
+    "noise": Effect("true", of_discretise("noise"), True),
     "tau": Effect("0.3", lambda run: run.module.loss.critic.attention.tau, 0.3),
     "initial_influence": Effect("ones", attention_before_training, True, under=("lr=1e-9",)),
     "diagonal": Effect("false", of_source("diagonal"), False),

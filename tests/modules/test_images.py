@@ -7,71 +7,14 @@ from torch.nn import functional as F
 
 from ilvf.checkpoints.policy import PREFIX, actor_of, arguments_of
 from ilvf.envs import CapturePrey
-from ilvf.modules import (
-    ActionInfluenceCritic,
-    CategoricalActor,
-    CentralCritic,
-    CounterfactualCritic,
-    DeterministicActor,
-    GaussianActor,
-    GreedyActor,
-    InfluenceCritic,
-    JointCritic,
-    LocalCritic,
-    MultiCategoricalActor,
-    MultiChoices,
-    RelevanceCritic,
-    StateCritic,
-)
-from ilvf.modules.actions import Box
+from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 from ilvf.modules.agent_nets import layer_norm
 from ilvf.modules.images import Image
 from ilvf.modules.options import NetworkOptions
 from ilvf.modules.reader import AgentConvolution, ImageReader, reader_of
+from reading_networks import NETWORKS, SIZES, WIDTH, N
 
-N = 3
 IMAGE = Image(height=5, width=4, channels=2, begin=2, largest=255.0, filters=3)
-WIDTH = 2 + 40 + 4  # numbers of an observation
-SIZES = (N, WIDTH)
-BOX = Box([[-1.0]] * N, [[1.0]] * N)
-NETWORKS = {
-    "CategoricalActor": lambda **k: CategoricalActor(*SIZES, 4, **k).outputs,
-    "GreedyActor": lambda **k: GreedyActor(*SIZES, 4, **k).outputs,
-    "MultiCategoricalActor": lambda **k: (
-        MultiCategoricalActor(*SIZES, MultiChoices([[2, 2]] * N), **k).outputs
-    ),
-    "GaussianActor": lambda **k: GaussianActor(*SIZES, BOX, **k).outputs,
-    "DeterministicActor": lambda **k: DeterministicActor(*SIZES, BOX, **k).outputs,
-    "recurrent": lambda **k: remembering(StateCritic(*SIZES, recurrent="gru", **k)),
-    "StateCritic": lambda **k: StateCritic(*SIZES, **k),
-    "shared first": lambda **k: StateCritic(*SIZES, shared_first=True, **k),
-    "LocalCritic": lambda **k: LocalCritic(*SIZES, **k),
-    "CentralCritic": lambda **k: CentralCritic(*SIZES, **k),
-    "InfluenceCritic": lambda **k: acted(InfluenceCritic(*SIZES, 4, **k)),
-    "ActionInfluenceCritic": lambda **k: acted(ActionInfluenceCritic(*SIZES, 4, **k)),
-    "RelevanceCritic": lambda **k: acted(RelevanceCritic(*SIZES, 4, **k)),
-    "CounterfactualCritic": lambda **k: acted(CounterfactualCritic(*SIZES, 4, **k)),
-    "JointCritic": lambda **k: joint(JointCritic(*SIZES, 4, **k)),
-}
-
-
-def acted(critic):
-    """V, and Q of the first actions where there is one, side by side."""
-
-    def values(state):
-        torch.manual_seed(1)
-        found = critic.predict(state, torch.zeros(state.shape[:-1], dtype=torch.int64))
-        return torch.cat([value for value in found if value is not None], -1)
-
-    return values
-
-
-def joint(critic):
-    return lambda state: critic(state, torch.zeros(len(state), N * 4))
-
-
-def remembering(critic):
-    return lambda state: critic(state, torch.zeros(len(state), *critic.memory.sizes))
 
 
 def reader(image=IMAGE, **options):
@@ -133,7 +76,7 @@ def test_agents_have_their_own_convolutions_unless_they_share():
 def test_every_network_reads_an_image(name):
     """Its output depends on every part of the input, and not on an image alone."""
     torch.manual_seed(0)
-    network = NETWORKS[name](hidden=8, image=IMAGE)
+    network = NETWORKS[name](hidden=8, parts=IMAGE)
     torch.manual_seed(0)
     flat = NETWORKS[name](hidden=8)
     torch.manual_seed(2)
@@ -147,7 +90,7 @@ def test_every_network_reads_an_image(name):
 
 
 def test_gradients_reach_every_convolution():
-    critic = InfluenceCritic(*SIZES, 4, hidden=8, image=IMAGE)
+    critic = InfluenceCritic(*SIZES, 4, hidden=8, parts=IMAGE)
     value, q = critic.predict(torch.rand(5, N, WIDTH), torch.zeros(5, N, dtype=torch.int64))
     (value.sum() + q.sum()).backward()
     kernels = [p for name, p in critic.named_parameters() if "convolutions" in name]
@@ -156,8 +99,8 @@ def test_gradients_reach_every_convolution():
 
 
 def test_an_actor_is_rebuilt_from_plain_values():
-    actor = CategoricalActor(*SIZES, 4, hidden=8, image=IMAGE)
-    assert actor.arguments["image"] == vars(IMAGE)
+    actor = CategoricalActor(*SIZES, 4, hidden=8, parts=IMAGE)
+    assert actor.arguments["parts"] == [vars(IMAGE)]
     again = CategoricalActor.rebuild(actor.arguments, actor.state_dict())
     td = TensorDict({"agents": {"observation": torch.rand(5, N, WIDTH)}}, [5])
     assert torch.equal(again.log_probs_of(td), actor.log_probs_of(td))
@@ -166,23 +109,23 @@ def test_an_actor_is_rebuilt_from_plain_values():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"height": 10**8}, "image is {'height': 100000000"),
+        ({"height": 10**8}, "parts is [{'height': 100000000"),
         ({"largest": 0.0}, "Image: largest=0.0 must be positive"),
-        ({"depth": 1}, "must be an Image"),
+        ({"depth": 1}, "parts must be an Image"),
         ({"filters": 5}, "size mismatch"),
     ],
 )
 def test_a_wrong_image_in_a_checkpoint_is_refused(changed, words, refused):
-    actor = CategoricalActor(*SIZES, 4, hidden=8, image=IMAGE)
+    actor = CategoricalActor(*SIZES, 4, hidden=8, parts=IMAGE)
     state = {f"{PREFIX}{name}": value for name, value in actor.state_dict().items()}
-    saved = {**arguments_of(actor), "image": {**vars(IMAGE), **changed}}
+    saved = {**arguments_of(actor), "parts": [{**vars(IMAGE), **changed}]}
     with refused("actor", words):
         actor_of({"state_dict": state, "ilvf": {"actor": saved}})
 
 
 def test_an_image_beyond_the_observation_is_refused(refused):
     with refused("StateCritic: the image 5×4×2 ends at number 42, but there are 41 states"):
-        StateCritic(N, 41, image=IMAGE)
+        StateCritic(N, 41, parts=IMAGE)
 
 
 # ---------------------------------------------------------------------- an environment

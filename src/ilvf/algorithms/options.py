@@ -12,7 +12,7 @@ from ilvf import plugins
 from ilvf.credit.options import ScoreOptions
 from ilvf.errors import require
 from ilvf.losses.options import AttentionPPOOptions, MADDPGOptions, PPOOptions, QMIXOptions
-from ilvf.modules.options import GaussianOptions, ImageOptions, PolicyOptions
+from ilvf.modules.options import GaussianOptions, ImageOptions, PolicyOptions, SetOptions
 from ilvf.options import Options, nearest, option
 
 ALGORITHMS: dict[str, "type[AlgorithmConfig]"] = {}
@@ -229,7 +229,7 @@ class OffPolicyOptions(TrainingOptions):
 
 
 @dataclass
-class AlgorithmConfig(ImageOptions, PolicyOptions, TrainingOptions):
+class AlgorithmConfig(SetOptions, ImageOptions, PolicyOptions, TrainingOptions):
     """What the config of every algorithm has."""
 
     iterations: ClassVar[int]  # default of trainer.max_epochs

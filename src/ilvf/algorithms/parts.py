@@ -1,11 +1,11 @@
 """What the `build` functions of the algorithms have in common."""
 
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 from torchrl.envs import EnvBase
 
+from ilvf.algorithms.observed import Read, parts_in
 from ilvf.algorithms.options import (
     ALGORITHMS,
     AlgorithmConfig,
@@ -31,11 +31,9 @@ from ilvf.modules import (
     actions_of,
 )
 from ilvf.modules.actors.network import StochasticActor
-from ilvf.modules.images import Image, image_of
 from ilvf.modules.options import (
     GaussianActorOptions,
     GaussianOptions,
-    ImageOptions,
     NetworkOptions,
     PolicyOptions,
     ValueOptions,
@@ -45,53 +43,23 @@ from ilvf.options import Options, select, shown
 
 def network_options(config: AlgorithmConfig, env: EnvBase) -> dict[str, Any]:
     """Keyword arguments of critics, which read states."""
-    return {**select(config, NetworkOptions), "image": image_in("state", config, env)}
+    return {**select(config, NetworkOptions), "parts": parts_in("state", config, env)}
 
 
 def actor_options(config: AlgorithmConfig, env: EnvBase) -> dict[str, Any]:
     """Keyword arguments of actors; they are masked where the environment masks actions."""
     masked = ("agents", "action_mask") in env.observation_spec.keys(True)
-    image = image_in("observation", config, env)
-    return {**select(config, PolicyOptions), "masked": masked, "image": image}
+    parts = parts_in("observation", config, env)
+    return {**select(config, PolicyOptions), "masked": masked, "parts": parts}
 
 
-def value_options(
-    config: OnPolicyConfig, env: EnvBase, read: Literal["state", "observation"] = "state"
-) -> dict[str, Any]:
+def value_options(config: OnPolicyConfig, env: EnvBase, read: Read = "state") -> dict[str, Any]:
     """Keyword arguments of the critics that can have a memory.
 
     Args:
         read: what the critic reads.
     """
-    return {**select(config, ValueOptions), "image": image_in(read, config, env)}
-
-
-def image_in(
-    read: Literal["state", "observation"], config: AlgorithmConfig, env: EnvBase
-) -> Image | None:
-    """The image that networks find in a state or an observation, with its convolutions.
-
-    Raises:
-        UsageError: the environment has no image, or options of images are set without one.
-    """
-    if config.images == "flat":
-        for name, default in vars(ImageOptions()).items():
-            value = getattr(config, name)
-            require(
-                value == default,
-                f"algorithm.{name}={shown(value)} is for algorithm.images=cnn; leave it out",
-            )
-        return None
-    name = type(env).__name__
-    require(
-        getattr(env, "observation_image", None) is not None,
-        f"algorithm.images=cnn: the agents of {name} do not observe one image of the same size "
-        "each; leave it out",
-    )
-    found = image_of(getattr(env, f"{read}_image", None), name)
-    if found is None:
-        return None
-    return replace(found, filters=config.filters, convolutions=config.convolutions)
+    return {**select(config, ValueOptions), "parts": parts_in(read, config, env)}
 
 
 def neighbours_of(config: NeighbourOptions, env: EnvBase) -> Tensor | None:
@@ -123,7 +91,7 @@ def stochastic_actor(config: PolicyConfig, env: EnvBase) -> StochasticActor:
             env.n_agents,
             env.observation_dim,
             actions,
-            image=image_in("observation", config, env),
+            parts=parts_in("observation", config, env),
             **select(config, GaussianActorOptions),
         )
     require_default(config, GaussianOptions, "continuous", env)

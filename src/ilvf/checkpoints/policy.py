@@ -42,7 +42,7 @@ ARGUMENTS = {  # of an actor → type; those that its options check are left out
     "low": list,
     "high": list,
     "counts": list,
-    "image": dict,
+    "parts": list,
     "masked": bool,
     "group": str,
 }

@@ -1,5 +1,6 @@
 """Observations of any shape, and several of them, as one row of numbers per agent."""
 
+import functools
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torchrl.envs import EnvBase, TransformedEnv
 from torchrl.envs.transforms import Transform
 
 from ilvf.envs.contract import saves_states
+from ilvf.modules.entity_sets import EntitySet, Entry, found_or_error, sets_among
 from ilvf.modules.images import Image, image_of_shape
 from ilvf.options.arguments import require_kind, require_names
 
@@ -40,7 +42,8 @@ def flattened(env: EnvBase, group: str = "agents") -> EnvBase:
     Indices stay numbers; give one-hot parts instead.
 
     The attributes `observation_image` and `state_image` are the `Image` in such an entry, if there
-    is exactly one; see `image_of_shape`.
+    is exactly one; see `image_of_shape`. `observation_sets` and `state_sets` are its `EntitySet`s;
+    see `sets_among`.
 
     Args:
         env: any TorchRL environment.
@@ -56,8 +59,10 @@ def flattened(env: EnvBase, group: str = "agents") -> EnvBase:
         return env
     made = SavedThrough(env, Flat(group, found))
     for name in found:
-        images = _images(env.observation_spec[group, name])
+        spec = env.observation_spec[group, name]
+        images = _images(spec)
         setattr(made, f"{name}_image", images[0] if len(images) == 1 else None)
+        setattr(made, f"{name}_sets", found_or_error(functools.partial(_sets, spec, 0)))
     return made
 
 
@@ -128,3 +133,18 @@ def _images(spec: TensorSpec) -> list[Image]:
             found.append(image)
         begin += part.shape[TEAM:].numel()
     return found
+
+
+def _sets(spec: TensorSpec, begin: int) -> list[EntitySet]:
+    """The sets among the parts of an entry whose first number is at `begin`."""
+    if not isinstance(spec, Composite):
+        return []
+    found = []
+    entries: dict[str, Entry] = {}
+    for name in sorted(spec.keys()):
+        part = spec[name]
+        found += _sets(part, begin)
+        shape = None if isinstance(part, Composite) else tuple(part.shape[TEAM:])
+        entries[name] = (shape, begin)
+        begin += sum(leaf.shape[TEAM:].numel() for leaf in leaves_of(part))
+    return found + sets_among(entries)

@@ -212,6 +212,9 @@ class StepperOptions(Options):
         above=0,
         most=10**6,
     )
+    entities: int = option(
+        16, "entities to which a Sequence space in an observation is padded", least=1, most=10_000
+    )
 
 
 @environment(

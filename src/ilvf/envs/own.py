@@ -101,8 +101,9 @@ def complete(env: EnvBase, facts: EnvFacts, horizon: int | None, task: str) -> N
     Raises:
         UsageError: nobody knows how long an episode is.
     """
-    if facts.state_key == "observation" and not hasattr(env, "state_image"):
-        env.state_image = getattr(env, "observation_image", None)
+    for part in ("image", "sets"):
+        if facts.state_key == "observation" and not hasattr(env, f"state_{part}"):
+            setattr(env, f"state_{part}", getattr(env, f"observation_{part}", None))
     for name in SIZES:
         if not hasattr(env, name):
             setattr(env, name, getattr(facts, name))

@@ -3,9 +3,10 @@
 import psutil
 from torchrl.envs import EnvBase
 
+from ilvf.algorithms.observed import Read, parts_in
 from ilvf.errors import require
 from ilvf.experiment.config import Config
-from ilvf.modules.images import image_of
+from ilvf.modules.entity_sets import EntitySet
 
 BYTES = 4  # of a float32
 COPIES = 4  # parameters, gradients and Adam's two moments
@@ -40,13 +41,13 @@ def network_bytes(config: Config, env: EnvBase) -> float:
     return BYTES * COPIES * networks * layers
 
 
-def numbers_read(config: Config, env: EnvBase, name: str) -> float:
-    """What the first layers read of an observation or a state: features in place of an image."""
-    size = getattr(env, f"{name}_dim")
-    image = image_of(getattr(env, f"{name}_image", None), type(env).__name__)
-    if image is None or config.algorithm.images == "flat":
-        return size
-    return size - image.size + config.algorithm.hidden
+def numbers_read(config: Config, env: EnvBase, name: Read) -> float:
+    """What the first layers read of an observation or a state: features in place of its parts."""
+    numbers = getattr(env, f"{name}_dim")
+    for part in parts_in(name, config.algorithm, env):
+        read = part.embedding + 1 if isinstance(part, EntitySet) else config.algorithm.hidden
+        numbers += read - part.size
+    return numbers
 
 
 def seen_by_critic(config: Config, env: EnvBase) -> int:

@@ -3,9 +3,7 @@
 Imports no torch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from ilvf.errors import require
 from ilvf.options import shown
@@ -70,6 +68,11 @@ class Image:
         return self.height * self.width * self.channels
 
     @property
+    def places(self) -> list[range]:
+        """Where its numbers are."""
+        return [range(self.begin, self.begin + self.size)]
+
+    @property
     def depths(self) -> list[int]:
         """Channels before the first convolution and after each."""
         return [self.channels, *(self.filters * 2**k for k in range(self.convolutions))]
@@ -79,27 +82,6 @@ class Image:
         """Numbers after the last convolution."""
         half = 2**self.convolutions
         return self.depths[-1] * -(-self.height // half) * -(-self.width // half)
-
-
-def image_of(values: Any, of: str) -> Image | None:
-    """An `Image`, or one from the plain values of a checkpoint; None without one.
-
-    Args:
-        of: the class of the network, for messages.
-
-    Raises:
-        UsageError: something else.
-    """
-    if values is None or isinstance(values, Image):
-        return values
-    names = {field.name for field in fields(Image)}
-    require(
-        isinstance(values, Mapping) and set(values) <= names,
-        f"{of}: image must be an Image or None, found {shown(values)}",
-    )
-    required = {"height", "width", "channels"} - set(values)
-    require(not required, f"{of}: image lacks {', '.join(sorted(required))}, found {shown(values)}")
-    return Image(**values)
 
 
 def image_of_shape(shape: tuple[int, ...], begin: int, *, is_bytes: bool) -> Image | None:

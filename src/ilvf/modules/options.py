@@ -73,6 +73,20 @@ class ImageOptions(Options):
 
 
 @dataclass
+class SetOptions(Options):
+    """How sets of entities in observations are read."""
+
+    sets: Literal["flat", "attention"] = option(
+        "flat",
+        "sets of entities in observations: numbers like all others, or read by an attention",
+    )
+    heads: int = option(4, "sets=attention: heads of the attention", least=1)
+    embedding: int = option(
+        32, "sets=attention: features of an entity, a multiple of the heads", least=1
+    )
+
+
+@dataclass
 class GaussianOptions(Options):
     """Policies over continuous actions."""
 

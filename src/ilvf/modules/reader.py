@@ -1,10 +1,11 @@
-"""What the first layer of a network reads: the numbers as they are, or an image by convolutions.
+"""What the first layer of a network reads: numbers as they are, images by convolutions, and sets.
 
 Axes: `B` rows, `N` agents, `D` numbers of an input, `F` features; of an image `C`, `H`, `W`.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,8 +21,11 @@ from ilvf.modules.agent_nets import (
     state_rows,
 )
 from ilvf.modules.checks import require_dtype
-from ilvf.modules.images import Image, image_of
+from ilvf.modules.entity_sets import EntitySet
+from ilvf.modules.images import Image
 from ilvf.modules.options import NetworkOptions
+from ilvf.modules.parts import Part, parts_of, require_places
+from ilvf.modules.set_reader import SetReader, rest_of
 
 KERNEL = 3
 Read = Callable[[Tensor], Tensor]  # [*B, N, D] → [B, N, F]
@@ -30,7 +34,7 @@ Read = Callable[[Tensor], Tensor]  # [*B, N, D] → [B, N, F]
 def reader_of(
     of: str,
     sizes: tuple[int, int],
-    image: Any,
+    parts: Any,
     network: NetworkOptions,
     *,
     reader: str = "the critic",
@@ -41,21 +45,50 @@ def reader_of(
     Args:
         of: the class of the network, for messages.
         sizes: (N, D).
-        image: the `Image` in the input; None reads the numbers as they are, with F = D.
+        parts: see `parts_of`; without any the numbers are read as they are, with F = D.
         network: `hidden`, `share` and `input_norm` are used.
         reader, what: of the network, see `state_rows`.
 
     Raises:
-        UsageError: no `Image`, or one that is larger than the input.
+        UsageError: no parts, parts that are larger than the input or overlap, or two images.
     """
     n_agents, width = sizes
     rows = functools.partial(state_rows, n_agents=n_agents, width=width, reader=reader, what=what)
-    found = image_of(image, of)
-    if found is None:
+    found = parts_of(parts, of)
+    if not found:
         return rows, width
-    end = found.begin + found.size
-    require(end <= width, f"{of}: the {found} ends at number {end}, but there are {width} {what}")
-    images = ImageReader(rows, found, sizes, network)
+    require_places(found, width, of, what)
+    image = image_among(found, of)
+    sets = [part for part in found if isinstance(part, EntitySet)]
+    if not sets:
+        assert image is not None
+        images = ImageReader(rows, image, sizes, network)
+        return images, images.width
+    inner = reader_of_rest(image, rest_of(sets, width), n_agents, network)
+    reading = SetReader(rows, sets, sizes, network, inner)
+    return reading, reading.width
+
+
+def image_among(parts: Sequence[Part], of: str) -> Image | None:
+    """The image among the parts of an input, if there is one."""
+    images = [part for part in parts if isinstance(part, Image)]
+    require(len(images) < 2, f"{of}: parts has {len(images)} images, and can have one")
+    return images[0] if images else None
+
+
+def reader_of_rest(
+    image: Image | None, rest: list[int], n_agents: int, network: NetworkOptions
+) -> tuple[Read, int]:
+    """The function from the numbers outside of sets, `[B, N, R]`, to `[B, N, F]`, and F.
+
+    Args:
+        image: where it is in the whole input.
+        rest: places of these numbers in the whole input.
+    """
+    if image is None:
+        return input_normalizer(network.input_norm), len(rest)
+    moved = replace(image, begin=rest.index(image.begin))
+    images = ImageReader(nn.Identity(), moved, (n_agents, len(rest)), network)
     return images, images.width
 
 

@@ -21,7 +21,7 @@ class Gymnasium(PettingZoo):
         seed: of the first copy; copy k has 100 003 k more. None draws one from torch's global
             generator.
         device: of all tensors.
-        **options: `horizon`, `workers`, `timeout`; see `GymnasiumOptions`.
+        **options: `horizon`, `workers`, `timeout`, `entities`; see `GymnasiumOptions`.
 
     Raises:
         UsageError: as `PettingZoo`; also an environment that is not one of a team.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pettingzoo import ParallelEnv
 
+from ilvf.envs.options import StepperOptions
 from ilvf.envs.pettingzoo.arrays import Arrays, allocate
 from ilvf.envs.pettingzoo.env_copy import EnvCopy
 from ilvf.envs.pettingzoo.faults import call, label
@@ -40,6 +41,7 @@ class Copies:
             and with the right seed this reset is not repeated.
         dying: agents may end before others do.
         global_state: ask for `state()` in every step.
+        entities: to which sequences in observations are padded.
         first: number of the first copy in the whole batch, for messages.
         total: copies in the whole batch, if there are more than these K.
 
@@ -55,6 +57,7 @@ class Copies:
         seed: int = 0,
         dying: bool = False,
         global_state: bool = False,
+        entities: int = StepperOptions.entities,
         first: int = 0,
         total: int = 1,
     ):
@@ -67,7 +70,7 @@ class Copies:
                 self._number_copies()
             where = f"{label(self.envs[0])} (copy {first}) in the first reset"
             start = call(where, self.envs[0].reset, seed=seed)
-            self.layout = call(where, layout_of, self.envs[0], start, global_state)
+            self.layout = call(where, layout_of, self.envs[0], start, global_state, entities)
         except BaseException:
             with contextlib.suppress(UsageError):  # the first failure is the one to report
                 self.close()

@@ -32,6 +32,7 @@ from ilvf.envs.pettingzoo.tasks import make_parallel, name_of
 from ilvf.envs.pettingzoo.workers import WorkerCopies
 from ilvf.envs.specs import FLAGS
 from ilvf.errors import UsageError
+from ilvf.modules.entity_sets import Found
 from ilvf.modules.images import Image
 from ilvf.options import configure
 from ilvf.options.arguments import keywords, require_batch
@@ -48,7 +49,7 @@ class PettingZoo(EnvBase):
         seed: of the first copy; copy k has 100 003 k more. None draws one from torch's global
             generator.
         device: of all tensors.
-        **options: `horizon`, `workers`, `timeout`, `dying`, `global_state`; see
+        **options: `horizon`, `workers`, `timeout`, `entities`, `dying`, `global_state`; see
             `PettingZooOptions`.
 
     Raises:
@@ -142,6 +143,16 @@ class PettingZoo(EnvBase):
     def state_image(self) -> Image | None:
         """The image in the state, if that is the observation."""
         return None if self.layout.has_state else self.layout.image
+
+    @property
+    def observation_sets(self) -> Found:
+        """The sets of entities in the observation, if all agents have the same; or an error."""
+        return self.layout.sets
+
+    @property
+    def state_sets(self) -> Found:
+        """Those in the state, if that is the observation."""
+        return () if self.layout.has_state else self.layout.sets
 
     # ------------------------------------------------------------------ TorchRL
     def _reset(self, tensordict: TensorDictBase | None = None) -> TensorDictBase:
@@ -268,6 +279,7 @@ def _make_copies(
         "seed": seed,
         "dying": options.dying,
         "global_state": options.global_state,
+        "entities": options.entities,
         "total": num_envs,
     }
     if options.workers == 0:

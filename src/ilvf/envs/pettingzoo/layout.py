@@ -17,8 +17,12 @@ from ilvf.envs.pettingzoo.declared import agent_names, as_state_space, space_of
 from ilvf.envs.pettingzoo.faults import ProtocolError, described, name_list
 from ilvf.envs.pettingzoo.image_spaces import image_in
 from ilvf.envs.pettingzoo.results import Values, info_of, unpack_reset
+from ilvf.envs.pettingzoo.sequences import padded
+from ilvf.envs.pettingzoo.set_spaces import sets_of
 from ilvf.envs.pettingzoo.team_acting import TeamActing, as_team
 from ilvf.envs.pettingzoo.values import number, numbers
+from ilvf.errors import UsageError
+from ilvf.modules.entity_sets import Found
 from ilvf.modules.images import Image
 
 # Attributes and arguments in which environments keep their time limit.
@@ -99,6 +103,15 @@ class Layout:
         return images.pop() if len(images) == 1 else None
 
     @property
+    def sets(self) -> Found:
+        """The sets of entities in the observation, if all agents have the same."""
+        found = [sets_of(agent.space) for agent in self.agents]
+        for wrong in found:
+            if isinstance(wrong, UsageError):
+                return wrong
+        return found[0] if len(set(found)) == 1 else ()
+
+    @property
     def has_state(self) -> bool:
         """Whether infos have a state."""
         return any(agent.state for agent in self.agents)
@@ -115,13 +128,14 @@ class Layout:
         return len(self.agents), observation, state or observation, self.acting.size
 
 
-def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
+def layout_of(env: ParallelEnv, start: Any, global_state: bool, entities: int) -> Layout:
     """The layout of an environment.
 
     Args:
         env: after its first reset.
         start: result of that reset; its infos show whether there are states and action masks.
         global_state: whether `state()` is wanted.
+        entities: to which sequences in observations are padded.
 
     Raises:
         ProtocolError: an action space that is not known, Boxes of some agents only, an observation
@@ -131,7 +145,7 @@ def layout_of(env: ParallelEnv, start: Any, global_state: bool) -> Layout:
     team = as_team(
         {name: acting_of(space_of(env, "action", name), name) for name in agent_names(env)}
     )
-    agents = tuple(_agent(env, name, info_of(infos, name), team[name]) for name in team)
+    agents = tuple(_agent(env, name, info_of(infos, name), team[name], entities) for name in team)
     if not any(agent.size for agent in agents):
         raise ProtocolError("all observations are empty; give every agent at least one number")
     without = [agent.name for agent in agents if not agent.state]
@@ -173,7 +187,7 @@ def _statistics(env: ParallelEnv) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _agent(env: ParallelEnv, name: str, info: Values, acting: Acting) -> Agent:
+def _agent(env: ParallelEnv, name: str, info: Values, acting: Acting, entities: int) -> Agent:
     space = space_of(env, "observation", name)
     mask_in = "info" if "action_mask" in info else ""
     nested = False
@@ -184,6 +198,7 @@ def _agent(env: ParallelEnv, name: str, info: Values, acting: Acting) -> Agent:
         raise ProtocolError(
             f"{name} has an action_mask, and actions {acting.space!s:.100}: leave it out"
         )
+    space = padded(space, entities)
     if not space.is_np_flattenable:
         raise ProtocolError(f"{name} observes {space!s:.100}, which does not flatten into numbers")
     state = numbers(info["state"], "state", name) if "state" in info else np.zeros(0)

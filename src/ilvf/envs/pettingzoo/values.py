@@ -12,6 +12,7 @@ from gymnasium import spaces
 from gymnasium.spaces.utils import flatten
 
 from ilvf.envs.pettingzoo.faults import ProtocolError, described, name_list
+from ilvf.envs.pettingzoo.sequences import PaddedSequence
 
 NUMBERS = "biuf"  # kinds of dtypes: bool, signed and unsigned integers, floats
 
@@ -101,13 +102,16 @@ def action_mask(value: Any, counts: Sequence[int], name: str) -> np.ndarray:
 def flat(space: spaces.Space, value: Any, kind: str, name: str) -> np.ndarray:
     """`value` as a vector with `flatdim(space)` numbers, in the order of Gymnasium's `flatten`.
 
-    Discrete values become one-hot. Bounds of a Box are not checked.
+    Discrete values become one-hot. Bounds of a Box are not checked. A sequence is padded with
+    zeros; then comes a flag for each of its places, 1 for those that it fills.
 
     Raises:
         ProtocolError: the value does not have the parts, shapes or categories of the space.
     """
     if isinstance(space, spaces.Box):
         return shaped(value, space.shape, kind, name)
+    if isinstance(space, PaddedSequence):
+        return _flat_sequence(space, value, kind, name)
     if isinstance(space, spaces.Dict):
         return _flat_dict(space, value, kind, name)
     if isinstance(space, spaces.Tuple):
@@ -133,6 +137,24 @@ def _one_hot(space: spaces.Discrete, value: Any, kind: str, name: str) -> np.nda
     row = np.zeros(int(space.n), np.float32)
     row[int(index)] = 1
     return row
+
+
+def _flat_sequence(space: PaddedSequence, value: Any, kind: str, name: str) -> np.ndarray:
+    is_array = isinstance(value, np.ndarray) and value.ndim > 0
+    if not isinstance(value, list | tuple) and not is_array:
+        raise ProtocolError(
+            f"the {kind} of {name} is {described(value)}, need a sequence of vectors"
+        )
+    most, features = space.table_shape
+    if len(value) > most:
+        raise ProtocolError(
+            f"the {kind} of {name} has {len(value)} entities, and {most} are read at most; say "
+            f"entities={len(value)} or more"
+        )
+    table = np.zeros((most, features), np.float32)
+    for k, vector in enumerate(value):
+        table[k] = shaped(vector, (features,), f"{kind}[{k}]", name)
+    return np.concatenate([table.ravel(), np.arange(most) < len(value)])
 
 
 def _flat_dict(space: spaces.Dict, value: Any, kind: str, name: str) -> np.ndarray:

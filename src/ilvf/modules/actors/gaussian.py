@@ -13,8 +13,8 @@ from ilvf.errors import require
 from ilvf.modules.actions import Box
 from ilvf.modules.actors.network import StochasticActor, deterministic_mode
 from ilvf.modules.checks import need, require_same_shape
-from ilvf.modules.images import Image
 from ilvf.modules.options import GaussianActorOptions, GaussianOptions, PolicyOptions
+from ilvf.modules.parts import Parts
 from ilvf.options import configure, select
 from ilvf.options.arguments import found_words
 
@@ -59,7 +59,7 @@ class GaussianActor(StochasticActor):
         *,
         masked: bool = False,
         group: str = "agents",
-        image: Image | None = None,
+        parts: Parts = None,
         **options: Any,
     ):
         require_box(actions, "GaussianActor")
@@ -72,7 +72,7 @@ class GaussianActor(StochasticActor):
             outputs=actions.width * (2 if of_state else 1),
             masked=masked,
             group=group,
-            image=image,
+            parts=parts,
             **select(given, PolicyOptions),
         )
         self.arguments |= select(given, GaussianOptions)

@@ -16,9 +16,9 @@ from ilvf.errors import require
 from ilvf.modules.actions import Actions, actions_of_arguments, as_actions
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.checks import need, require_mask
-from ilvf.modules.images import Image, image_of
 from ilvf.modules.memory import CARRY, memory_of
 from ilvf.modules.options import MLPOptions, PolicyOptions
+from ilvf.modules.parts import Parts, parts_of
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags, require_names, require_sizes
@@ -36,7 +36,7 @@ class NetworkActor(TensorDictModuleBase):
         outputs: of every network; None is A.
         masked: read the possible actions from `(group, "action_mask")`, bool `[*B, N, A]`.
         group: name of the group of agents.
-        image: the `Image` in the observations; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the observations; see `reader_of`.
         **options: see `PolicyOptions`.
 
     Attributes:
@@ -55,7 +55,7 @@ class NetworkActor(TensorDictModuleBase):
         outputs: int | None = None,
         masked: bool = False,
         group: str = "agents",
-        image: Image | None = None,
+        parts: Parts = None,
         **options: Any,
     ):
         super().__init__()
@@ -81,10 +81,10 @@ class NetworkActor(TensorDictModuleBase):
         self.normalize = input_normalizer(network.input_norm)
         sizes = (n_agents, observation_dim)
         names = {"reader": "the actor", "what": "observations"}
-        self.read, width = reader_of(name, sizes, image, network, **names)
-        found = image_of(image, name)
-        if found is not None:
-            self.arguments["image"] = asdict(found)
+        self.read, width = reader_of(name, sizes, parts, network, **names)
+        found = [asdict(part) for part in parts_of(parts, name)]
+        if found:
+            self.arguments["parts"] = found
         self.net = AgentMLP(
             n_agents,
             width,

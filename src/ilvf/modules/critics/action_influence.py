@@ -15,8 +15,8 @@ from ilvf.modules.agent_nets import (
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
-from ilvf.modules.images import Image
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
@@ -36,7 +36,7 @@ class ActionInfluenceCritic(Critic):
         n_agents, state_dim: N and D of `("agents", "state")`.
         actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
         q_depth: hidden layers of Q.
-        image: the `Image` in the states; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
 
@@ -49,7 +49,7 @@ class ActionInfluenceCritic(Critic):
         actions: int | Actions,
         *,
         q_depth: int = 1,
-        image: Image | None = None,
+        parts: Parts = None,
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
@@ -60,7 +60,7 @@ class ActionInfluenceCritic(Critic):
         layers = select(network, MLPOptions)
         self.actions = as_actions(actions, "ActionInfluenceCritic", n_agents)
         self.normalize = input_normalizer(network.input_norm)
-        self.read, width = reader_of("ActionInfluenceCritic", self.sizes, image, network)
+        self.read, width = reader_of("ActionInfluenceCritic", self.sizes, parts, network)
         self.attention = GumbelAttention(
             n_agents,
             width,
@@ -72,7 +72,7 @@ class ActionInfluenceCritic(Critic):
             initial=network.initial,
         )
         common = select(network, NetworkOptions)
-        self.state_critic = StateCritic(n_agents, state_dim, image=image, **common)
+        self.state_critic = StateCritic(n_agents, state_dim, parts=parts, **common)
         self.of_state = AgentLinear(n_agents, n_agents * width, hidden, share=share)
         self.of_sum = AgentLinear(n_agents, self.actions.width, hidden, share=share, bias=False)
         self.action_value = AgentMLP(

@@ -10,9 +10,9 @@ from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
 from ilvf.modules.groups import group_names
-from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
 from ilvf.modules.options import MLPOptions, ValueOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.modules.value_norm import ValueNorm, denormalised
 from ilvf.options import configure, select
@@ -26,17 +26,15 @@ class CentralCritic(ValueCritic):
 
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
-        image: the `Image` in the states; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         **options: see `ValueOptions`; `share` has no effect on one network.
     """
 
-    def __init__(
-        self, n_agents: int, state_dim: int, *, image: Image | None = None, **options: Any
-    ):
+    def __init__(self, n_agents: int, state_dim: int, *, parts: Parts = None, **options: Any):
         super().__init__(n_agents, state_dim)
         network = configure(ValueOptions, options, "CentralCritic")
         self.normalize = input_normalizer(network.input_norm)
-        self.read, width = reader_of("CentralCritic", self.sizes, image, network)
+        self.read, width = reader_of("CentralCritic", self.sizes, parts, network)
         memory = memory_of(network, 1, HIDDEN)
         layers = select(network, MLPOptions)
         self.value = AgentMLP(1, n_agents * width, 1, memory=memory, **layers)

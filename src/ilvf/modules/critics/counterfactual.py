@@ -13,8 +13,8 @@ from ilvf.modules.agent_nets import (
     input_normalizer,
     joint_action,
 )
-from ilvf.modules.images import Image
 from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
@@ -29,7 +29,7 @@ class CounterfactualCritic(nn.Module):
 
     Args:
         n_agents, state_dim, n_actions: N, D, A; actions must be discrete.
-        image: the `Image` in the states; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         **options: see `NetworkOptions`.
     """
 
@@ -41,7 +41,7 @@ class CounterfactualCritic(nn.Module):
         state_dim: int,
         n_actions: int,
         *,
-        image: Image | None = None,
+        parts: Parts = None,
         **options: Any,
     ):
         super().__init__()
@@ -52,7 +52,7 @@ class CounterfactualCritic(nn.Module):
         share = network.share
         self.sizes = (n_agents, state_dim)
         self.normalize = input_normalizer(network.input_norm)
-        self.read, width = reader_of("CounterfactualCritic", self.sizes, image, network)
+        self.read, width = reader_of("CounterfactualCritic", self.sizes, parts, network)
         self.of_state = AgentLinear(n_agents, n_agents * width, hidden, share=share)
         self.of_others = AgentLinear(
             n_agents, n_agents * n_actions, hidden, share=share, bias=False

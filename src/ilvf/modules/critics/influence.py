@@ -24,9 +24,9 @@ from ilvf.modules.agent_nets import (
 from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.neighbour_first import NeighbourFirst
-from ilvf.modules.images import Image
 from ilvf.modules.neighbours import require_neighbours
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags, require_kind, require_sizes
@@ -50,7 +50,7 @@ class InfluenceCritic(Critic):
         actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
         q_depth: hidden layers of Q.
         shared_first: use `SharedFirst` instead of `OwnFirst`, for large teams.
-        image: the `Image` in the states, of which s_j are then the features; None reads numbers.
+        parts: the `Image` and the `EntitySet`s in the states, of which s_j are then features.
         neighbours: numbers of the K agents to which each critic attends, the own one first, int64
             `[N, K]`: use `NeighbourFirst`. Weights and logits are then `[*B, N, K]` with a row for
             each critic, see `LearnedInfluence(neighbours=)`. None for all agents.
@@ -67,7 +67,7 @@ class InfluenceCritic(Critic):
         *,
         q_depth: int = 1,
         shared_first: bool = False,
-        image: Image | None = None,
+        parts: Parts = None,
         neighbours: Tensor | None = None,
         **options: Any,
     ):
@@ -83,7 +83,7 @@ class InfluenceCritic(Critic):
         hidden = network.hidden
         layers = select(network, MLPOptions)
         self.actions = as_actions(actions, "InfluenceCritic", n_agents)
-        self.read, width = reader_of("InfluenceCritic", self.sizes, image, network)
+        self.read, width = reader_of("InfluenceCritic", self.sizes, parts, network)
         sizes = (n_agents, width, self.actions.width)
         self.first = first_layers(sizes, network, shared_first, neighbours)
         candidates = None if neighbours is None else neighbours.shape[1]

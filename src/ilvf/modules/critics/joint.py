@@ -9,8 +9,8 @@ from ilvf.errors import require
 from ilvf.modules.actions import Actions, as_actions
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.checks import require_tensor
-from ilvf.modules.images import Image
 from ilvf.modules.options import ActorOptions, MLPOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
@@ -22,7 +22,7 @@ class JointCritic(nn.Module):
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
         actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
-        image: the `Image` in the states; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         **options: see `ActorOptions`. A small `gain` lets the values start near 0, so that the
             actors do not follow the random initial critics.
     """
@@ -33,7 +33,7 @@ class JointCritic(nn.Module):
         state_dim: int,
         actions: int | Actions,
         *,
-        image: Image | None = None,
+        parts: Parts = None,
         **options: Any,
     ):
         super().__init__()
@@ -41,7 +41,7 @@ class JointCritic(nn.Module):
         self.sizes = (n_agents, state_dim)
         self.joint_width = n_agents * as_actions(actions, "JointCritic", n_agents).width
         network = configure(ActorOptions, options, "JointCritic")
-        self.read, size = reader_of("JointCritic", self.sizes, image, network)
+        self.read, size = reader_of("JointCritic", self.sizes, parts, network)
         width = n_agents * size + self.joint_width
         layers = select(network, MLPOptions)
         self.normalize = input_normalizer(network.input_norm)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ilvf.modules.agent_nets import AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
-from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
 from ilvf.modules.options import MLPOptions, ValueOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.modules.value_norm import ValueNorm
 from ilvf.options import configure, select
@@ -23,17 +23,15 @@ class LocalCritic(ValueCritic):
 
     Args:
         n_agents, observation_dim: N and Do of `("agents", "observation")`.
-        image: the `Image` in the observations; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the observations; see `reader_of`.
         **options: see `ValueOptions`.
     """
 
-    def __init__(
-        self, n_agents: int, observation_dim: int, *, image: Image | None = None, **options: Any
-    ):
+    def __init__(self, n_agents: int, observation_dim: int, *, parts: Parts = None, **options: Any):
         super().__init__(n_agents, observation_dim)
         network = configure(ValueOptions, options, "LocalCritic")
         self.normalize = input_normalizer(network.input_norm)
-        self.read, width = reader_of("LocalCritic", self.sizes, image, network)
+        self.read, width = reader_of("LocalCritic", self.sizes, parts, network)
         memory = memory_of(network, n_agents, HIDDEN)
         layers = select(network, MLPOptions)
         self.value = AgentMLP(n_agents, width, 1, memory=memory, **layers)

@@ -16,8 +16,8 @@ from ilvf.modules.agent_nets import (
 )
 from ilvf.modules.critics.base import Critic
 from ilvf.modules.critics.state import StateCritic
-from ilvf.modules.images import Image
 from ilvf.modules.options import MLPOptions, NetworkOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_names
@@ -38,7 +38,7 @@ class RelevanceCritic(Critic):
     Args:
         n_agents, state_dim: N, D.
         actions: A, the number of choices, `MultiChoices`, or a `Box` of continuous actions.
-        image: the `Image` in the states; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         **options: see `NetworkOptions`. `depth` is that of V, the other networks have one hidden
             layer. `hidden_norm` and `share` are for V and for the head of Q.
     """
@@ -49,7 +49,7 @@ class RelevanceCritic(Critic):
         state_dim: int,
         actions: int | Actions,
         *,
-        image: Image | None = None,
+        parts: Parts = None,
         **options: Any,
     ):
         super().__init__(n_agents, state_dim)
@@ -58,9 +58,9 @@ class RelevanceCritic(Critic):
         self.hidden = hidden
         self.actions = as_actions(actions, "RelevanceCritic", n_agents)
         self.normalize = input_normalizer(network.input_norm)
-        self.read, size = reader_of("RelevanceCritic", self.sizes, image, network)
+        self.read, size = reader_of("RelevanceCritic", self.sizes, parts, network)
         common = select(network, NetworkOptions)
-        self.state_critic = StateCritic(n_agents, state_dim, image=image, **common)
+        self.state_critic = StateCritic(n_agents, state_dim, parts=parts, **common)
         shared: dict[str, Any] = {
             "hidden": hidden,
             "depth": 1,

@@ -7,10 +7,10 @@ from torch import Tensor
 from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentLinear, AgentMLP, input_normalizer
 from ilvf.modules.critics.base import HIDDEN, ValueCritic
-from ilvf.modules.images import Image
 from ilvf.modules.memory import memory_of
 from ilvf.modules.neighbours import gathered, require_neighbours
 from ilvf.modules.options import MLPOptions, ValueOptions
+from ilvf.modules.parts import Parts
 from ilvf.modules.reader import reader_of
 from ilvf.options import configure, select
 from ilvf.options.arguments import require_flags
@@ -26,7 +26,7 @@ class StateCritic(ValueCritic):
     Args:
         n_agents, state_dim: N and D of `("agents", "state")`.
         shared_first: all critics share the first layer, Σ_j A_j LN(s_j), for large teams.
-        image: the `Image` in the states; None reads them as numbers.
+        parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         neighbours: j(i, k), numbers of the agents that each critic sees, the own one first, int64
             `[N, K]`; None for all.
         **options: see `ValueOptions`.
@@ -40,7 +40,7 @@ class StateCritic(ValueCritic):
         state_dim: int,
         *,
         shared_first: bool = False,
-        image: Image | None = None,
+        parts: Parts = None,
         neighbours: Tensor | None = None,
         **options: Any,
     ):
@@ -56,7 +56,7 @@ class StateCritic(ValueCritic):
         layers = select(network, MLPOptions)
         self.shared_first = shared_first
         self.normalize = input_normalizer(network.input_norm)
-        self.read, width = reader_of("StateCritic", self.sizes, image, network)
+        self.read, width = reader_of("StateCritic", self.sizes, parts, network)
         self.register_buffer("neighbours", neighbours, persistent=False)  # of the configuration
         seen = n_agents if neighbours is None else neighbours.shape[1]
         width = width if shared_first else seen * width
