@@ -171,7 +171,15 @@ def test_two_groups_train_their_policies_and_the_critic_of_both(recorder):
     assert torch.allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [*TOYS, "two_groups"])
+@pytest.mark.slow
+@pytest.mark.parametrize("sets", ["attention", "flat"])
+def test_foragers_train_with_and_without_an_attention(sets, capsys):
+    result = load("entity_sets").main(["--sets", sets, "--iterations", "1"])
+    assert math.isfinite(result)
+    assert f"{sets}: team return {result:.1f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [*TOYS, "two_groups", "entity_sets"])
 def test_an_example_is_short(name):
     assert len(source(name).splitlines()) <= MOST_LINES
 

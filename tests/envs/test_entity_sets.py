@@ -1,16 +1,9 @@
 """Sets of entities in the observations of TorchRL, PettingZoo and Gymnasium environments."""
 
-import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
-from tensordict import TensorDict
-from torchrl.data import Binary, Composite, Unbounded
 
-from helpers import assert_same_state, checkpointed, fit
-from ilvf.checkpoints.policy import load_policy
-from ilvf.data.evaluation import evaluate
 from ilvf.envs import Gymnasium, PettingZoo, check_env
 from ilvf.envs.flat import flattened
 from ilvf.envs.own import own_env
@@ -19,8 +12,7 @@ from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
 from ilvf.modules.entity_sets import EntitySet
-from image_helpers import Lights
-from set_helpers import Nearest
+from set_helpers import Others
 from test_examples import load
 from zoo import Line
 
@@ -158,126 +150,22 @@ def test_a_pettingzoo_environment_fits():
     assert (places[flags == 1][:, :2].norm(dim=-1) < 0.8).all()
 
 
-class Crowd(gymnasium.Env):
-    """Two agents; each sees its step, and in step t a crowd of t others, as a sequence."""
-
-    def __init__(self):
-        self.max_steps = 4
-        seen = spaces.Dict({"step": spaces.Box(0, 9, (1,)), "others": spaces.Sequence(box(2))})
-        self.observation_space = spaces.Tuple([seen, seen])
-        self.action_space = spaces.Tuple([spaces.Discrete(2)] * 2)
-
-    def seen(self):
-        others = tuple(np.full(2, k / 9, np.float32) for k in range(self.steps))
-        one = {"step": np.array([self.steps], np.float32), "others": others}
-        return one, one
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return self.seen(), {}
-
-    def step(self, action):
-        self.steps += 1
-        return self.seen(), [float(a) for a in action], False, False, {}
-
-
-gymnasium.register("Crowd-v0", entry_point=Crowd)
-
-
-def test_a_gymnasium_environment_fits_and_is_trained():
-    env = Gymnasium(f"{__name__}:Crowd-v0", num_envs=2, seed=0, entities=5)
+def test_a_gymnasium_environment_fits():
+    env = Gymnasium("set_helpers:Crowd-v0", num_envs=2, seed=0, entities=5)
     assert "observation 16" in str(check_env(env))
     assert env.observation_sets == (EntitySet(5, 2, begin=0, mask=10),)
-    words = f"env=gymnasium env.task={__name__}:Crowd-v0 env.entities=5"
-    module = fit(team("ippo", *ON_POLICY, "num_envs=2", "hidden=8", env=words), 1)
-    assert module.loss.actor.read.sets[0].entities == 5
 
 
 def test_parts_of_a_torchrl_environment_are_a_set():
     env = flattened(Others(num_envs=3, seed=0))
     assert env.observation_sets == (EntitySet(4, 2, begin=1, mask=9),)
     assert env.reset()["agents", "observation"].shape == (3, 2, 13)
-    own = own_env("envs.test_entity_sets:Others", {}, None, num_envs=2, seed=0)
+    own = own_env("set_helpers:Others", {}, None, num_envs=2, seed=0)
     assert own.state_sets == own.observation_sets == env.observation_sets
 
 
 def test_wrong_parts_of_a_torchrl_environment_are_an_error_if_asked_for(refused):
-    own = own_env("envs.test_entity_sets:Others", {"flags": 3}, None, num_envs=2, seed=0)
+    own = own_env("set_helpers:Others", {"flags": 3}, None, num_envs=2, seed=0)
     assert isinstance(own.observation_sets, UsageError)
     with refused("'others' with the shape (4, 2) and 'others_mask' with (3,)"):
         actor_for(own, ["env=torchrl", "env.task=unused"])
-
-
-class Others(Lights):
-    """`Lights` with four others and their flags in place of the picture."""
-
-    def __init__(self, num_envs=1, seed=0, device="cpu", flags=4):
-        super().__init__(num_envs=num_envs, seed=seed, device=device)
-        team = (num_envs, 2)
-        parts = Composite(
-            choice=Unbounded((*team, 1)),
-            others=Unbounded((*team, 4, 2)),
-            others_mask=Binary(flags, (*team, flags), dtype=torch.bool),
-            shape=team,
-        )
-        agents = Composite(observation=parts, shape=team)
-        self.observation_spec = Composite(agents=agents, shape=(num_envs,))
-
-    def _see(self, choice):
-        team = tuple(choice.shape[:2])
-        self.light = torch.randint(4, team, generator=self.rng)
-        flags = self.observation_spec["agents", "observation", "others_mask"].shape[-1]
-        parts = {
-            "choice": choice,
-            "others": torch.rand(*team, 4, 2, generator=self.rng),
-            "others_mask": torch.rand(*team, flags, generator=self.rng) < 0.5,
-        }
-        return TensorDict({"agents": {"observation": TensorDict(parts, team)}}, team[:1])
-
-
-# ---------------------------------------------------------------------- learning
-ON_POLICY = ("rollout_steps=8", "epochs=4", "minibatches=1")
-LEARNS = (*ON_POLICY, "num_envs=32", "hidden=32", "lr=0.01", "gamma=0")
-TINY = ("num_envs=4", "hidden=8", "heads=2", "embedding=4", "recurrent=gru", "chunk=4")
-REPLAYS = ("rollout_steps=8", "updates=2", "warmup=0", "batch_size=16")
-
-
-def team(name, *arguments, env="env.task=set_helpers:Nearest env=torchrl"):
-    """An algorithm that reads sets by an attention."""
-    options = [f"algorithm.{a}" for a in (*arguments, "eval_every=1000")]
-    if not any(a.startswith("sets=") for a in arguments):
-        options.append("algorithm.sets=attention")
-    torch.manual_seed(0)
-    return build(resolve(training_schema(name), [*env.split(), *options]))
-
-
-def share_of_right_actions(module):
-    env = Nearest(num_envs=200, seed=1)
-    metrics, _ = evaluate(env, module.loss.actor, max_steps=4, seed=1)
-    return metrics["reward/agent_step"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["ilvf_p", "ippo"])
-def test_a_team_learns_what_flat_numbers_do_not_teach(name):
-    """Random actions are right in 1/5 of the steps, and the answer 4 in 1/6."""
-    assert share_of_right_actions(fit(team(name, *LEARNS), 50)) > 0.75
-    assert share_of_right_actions(fit(team(name, *LEARNS, "sets=flat"), 50)) < 0.6
-
-
-@pytest.mark.parametrize(("name", "sizes"), [("ilvf_p", ON_POLICY), ("qmix", REPLAYS)])
-def test_a_resumed_recurrent_run_learns_the_same_and_its_policy_acts_alike(name, sizes, tmp_path):
-    """Its policy also acts alike in whatever order the entities are."""
-    _, whole = checkpointed(team(name, *TINY, *sizes), 3, tmp_path / "whole")
-    path, _ = checkpointed(team(name, *TINY, *sizes), 2, tmp_path / "half")
-    _, resumed = checkpointed(team(name, *TINY, *sizes), 3, tmp_path / "half", ckpt_path=path)
-    assert_same_state(whole, resumed)
-    policy = load_policy(path)
-    assert policy.actor.read.sets[0].heads == 2
-    seen = Nearest(num_envs=50, seed=0).reset()["agents", "observation"]
-    places = seen[..., 6:].unflatten(-1, (5, 2)).flip(-2).flatten(-2)
-    mirrored = torch.cat([seen[..., :1], seen[..., 1:6].flip(-1), places], -1)
-    action = policy(seen)
-    policy.reset()
-    assert torch.equal(policy(mirrored), action)

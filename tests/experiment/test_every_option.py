@@ -89,7 +89,7 @@ def built(name, *arguments):
     """The module of an algorithm as the command line builds it, tiny, with weights of seed 0."""
     kind = OFF_POLICY if "updates" in option_names(ALGORITHMS[name]) else ON_POLICY
     sizes = {**SMALL, **kind}
-    if PREY[0] in arguments:
+    if PREY[0] in arguments or SETS[0] in arguments:
         del sizes["env.n_agents"]
     defaults = [f"{key}={value}" for key, value in sizes.items()]
     config = resolve(training_schema(name), [*defaults, *arguments])

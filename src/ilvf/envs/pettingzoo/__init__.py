@@ -14,8 +14,10 @@ widest.
 
 **Observations** can have any space that flattens into numbers, in the order of Gymnasium's
 `flatten`. They must have its shape; any dtype of numbers is accepted. If all agents have one Box
-with three axes at the same place, `observation_image` says where. Observations are padded with
-zeros to the widest one; `observation_mask` is False where there is padding.
+with three axes at the same place, `observation_image` says where. If all have the same sets of
+entities, in a Dict as NAME [K, F] and NAME_mask [K], `observation_sets` does. A Sequence of vectors
+is such a set, padded to `entities` vectors. Observations are padded with zeros to the widest one;
+`observation_mask` is False where there is padding.
 
 **State** s_i is `infos[agent]["state"]` if the environment provides it, otherwise the observation.
 `global_state=True` adds `state()` at the root of the tensordict.
