@@ -1,23 +1,27 @@
-"""Cost of collecting: TorchRL's collector with our actor, and a plain loop on preallocated tensors.
+"""Cost of collecting: our collector, TorchRL's own loop, and a plain loop on preallocated tensors.
 
 python benchmarks/collect.py            n = 20 agents, 32, 256 and 1024 environments, one thread
 
 The plain loop does only what any training needs: networks, sampling, log-probabilities, the
-environment's step and its reset, all written into tensors. All variants run in turn in one process.
-A frame is one step of the whole team.
+environment's step and its reset, all written into tensors. The variants take turns in one process;
+each number is the median of a turn's processor time. A frame is one step of the whole team.
 """
 
 import torch
 from torch import Tensor
+from torchrl.collectors import Collector
 
-from common import argument_parser, best_ms
+from common import argument_parser, processor_ms
 from ilvf import CategoricalActor, Encircle
 from ilvf.data.rollout import make_collector
 from ilvf.experiment.memory import keep_memory
 from ilvf.modules.attention import gumbel_like
 
 STEPS = 50
-HEAD = "   envs | env._step |  env.step | plain loop | collector | collector / plain | frames/s"
+HEAD = (
+    "   envs | plain loop | collector | TorchRL's loop | collector / plain | TorchRL / plain |"
+    " frames/s"
+)
 
 
 def empty_rollout(env: Encircle, steps: int) -> dict[str, Tensor]:
@@ -63,23 +67,31 @@ def plain_loop(env: Encircle, actor: CategoricalActor, steps: int = STEPS) -> di
     return store
 
 
-def row(agents: int, copies: int) -> str:
+def torchrl_loop(env: Encircle, actor: CategoricalActor) -> Collector:
+    """TorchRL's collector with its own loop, as environments of other libraries have it."""
+    return Collector(
+        env,
+        actor,
+        frames_per_batch=env.batch_size[0] * STEPS,
+        total_frames=-1,
+        trust_policy=True,
+        track_traj_ids=False,
+        use_buffers=False,
+        return_same_td=True,
+    )
+
+
+def row(agents: int, copies: int, turns: int) -> str:
     """A line of the table."""
     env = Encircle(agents, num_envs=copies, seed=0)
     actor = CategoricalActor(agents, env.observation_dim, env.n_actions)
-    td = env.rand_action(env.reset())
-
-    def steps_of(step) -> float:
-        return best_ms(lambda: [step(td) for _ in range(STEPS)]) / STEPS
-
-    raw = steps_of(env._step)
-    full = steps_of(env.step)
-    plain = best_ms(lambda: plain_loop(env, actor)) / STEPS
-    rollouts = iter(make_collector(Encircle(agents, num_envs=copies, seed=0), actor, STEPS))
-    collector = best_ms(lambda: next(rollouts)) / STEPS
+    ours = iter(make_collector(Encircle(agents, num_envs=copies, seed=0), actor, STEPS))
+    theirs = iter(torchrl_loop(Encircle(agents, num_envs=copies, seed=0), actor))
+    runs = (lambda: plain_loop(env, actor), lambda: next(ours), lambda: next(theirs))
+    plain, collector, torchrl = (ms / STEPS for ms in processor_ms(runs, turns))
     return (
-        f"{copies:7d} | {raw:9.3f} | {full:9.3f} | {plain:10.3f} | {collector:9.3f} |"
-        f" {collector / plain:17.2f} | {1e3 * copies / collector:8.0f}"
+        f"{copies:7d} | {plain:10.3f} | {collector:9.3f} | {torchrl:14.3f} |"
+        f" {collector / plain:17.2f} | {torchrl / plain:15.2f} | {1e3 * copies / collector:8.0f}"
     )
 
 
@@ -87,13 +99,14 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--agents", type=int, default=20)
     parser.add_argument("--envs", type=int, nargs="*", default=[32, 256, 1024])
+    parser.add_argument("--turns", type=int, default=15)
     args = parser.parse_args()
     keep_memory()
     torch.set_num_threads(1)
     print(f"one thread, n={args.agents}, {STEPS} steps; ms per step of all environments, frames/s")
     print(HEAD)
     for copies in args.envs:
-        print(row(args.agents, copies), flush=True)
+        print(row(args.agents, copies, args.turns), flush=True)
 
 
 if __name__ == "__main__":

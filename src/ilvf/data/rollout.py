@@ -9,17 +9,21 @@ from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.collectors import Collector
 from torchrl.data import Composite
-from torchrl.envs import EnvBase, TensorDictPrimer, TransformedEnv
+from torchrl.envs import EnvBase, TransformedEnv
 
+from ilvf.data.carried import Carried
+from ilvf.data.tensor_collector import TensorCollector
 from ilvf.modules.memory import forgotten, memories_of
 
 
 def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Collector:
     """A TorchRL collector that yields rollouts `[B, steps]` without end.
 
-    Options that cost time in every step (trajectory ids, buffers, synchronization) are off.
+    Options that cost time (trajectory ids, buffers, synchronization, a copy of every rollout) are
+    off. For our own environments it is a `TensorCollector`.
     """
-    return Collector(
+    kind = TensorCollector if TensorCollector.takes(env, policy) else Collector
+    return kind(
         env,
         policy,
         frames_per_batch=env.batch_size.numel() * steps,
@@ -28,31 +32,10 @@ def make_collector(env: EnvBase, policy: TensorDictModuleBase, steps: int) -> Co
         trust_policy=True,
         track_traj_ids=False,
         use_buffers=False,
+        return_same_td=True,  # without buffers each rollout is new
         no_cuda_sync=True,
         auto_register_policy_transforms=False,
     )
-
-
-class Carried(TensorDictPrimer):
-    """TorchRL's primer of hidden states, which the first reset can set to given ones.
-
-    Args:
-        specs: of the hidden states of one environment.
-        first: key → hidden states `[*B, N, S]` that the first reset returns; empty for zeros.
-    """
-
-    def __init__(self, specs: Composite, first: Mapping[NestedKey, Tensor]):
-        super().__init__(specs, expand_specs=True)
-        self.first = dict(first)
-
-    def _reset(
-        self, tensordict: TensorDictBase, tensordict_reset: TensorDictBase
-    ) -> TensorDictBase:
-        out = super()._reset(tensordict, tensordict_reset)
-        for key, state in self.first.items():
-            out.set(key, state)
-        self.first = {}
-        return out
 
 
 def with_memory(

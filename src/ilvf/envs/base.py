@@ -1,12 +1,13 @@
 """Base class of the batched environments: specs, resets, the clock, statistics, saved states."""
 
 from collections.abc import Mapping
-
 import torch
 from tensordict import TensorDict, TensorDictBase
+from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.data import Composite, Unbounded
 
+from ilvf.envs.entries import PADDING, Entries, assembled
 from ilvf.envs.scenario import KnownGraphs, Scenario, World
 from ilvf.envs.specs import FLAGS, TeamSpecs
 from ilvf.errors import UsageError, require
@@ -92,7 +93,7 @@ class BatchedWorlds(Scenario):
         """
         mask = None if tensordict is None else tensordict.get("_reset", None)
         if mask is not None:
-            self.world = self._reset_some(mask.reshape(-1))
+            self.restart(mask)
         elif self._restored is not None:
             self.world = self._restored
             self._restored = None
@@ -103,26 +104,11 @@ class BatchedWorlds(Scenario):
             out[name] = torch.zeros(*self.batch_size, 1, dtype=torch.bool, device=self.device)
         return out
 
-    def _reset_some(self, mask: Tensor) -> World:
-        """The present world, with new episodes where `mask` `[B]` is True."""
-        world = {}
-        for name, fresh in self._new_episodes().items():
-            wide_mask = mask.view(-1, *[1] * (fresh.ndim - 1))
-            world[name] = torch.where(wide_mask, fresh, self.world[name])
-        return world
-
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        action = tensordict.get(("agents", "action"))
-        self._require_actions(action)
-        step = self.world["step"]
-        team_return = self.world["return"]
-        self.world = self.advance(self.world, action)
-        reward = self.reward(self.world)
-        self.world["step"] = step + 1
-        self.world["return"] = team_return + reward.sum(-1)
+        reward = self.move(tensordict.get(("agents", "action")))
         out = self.snapshot()
-        out.set(("agents", "reward"), reward.unsqueeze(-1))
-        return out.update(self._flags())
+        out.set(("agents", "reward"), reward)
+        return out.update(self.flags())
 
     def _require_actions(self, action: Tensor) -> None:
         actions = self.actions
@@ -135,14 +121,6 @@ class BatchedWorlds(Scenario):
         problem = actions.problem(action, type(self).__name__)
         if problem:
             raise UsageError(problem)
-
-    def _flags(self) -> dict[str, Tensor]:
-        """done, terminated, truncated; an episode that ends in its last step is terminated."""
-        late = self.world["step"] >= self.horizon
-        ended = self.ended(self.world)
-        terminated = torch.zeros_like(late) if ended is None else ended
-        flags = (late | terminated, terminated, late & ~terminated)
-        return {name: x.unsqueeze(-1) for name, x in zip(FLAGS, flags, strict=True)}
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None:
@@ -157,27 +135,64 @@ class BatchedWorlds(Scenario):
 
     def snapshot(self) -> TensorDict:
         """The present world as a tensordict: observations, states, masks and statistics."""
+        found = self.entries()
+        padding = self.observation_mask.expand_as(found["agents", "observation"])
+        return self.assembled({**found, **self.measured(), PADDING: padding})
+
+    # ------------------------------------------------------------------ the parts of a step
+    def move(self, action: Tensor) -> Tensor:
+        """Move the world by one step, with the actions `[B, N, *event]`; the rewards `[B, N, 1]`.
+
+        Raises:
+            UsageError: the actions have another shape, or are none of this environment.
+        """
+        self._require_actions(action)
+        step = self.world["step"]
+        team_return = self.world["return"]
+        self.world = self.advance(self.world, action)
+        reward = self.reward(self.world)
+        self.world["step"] = step + 1
+        self.world["return"] = team_return + reward.sum(-1)
+        return reward.unsqueeze(-1)
+
+    def flags(self) -> dict[str, Tensor]:
+        """done, terminated, truncated; an episode that ends in its last step is terminated."""
+        late = self.world["step"] >= self.horizon
+        ended = self.ended(self.world)
+        terminated = torch.zeros_like(late) if ended is None else ended
+        flags = (late | terminated, terminated, late & ~terminated)
+        return {name: x.unsqueeze(-1) for name, x in zip(FLAGS, flags, strict=True)}
+
+    def restart(self, mask: Tensor) -> None:
+        """Start new episodes where `mask`, bool `[B, 1]`, is True."""
+        world = {}
+        for name, fresh in self._new_episodes().items():
+            wide_mask = mask.reshape(-1, *[1] * (fresh.ndim - 1))
+            world[name] = torch.where(wide_mask, fresh, self.world[name])
+        self.world = world
+
+    def entries(self) -> Entries:
+        """Key → tensor of the present world, without `observation_mask` and the statistics."""
         state, observation = self.observe(self.world)
-        agents = {
-            "observation": observation,
-            "observation_mask": self.observation_mask.expand_as(observation),
-            "state": state,
-        }
-        if self.masked:
-            agents["action_mask"] = self.action_mask(self.world)
-        episode = {
-            "return": self.world["return"],
-            "length": self.world["step"].float(),
-            **self.statistics(self.world),
-        }
-        episode = {name: x.unsqueeze(-1) for name, x in episode.items()}
-        b = self.batch_size
-        parts = {
-            "agents": TensorDict(agents, [*b, self.n_agents], device=self.device),
-            "episode": TensorDict(episode, b, device=self.device),
+        found: Entries = {
+            ("agents", "observation"): observation,
+            ("agents", "state"): state,
+            ("episode", "return"): self.world["return"].unsqueeze(-1),
+            ("episode", "length"): self.world["step"].float().unsqueeze(-1),
             **self.landscape(self.world),
         }
-        return TensorDict(parts, b, device=self.device)
+        if self.masked:
+            found["agents", "action_mask"] = self.action_mask(self.world)
+        return found
+
+    def measured(self) -> Entries:
+        """Key → each of `statistic_names` in the present world, `[B, 1]`."""
+        statistics = self.statistics(self.world)
+        return {("episode", name): x.unsqueeze(-1) for name, x in statistics.items()}
+
+    def assembled(self, entries: Mapping[NestedKey, Tensor], *steps: int) -> TensorDict:
+        """A tensordict `[B, *steps]` of entries."""
+        return assembled(entries, (*self.batch_size, *steps), self.n_agents, self.device)
 
     # ------------------------------------------------------------------ saved states
     def get_state(self) -> dict[str, Tensor]:
