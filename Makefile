@@ -11,10 +11,10 @@ train: $(VENV)/installed  ## train ILVF-P on MPE Encircle (ARGS="env.n_agents=10
 	$(BIN)/python recipes/ilvf_p.py $(ARGS)
 
 test: lint  ## style, types and all tests, on two cores (WORKERS=n for more)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 quick: lint  ## style, types and the tests that take less than about two seconds each
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

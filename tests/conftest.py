@@ -4,10 +4,11 @@ import importlib
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
+from filelock import FileLock
 
 from helpers import ROOT
 from ilvf.errors import UsageError, run_recipe
@@ -76,18 +77,23 @@ def refused():
     return check
 
 
-EXPENSIVE = ("site", "answers", "bin_folder")  # fixtures that take ten seconds or more to make
+@pytest.fixture(autouse=True)
+def _traci_alone(request, tmp_path_factory):
+    """Tests of TraCI wait for each other: two that start at once could choose the same port."""
+    lock = nullcontext()
+    if "traci" in request.node.nodeid:
+        lock = FileLock(tmp_path_factory.getbasetemp().parent / "traci.lock")
+    with lock:
+        yield
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+# ---------------------------------------------------------------------- several workers
+def pytest_configure(config):
+    """The workers of pytest-xdist take files in the order below, not those with most tests."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items):
-    """Tests that share an expensive fixture run in one worker, which makes it once.
-
-    So do tests of TraCI: two that start at once could choose the same free port.
-    """
-    for item in items:
-        groups = [name for name in EXPENSIVE if name in item.fixturenames]
-        if "traci" in item.nodeid:
-            groups.append("traci")
-        for group in groups:
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Files with slow tests come first, so that no worker begins a long one at the end."""
+    with_slow_tests = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in with_slow_tests)

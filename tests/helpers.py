@@ -27,6 +27,7 @@ TINY = (  # a run of seconds, as arguments of a recipe
     "algorithm.eval_episodes=3",
     "trainer.max_epochs=2",
     "trainer.progress=false",
+    "trainer.pictures=false",
     "trainer.animation=false",
     "trainer.accelerator=cpu",
 )

@@ -22,6 +22,8 @@ TINY_KEYS = {
     "algorithm.minibatches": 1,
     "algorithm.hidden": 8,
     "algorithm.eval_episodes": 2,
+    "trainer.pictures": False,
+    "trainer.animation": False,
 }
 TINY_ANALYSIS = {"moments": "0,0.5", "episodes": 2, "actions": 2, "repeats": 2, "steps": 3}
 

@@ -45,13 +45,14 @@ TRAINING = {
     "algorithm.hidden": 8,
     "trainer.accelerator": "cpu",
     "trainer.progress": "false",
+    "trainer.animation": "false",
 }
 TOY = {
     "train": {**TRAINING, "trainer.max_epochs": 1},
-    "evaluate": {"algorithm.eval_episodes": 2},
+    "evaluate": {"algorithm.eval_episodes": 2, "animation": "false"},
     "audit": {"audit.states": 2, "audit.repeats": 2},
     "influence": {"influence.episodes": 2, "influence.repeats": 2},
-    "traffic": {"traffic.episodes": 1},
+    "traffic": {"traffic.episodes": 1, "traffic.animation": "false"},
 }
 SMALLER = {"seeds=0-4": "seed=4", "900": "60"}  # one seed; a minute of trips
 

@@ -5,6 +5,7 @@ the command line. Only these two import code. A file (a checkpoint, a preset, a 
 what it names must be registered, or given again by the user. Importing this module imports nothing.
 """
 
+import functools
 import importlib
 import os
 import re
@@ -24,6 +25,12 @@ FORM = "write package.module:name"
 
 def registered(group: str) -> dict[str, str]:
     """Name → `package.module:name` of the entry points of installed packages."""
+    return dict(_registered_on(tuple(sys.path), group))
+
+
+@functools.cache
+def _registered_on(path: tuple[str, ...], group: str) -> dict[str, str]:
+    """The entry points of a group on a search path; reading those of all packages takes long."""
     return {found.name: found.value for found in entry_points(group=group)}
 
 

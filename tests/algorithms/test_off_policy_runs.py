@@ -35,6 +35,8 @@ TINY = (  # a run of a second, as arguments of a recipe
     "algorithm.eval_episodes=3",
     "trainer.max_epochs=2",
     "trainer.progress=false",
+    "trainer.pictures=false",
+    "trainer.animation=false",
     "trainer.accelerator=cpu",
 )
 pytestmark = pytest.mark.slow
@@ -144,11 +146,12 @@ def test_a_buffer_of_other_rollouts_is_refused_and_one_of_other_capacity_is_not(
     ids=["qmix", "vdn", "maddpg"],
 )
 def test_a_run_is_evaluated_again_and_its_policy_acts(out, recipe, capfd, name, options):
-    assert recipe(name, *TINY, f"out={out}", *options) == 0
+    assert recipe(name, *TINY, f"out={out}", "trainer.pictures=true", *options) == 0
     run = only_run(out)
     pattern = r"return/team +(-[\d.]+)"
     trained = float(re.search(pattern, capfd.readouterr().out)[1])
-    assert recipe("evaluate", f"checkpoint={run / 'checkpoints' / 'last.ckpt'}") == 0
+    last = f"checkpoint={run / 'checkpoints' / 'last.ckpt'}"
+    assert recipe("evaluate", last, "animation=false") == 0
     again = float(re.search(pattern, capfd.readouterr().out)[1])
     assert again == pytest.approx(trained, abs=1e-3)
     assert (run / "pictures" / "learning-curve.png").exists()

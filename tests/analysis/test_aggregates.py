@@ -132,9 +132,17 @@ def test_each_point_of_a_band_is_the_interval_of_its_scores():
         assert found == pytest.approx(stratified_interval(scores, interquartile_mean), abs=0.08)
 
 
+def test_a_band_of_many_points_is_computed_in_parts(monkeypatch):
+    curves = np.random.default_rng(7).normal(size=(5, 2, 7))
+    whole = curve_band(curves)
+    monkeypatch.setattr("ilvf.analysis.aggregates.MOST_NUMBERS", 3 * 500 * 5 * 2)
+    for limit, expected in zip(curve_band(curves), whole, strict=True):
+        assert limit == pytest.approx(expected)
+
+
 def test_curves_are_drawn_within_their_task():
     curves = np.array([[[1.0], [10.0]], [[2.0], [20.0]]])
-    drawn = np.array(list(curve_resamples(curves)))
+    drawn = curve_resamples(curves)
     assert set(drawn[:, :, 0].ravel()) == {1.0, 2.0}
     assert set(drawn[:, :, 1].ravel()) == {10.0, 20.0}
     together = drawn[..., 1, 0] == 10 * drawn[..., 0, 0]

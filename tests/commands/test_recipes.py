@@ -23,7 +23,7 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(name, out, store,
     assert recipe(name, "resume=last", f"out={halves}", "trainer.max_epochs=6") == 0
     assert_same_learning(whole, halves)
     capsys.readouterr()
-    assert recipe("evaluate", f"checkpoint={only_run(halves)}") == 0
+    assert recipe("evaluate", f"checkpoint={only_run(halves)}", "animation=false") == 0
     assert "reward/agent_step" in capsys.readouterr().out
 
 
@@ -55,7 +55,8 @@ def test_bad_arguments(name, argument, words, recipe, out, capsys):
 # ---------------------------------------------------------------------- random policies
 def test_a_random_policy_is_evaluated_without_a_checkpoint(recipe, tmp_path, capsys):
     pages = []
-    arguments = ("policy=random", "env.n_agents=4", "env.horizon=10", f"out={tmp_path}")
+    task = ("env.n_agents=4", "env.horizon=10", "animation=false")
+    arguments = ("policy=random", *task, f"out={tmp_path}")
     for _ in range(2):
         assert recipe("evaluate", *arguments) == 0
         pages.append(capsys.readouterr().out)

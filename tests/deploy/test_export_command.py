@@ -13,6 +13,8 @@ TINY = (
     "algorithm.eval_episodes=1",
     "trainer.max_epochs=1",
     "trainer.progress=false",
+    "trainer.pictures=false",
+    "trainer.animation=false",
 )
 
 

@@ -104,19 +104,15 @@ def require_one_run(out, rollouts):
     assert state["frames"] == rollouts * 2 * 40
 
 
-def test_a_recipe_that_torchrun_starts_is_one_run(out):
-    sampled = ("algorithm.eval_deterministic=false", "algorithm.eval_every=1")
-    program = ROOT / "recipes" / "ilvf_p.py"
-    code, said = torchrun(program, *TINY, *sampled, f"out={out}", "trainer.devices=2")
-    assert code == 0, said
-    require_one_run(out, rollouts=2)
+def test_a_module_that_torchrun_starts_is_one_run_which_a_recipe_resumes(out):
+    """QMIX: each process has a replay buffer, which it finds again.
 
-
-def test_a_module_that_torchrun_starts_is_one_run_and_torchrun_resumes_it(out):
-    """QMIX: each process has a replay buffer, which it finds again."""
+    An on-policy algorithm in two processes is in tests/experiment/test_several_runs.py.
+    """
     program = ("-m", "ilvf", "train", "qmix")
+    sampled = ("algorithm.eval_deterministic=false", "algorithm.eval_every=1")
     lengths = ("trainer.devices=2", "trainer.max_epochs=1")
-    code, said = torchrun(*program, *QMIX, f"out={out}", *lengths)
+    code, said = torchrun(*program, *QMIX, *sampled, f"out={out}", *lengths)
     assert code == 0, said
     require_one_run(out, rollouts=2)  # the first is random
     program = ROOT / "recipes" / "qmix.py"

@@ -21,7 +21,7 @@ def only_folder(out):
 
 @pytest.mark.slow
 def test_csv_has_every_iteration_also_after_a_resume(out, recipe, capsys):
-    words = [*RUN, f"out={out}", "trainer.logger=csv"]
+    words = [*RUN, f"out={out}", "trainer.logger=csv", "trainer.pictures=true"]
     assert recipe("mappo", *words) == 0
     assert "MLflow" not in capsys.readouterr().out
     assert recipe("mappo", "resume=last", f"out={out}", "trainer.max_epochs=3") == 0

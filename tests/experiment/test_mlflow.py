@@ -26,9 +26,7 @@ from run_helpers import (
     mlflow_runs,
     only_mlflow_run,
     only_run,
-    output_of,
     run_folders,
-    start_recipe,
 )
 
 OPTIONS = (*TINY, "env.n_obstacles=1", "algorithm.tau=0.5", "seed=3")
@@ -76,7 +74,7 @@ def test_the_command_of_the_description_repeats_the_run(done):
     first = torch.load(only_run(done) / "checkpoints" / "last.ckpt", weights_only=True)
     expected = first["ilvf"]["config"]
     expected["out"] = repeated["out"]
-    for key in ("progress", "animation"):  # presentation, which the command leaves out
+    for key in ("progress", "pictures", "animation"):  # presentation, which the command leaves out
         expected["trainer"][key] = repeated["trainer"][key]
     assert repeated == expected
 
@@ -210,7 +208,7 @@ def check_policy_after_resume(out, folder):
 @pytest.mark.slow
 def test_seeds_have_a_parent_with_their_means_also_after_a_resume(out, recipe):
     """The last seed that finishes brings the parent up to date, whoever has started it."""
-    output_of(start_recipe(out, "mappo", *TINY, "seeds=0-1"))
+    assert recipe("mappo", *TINY, f"out={out}", "seeds=0-1") == 0
     parent = parent_in(out)
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name.startswith("MAPPO · encircle n=4 · horizon=10 · ")

@@ -32,7 +32,7 @@ def test_a_run_of_version_0_1_resumes_exactly(name, out, recipe):
 def test_a_checkpoint_of_version_0_1_is_evaluated_and_audited(recipe, capsys, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(RUNS / "ilvf_p", run)
-    assert recipe("evaluate", f"checkpoint={run}") == 0
+    assert recipe("evaluate", f"checkpoint={run}", "animation=false") == 0
     assert "reward/agent_step" in capsys.readouterr().out
     small = ("audit.states=2", "audit.actions=2", "audit.repeats=2")
     assert recipe("audit", f"checkpoint={run}", *small) == 0

@@ -49,7 +49,7 @@ def test_a_run_is_recorded_in_mlflow(out, recipe):
 
 
 def test_the_files_of_a_run_are_stored_with_it(out, recipe):
-    assert recipe("ilvf_p", *TINY, f"out={out}") == 0
+    assert recipe("ilvf_p", *TINY, f"out={out}", "trainer.pictures=true") == 0
     run = only_mlflow_run(out).info.run_id
     files = set()
     for folder in ("checkpoints", "pictures", None):

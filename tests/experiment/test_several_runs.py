@@ -69,11 +69,13 @@ def test_seeds_run_in_processes_and_are_compared_and_evaluated_again(out, recipe
     (run,) = [folder for folder in run_folders(out) if "-s1-" in folder.name]
     last_row = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     capfd.readouterr()
-    assert recipe("evaluate", f"checkpoint={run / 'checkpoints' / 'last.ckpt'}") == 0
+    last = f"checkpoint={run / 'checkpoints' / 'last.ckpt'}"
+    assert recipe("evaluate", last, "animation=false") == 0
     team_return = float(re.search(r"return/team +(-[\d.]+)", capfd.readouterr().out)[1])
     assert team_return == pytest.approx(last_row["eval/return/team"], abs=1e-3)
     assert (run / "checkpoints" / "last-episode.png").exists()
-    assert recipe("evaluate", f"checkpoint={run}", "algorithm.eval_episodes=5", "seed=3") == 0
+    other = ("algorithm.eval_episodes=5", "seed=3", "animation=false")
+    assert recipe("evaluate", f"checkpoint={run}", *other) == 0
     assert "5 episodes" in capfd.readouterr().out
 
 

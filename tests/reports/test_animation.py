@@ -68,7 +68,7 @@ def test_an_evaluation_goes_on_without_its_store(out, recipe, monkeypatch, capsy
     assert recipe("mappo", *TINY, f"out={out}") == 0
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     capsys.readouterr()
-    assert recipe("evaluate", f"checkpoint={only_run(out)}") == 0
+    assert recipe("evaluate", f"checkpoint={only_run(out)}", "animation=false") == 0
     page = capsys.readouterr().out
     assert "reward/agent_step" in page
     assert "note: the run" in page

@@ -162,29 +162,33 @@ class Logger:
         self.names.append(path.name)
 
 
+ANIMATED = {"animation": True}
+
+
 def module_with(matrices):
     """What a picture needs of an algorithm that has learned these matrices."""
     return SimpleNamespace(frames=80, matrices=lambda: matrices, config=CONFIG)
 
 
 @pytest.mark.parametrize(
-    ("attention", "animation", "names"),
+    ("attention", "options", "names"),
     [
-        (torch.eye(4), True, [MATRICES, "influence-00000080.png", "episode-00000080.png"]),
-        (None, False, ["episode-00000080.png"]),
+        (torch.eye(4), ANIMATED, [MATRICES, "influence-00000080.png", "episode-00000080.png"]),
+        (None, {"animation": False}, ["episode-00000080.png"]),
+        (torch.eye(4), {**ANIMATED, "pictures": False}, [MATRICES]),
     ],
 )
-def test_what_is_stored(attention, animation, names, tmp_path):
+def test_what_is_stored(attention, options, names, tmp_path):
     env = Encircle(4, num_envs=2, horizon=2, seed=0)
     rollout = env.rollout(2)
     trainer = SimpleNamespace(is_global_zero=True, logger=Logger(tmp_path))
     module = module_with({} if attention is None else {"attention w": attention})
-    pictures = Pictures(animation)
+    pictures = Pictures(**options)
     pictures.on_evaluation(trainer, module, env, rollout)
     assert trainer.logger.names == names
     pictures.on_fit_end(trainer, module)
-    ending = ["learning-curve.png"]
-    if animation:
+    ending = ["learning-curve.png"] if options.get("pictures", True) else []
+    if options["animation"]:
         ending.append("episode-00000080.gif")
         with Image.open(tmp_path / "pictures" / ending[-1]) as shown:
             assert shown.n_frames == 3

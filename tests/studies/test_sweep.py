@@ -6,6 +6,8 @@ import shutil
 import pandas as pd
 import pytest
 
+from ilvf.experiment import cluster
+from ilvf.options import text_of
 from ilvf.studies.csv_tables import write_table
 from ilvf.studies.description import LONGEST_TITLE, StudyScale
 from ilvf.studies.plan import planned_runs
@@ -17,7 +19,7 @@ from study_helpers import TINY_KEYS, WritingEngine, tiny_sweep
 
 TAU = Values("algorithm.tau", (0.5, 1.0))
 CLIP = Values("algorithm.clip", (0.1, 0.2, 0.3))
-TINY = [f"{key}={value}" for key, value in TINY_KEYS.items()]
+TINY = [f"{key}={text_of(value)}" for key, value in TINY_KEYS.items()]
 
 
 def sweep(*axes, **changes):
@@ -151,8 +153,9 @@ def test_a_wrong_sweep_is_refused_before_anything_runs(arguments, words, recipe,
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_on_a_cluster_and_names_the_best(recipe, out, store, capsys):
+def test_a_sweep_trains_on_a_cluster_and_names_the_best(recipe, out, store, capsys, monkeypatch):
     """One combination is trained as a job of submitit; the other is in the table."""
+    monkeypatch.setattr(cluster, "POLL", 0.1)
     arguments = ("algorithm.tau=0.5,1", *TINY, "frames=80", f"out={out}")
     assert recipe("sweep", *arguments, "report=true") == 0
     (folder,) = (out / "sweeps").iterdir()

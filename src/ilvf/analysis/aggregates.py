@@ -6,7 +6,7 @@ Intervals are percentile intervals of a bootstrap that draws runs again within e
 (stratified, section 4.1 of the paper).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from scipy import stats
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # [..., R, M] → [...]
 RESAMPLES = 2000
+CURVE_RESAMPLES = 500
+MOST_NUMBERS = 2**22  # of resampled curves at a time
 LEVEL = 0.95
 UNBOUNDED = (float("-inf"), float("inf"))  # the interval for a single run
 
@@ -111,19 +113,30 @@ def curve_band(curves: Array, level: float = LEVEL) -> tuple[Array, Array, Array
     mean = iqm_of_points(curves)
     if len(curves) < 2:
         return mean, mean, mean
-    means = [iqm_of_points(sample) for sample in curve_resamples(curves)]
+    means = means_of_resamples(curves)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return mean, low, high
 
 
 def iqm_of_points(curves: Array) -> Array:
-    """Interquartile mean of each point over runs and tasks, `[R, M, K]` → `[K]`."""
-    return interquartile_mean(np.moveaxis(curves, -1, 0))
+    """Interquartile mean of each point over runs and tasks, `[..., R, M, K]` → `[..., K]`."""
+    return interquartile_mean(np.moveaxis(curves, -1, -3))
 
 
-def curve_resamples(curves: Array) -> Iterator[Array]:
-    """Stratified bootstrap resamples of curves, `[R, M, K]` each."""
+def means_of_resamples(curves: Array) -> Array:
+    """Interquartile means of stratified bootstrap resamples of curves, `[R, M, K]` → `[draws, K]`.
+
+    Blocks of points are computed one after the other, so that large studies fit in memory.
+    """
+    blocks = -(-CURVE_RESAMPLES * curves.size // MOST_NUMBERS)
+    means = []
+    for block in np.array_split(curves, min(blocks, curves.shape[-1]), axis=-1):
+        means.append(iqm_of_points(curve_resamples(block)))
+    return np.concatenate(means, axis=-1)
+
+
+def curve_resamples(curves: Array) -> Array:
+    """Stratified bootstrap resamples of curves, `[R, M, K]` → `[draws, R, M, K]`."""
     runs, tasks, _ = curves.shape
-    generator = np.random.default_rng(0)
-    for _ in range(RESAMPLES // 4):
-        yield curves[generator.integers(runs, size=(runs, tasks)), np.arange(tasks)]
+    chosen = np.random.default_rng(0).integers(runs, size=(CURVE_RESAMPLES, runs, tasks))
+    return curves[chosen, np.arange(tasks)]

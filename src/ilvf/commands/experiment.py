@@ -139,12 +139,12 @@ class Experiment:
     def _train(self, config: Config, words: list[str]) -> "Training | None":
         require_launched()
         from ilvf.experiment.run import train
-        from ilvf.reports.pictures import Pictures
+        from ilvf.reports.pictures import pictures_of
 
         command = [*program_words(), "train", self._algorithm, *words]
         with variables_restored():
             try:
-                self.module = train(config, [Pictures(config.trainer.animation)], command)
+                self.module = train(config, [pictures_of(config)], command)
             except SystemExit as stop:
                 if stop.code in STOPPED:
                     raise KeyboardInterrupt from None

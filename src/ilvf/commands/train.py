@@ -35,9 +35,9 @@ def train_algorithm(
     config = command_line(schema, arguments)
     require_launched()
     from ilvf.experiment.run import train
-    from ilvf.reports.pictures import Pictures
+    from ilvf.reports.pictures import pictures_of
 
-    train(config, [Pictures(config.trainer.animation)])
+    train(config, [pictures_of(config)])
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ NOT_COMPARED = (  # config keys that do not distinguish groups of runs
     "trainer.threads",
     "trainer.logger",
     "trainer.animation",
+    "trainer.pictures",
     "trainer.save_top_k",
     "trainer.progress",
     "trainer.system_metrics",

@@ -56,6 +56,9 @@ class TrainerOptions(Options):
     )
     collector_workers: int = option(2, "workers of each process, with processes or ray", least=1)
     progress: bool = option(True, "show a progress bar")
+    pictures: bool = option(
+        True, "draw influence and an episode at every evaluation, and the learning curve"
+    )
     animation: bool = option(
         True, "draw the last evaluation's first episode as a GIF, where the environment can"
     )

@@ -27,6 +27,7 @@ NOT_REPEATED = (  # keys that do not decide what a run learns, and its seed, whi
     "seeds",
     "trainer.logger",
     "trainer.animation",
+    "trainer.pictures",
     "trainer.save_top_k",
     "trainer.progress",
     "trainer.system_metrics",

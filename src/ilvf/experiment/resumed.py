@@ -25,6 +25,7 @@ HARMLESS = (  # config keys that do not change what an iteration computes
     "trainer.logger",
     "trainer.animation",
     "trainer.collector",
+    "trainer.pictures",
     "trainer.save_top_k",
     "trainer.progress",
     "trainer.system_metrics",

@@ -56,6 +56,7 @@ NOT_LIGHTNINGS = (
     "early_stopping",
     "early_stopping_delta",
     "save_top_k",
+    "pictures",
     "animation",
 )  # keys of trainer.*, not Lightning's
 

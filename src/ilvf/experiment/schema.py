@@ -20,6 +20,7 @@ from ilvf.options import (
     one_line,
     parse,
     shown,
+    types_of,
     words_of,
 )
 from ilvf.options import alternatives as alternatives_of
@@ -117,7 +118,7 @@ class Schema:
         return leaves
 
     def _leaves_of(self, prefix: str, options: type[Options]) -> dict[str, Leaf]:
-        hints = typing.get_type_hints(options)
+        hints = types_of(options)
         leaves = {}
         for item in fields_by_class(options):
             key = prefix + item.name

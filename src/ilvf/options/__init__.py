@@ -16,7 +16,7 @@ from ilvf.options.checks import (
     require_usable_path,
     words_of,
 )
-from ilvf.options.declaration import Options, configure, option, select
+from ilvf.options.declaration import Options, configure, option, select, types_of
 from ilvf.options.text import parse, parse_yaml, text_of
 from ilvf.options.words import nearest, one_line, short_names, shown
 from ilvf.options.yaml_text import read_yaml
@@ -39,5 +39,6 @@ __all__ = [
     "short_names",
     "shown",
     "text_of",
+    "types_of",
     "words_of",
 ]

@@ -10,6 +10,7 @@ from ilvf.options.checks import checked
 from ilvf.options.words import nearest, one_line
 
 T = TypeVar("T", bound="Options")
+TYPES: dict[type, dict[str, Any]] = {}  # dataclass → types of its fields, once they are needed
 
 
 def option(
@@ -47,6 +48,13 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def types_of(cls: type) -> dict[str, Any]:
+    """Name → type of the fields of a dataclass."""
+    if cls not in TYPES:
+        TYPES[cls] = typing.get_type_hints(cls)
+    return TYPES[cls]
+
+
 @dataclasses.dataclass
 class Options:
     """Base of all option dataclasses: fields are checked when an instance is made.
@@ -56,7 +64,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = types_of(type(self))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             setattr(self, field.name, checked(field.name, value, hints[field.name], field.metadata))

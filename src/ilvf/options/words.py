@@ -25,7 +25,9 @@ def one_line(text: str) -> str:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """ ", did you mean 'NAME'?", or nothing if no known name is close."""
+    """ ", did you mean 'NAME'?", or nothing if `name` is known or no known name is close."""
+    if name in known:  # the message of a check that holds
+        return ""
     tails = [k for k in known if k.rpartition(".")[2] == name]
     same = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), same, n=1, cutoff=0.6)

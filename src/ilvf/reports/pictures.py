@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ilvf.algorithms.base import EvaluationCallback
 from ilvf.envs.names import AgentNames, names_of
+from ilvf.experiment.config import Config
 from ilvf.experiment.metrics_file import METRICS, read_rows
 from ilvf.reports.drawing import COLOURS
 from ilvf.reports.matrices import Panel, draw_influence
@@ -29,16 +30,18 @@ REWARDS = {  # metric: label and line style of the learning curve
 class Pictures(EvaluationCallback):
     """Lightning callback that stores pictures with the run.
 
-    At every evaluation: the influence as a heatmap and as numbers, if the algorithm learns one, and
+    At every evaluation: the influence as numbers and as a heatmap, if the algorithm learns one, and
     the first episode, if the environment has `draw`. At the end: the learning curve, and the first
     episode of the last evaluation as an animation, if the environment has `animate`.
 
     Args:
         animation: draw the animation.
+        pictures: draw the heatmaps, episodes and the learning curve; the numbers are always stored.
     """
 
-    def __init__(self, animation: bool) -> None:
+    def __init__(self, animation: bool, pictures: bool = True) -> None:
         self.animation = animation
+        self.pictures = pictures
         self.last: tuple[Any, Any, str] | None = None  # environment, first episode, frames
 
     def on_evaluation(self, trainer: Any, module: Any, env: Any, rollout: Any) -> None:
@@ -54,9 +57,10 @@ class Pictures(EvaluationCallback):
             agents = names_of(env, env.n_agents)
             write = functools.partial(write_matrices, matrices=matrices, agents=agents)
             trainer.logger.written(write, MATRICES)
-            figure = heatmap(matrices, module.frames, title_of(module), agents)
-            trainer.logger.figure(figure, f"influence-{frames}.png")
-        if hasattr(env, "draw"):
+            if self.pictures:
+                figure = heatmap(matrices, module.frames, title_of(module), agents)
+                trainer.logger.figure(figure, f"influence-{frames}.png")
+        if self.pictures and hasattr(env, "draw"):
             trainer.logger.figure(env.draw(rollout), f"episode-{frames}.png")
         if self.animation and hasattr(env, "animate"):
             self.last = env, rollout[:1].clone(), frames
@@ -65,13 +69,19 @@ class Pictures(EvaluationCallback):
         """Store the learning curve and the animation."""
         if not trainer.is_global_zero or trainer.logger is None:
             return
-        curve = learning_curve(trainer.logger.run_dir / METRICS, title_of(module))
-        trainer.logger.figure(curve, "learning-curve.png")
+        if self.pictures:
+            curve = learning_curve(trainer.logger.run_dir / METRICS, title_of(module))
+            trainer.logger.figure(curve, "learning-curve.png")
         if self.last is None:
             return
         env, episode, frames = self.last
         write = functools.partial(env.animate, episode)
         trainer.logger.written(write, f"pictures/episode-{frames}.gif")
+
+
+def pictures_of(config: Config) -> Pictures:
+    """The pictures that the config of a run asks for."""
+    return Pictures(config.trainer.animation, config.trainer.pictures)
 
 
 def title_of(module: Any) -> str:

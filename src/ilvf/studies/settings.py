@@ -25,6 +25,7 @@ FREE = {  # keys that may differ: the machine and its files, progress, and frame
     "trainer.animation",
     "trainer.devices",
     "trainer.max_epochs",
+    "trainer.pictures",
     "trainer.progress",
     "trainer.threads",
 }

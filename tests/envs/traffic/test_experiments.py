@@ -15,11 +15,12 @@ TINY_AUDIT = ("audit.states=2", "audit.steps=2", "audit.batch=4")
 
 @pytest.mark.slow
 def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(crossing, out, recipe):
-    """Seven steps of ten, so that episodes do not end with the rollout."""
+    """Seven steps of ten, so that episodes do not end with the rollout; one run draws pictures."""
     options = (*SMALL, *crossing, "algorithm.rollout_steps=7", "algorithm.eval_every=9")
     whole = f"out={out / 'whole'}"
     halves = f"out={out / 'halves'}"
-    assert recipe("ilvf_p", *options, whole, "trainer.max_epochs=4") == 0
+    drawn = (whole, "trainer.pictures=true", "trainer.max_epochs=4")
+    assert recipe("ilvf_p", *options, *drawn) == 0
     assert recipe("ilvf_p", *options, halves, "trainer.max_epochs=2") == 0
     assert recipe("ilvf_p", "resume=last", halves, "trainer.max_epochs=4") == 0
     first = checkpoint_of(out / "whole")["state_dict"]
