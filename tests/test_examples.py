@@ -1,6 +1,9 @@
 """The example scripts at toy size: they run, they learn, and they stay short."""
 
+import contextlib
+import functools
 import importlib.util
+import io
 import math
 import sys
 from dataclasses import dataclass
@@ -85,9 +88,8 @@ class Recorder:
         return [tuple(now.shape) for now, before in pairs if torch.equal(now, before)]
 
 
-@pytest.fixture
-def recorder(monkeypatch):
-    """A `Recorder` of the run in a test."""
+def recording(patch: pytest.MonkeyPatch) -> Recorder:
+    """A `Recorder` of what runs while `patch` lasts."""
     recorder = Recorder()
     extend = ReplayBuffer.extend
     adam = torch.optim.Adam
@@ -102,20 +104,30 @@ def recorder(monkeypatch):
             recorder.before = [p.detach().clone() for p in recorder.parameters]
             super().__init__(recorder.parameters, *args)
 
-    monkeypatch.setattr(ReplayBuffer, "extend", recorded_extend)
-    monkeypatch.setattr(torch.optim, "Adam", RecordedAdam)
+    patch.setattr(ReplayBuffer, "extend", recorded_extend)
+    patch.setattr(torch.optim, "Adam", RecordedAdam)
     return recorder
+
+
+@functools.cache
+def recorded(name: str, *options: str) -> tuple[list[float], str, Recorder]:
+    """(learning curve, what it prints, `Recorder`) of a run, at which several tests look."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        recorder = recording(patch)
+        curve = train(name, *options)
+    return curve, printed.getvalue(), recorder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True], ids=["ilvf", "plain"])
 @pytest.mark.parametrize("name", TOYS)
-def test_an_example_trains_all_parameters(name, plain, recorder, capsys):
+def test_an_example_trains_all_parameters(name, plain):
     toy = TOYS[name]
-    curve = train(name, *(["--plain"] if plain else []))
+    curve, printed, recorder = recorded(name, *(["--plain"] if plain else []))
     assert len(curve) == toy.batches
     assert all(map(math.isfinite, curve))
-    assert "frames" in capsys.readouterr().out
+    assert "frames" in printed
     assert recorder.unchanged() == []
     assert all(torch.isfinite(p).all() for p in recorder.parameters)
     batch = recorder.batches[-1]
@@ -124,8 +136,8 @@ def test_an_example_trains_all_parameters(name, plain, recorder, capsys):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_the_advantages_of_an_example_are_mixed_by_its_influence(name, recorder):
-    train(name)
+def test_the_advantages_of_an_example_are_mixed_by_its_influence(name):
+    _, _, recorder = recorded(name)
     batch = recorder.batches[-1]
     agents = TOYS[name].agents
     influence = batch["agents", "influence"]
@@ -136,9 +148,9 @@ def test_the_advantages_of_an_example_are_mixed_by_its_influence(name, recorder)
     assert torch.allclose(batch["agents", "advantage"], expected, atol=1e-4)
 
 
-def test_rows_of_the_fixed_graph_are_acting_agents(recorder):
+def test_rows_of_the_fixed_graph_are_acting_agents():
     """Agent 0 enters the rewards of its neighbours 1 and 9; agent 1 enters its own only."""
-    train("a2c_fixed_graph")
+    _, _, recorder = recorded("a2c_fixed_graph")
     influence = recorder.batches[0]["agents", "influence"][0]
     assert influence[0].nonzero().flatten().tolist() == [0, 1, 9]
     assert influence[1].nonzero().flatten().tolist() == [1]
@@ -153,8 +165,9 @@ def test_the_seed_decides_the_learning_curve():
 
 
 @pytest.mark.slow
-def test_two_groups_train_their_policies_and_the_critic_of_both(recorder):
+def test_two_groups_train_their_policies_and_the_critic_of_both(monkeypatch):
     """The optimiser has every parameter once, and changes all of them."""
+    recorder = recording(monkeypatch)
     curve = load("two_groups").main(["--frames", "240", "--batch", "120"])
     assert len(curve) == 2
     assert all(map(math.isfinite, curve))

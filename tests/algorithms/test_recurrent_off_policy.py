@@ -3,6 +3,8 @@
 In `Cue` a team without a memory is right in half of its episodes.
 """
 
+import functools
+
 import pytest
 import torch
 
@@ -19,17 +21,19 @@ from memory_helpers import AGENTS
 
 
 # ---------------------------------------------------------------------- learning
-def share_of_right_actions(module, iterations):
-    return fit(module, iterations).last_metrics["eval/return/team"] / AGENTS
+@functools.cache  # `make quick` needs some of the runs that the slow tests need
+def share_of_right_actions(make, recurrent, iterations, seed, **options):
+    module = fit(make(recurrent, seed, **options), iterations)
+    return module.last_metrics["eval/return/team"] / AGENTS
 
 
 def test_a_team_without_memory_cannot_know_the_cue():
-    assert share_of_right_actions(qmix("none"), 8) <= 0.55
+    assert share_of_right_actions(qmix, "none", 8, 0) <= 0.55
 
 
 @pytest.mark.parametrize("make", [qmix, vdn])
 def test_a_recurrent_team_remembers_the_cue(make):
-    assert share_of_right_actions(make("gru"), 8) >= 0.95
+    assert share_of_right_actions(make, "gru", 8, 0) >= 0.95
 
 
 @pytest.mark.slow
@@ -37,13 +41,13 @@ def test_a_recurrent_team_remembers_the_cue(make):
 @pytest.mark.parametrize("recurrent", ["none", "gru", "lstm"])
 @pytest.mark.parametrize(("make", "iterations"), [(qmix, 8), (vdn, 8), (maddpg, 15)])
 def test_every_algorithm_teaches_it(make, iterations, recurrent, seed):
-    right = share_of_right_actions(make(recurrent, seed), iterations)
+    right = share_of_right_actions(make, recurrent, iterations, seed)
     assert right <= 0.55 if recurrent == "none" else right >= 0.95
 
 
 @pytest.mark.slow
 def test_a_burn_in_longer_than_an_episode_teaches_it_too():
-    assert share_of_right_actions(qmix("gru", burn_in=7), 8) >= 0.95
+    assert share_of_right_actions(qmix, "gru", 8, 0, burn_in=7) >= 0.95
 
 
 def test_a_deterministic_actor_explores_with_its_memory():

@@ -120,7 +120,7 @@ def test_values_that_do_not_fit_together_make_a_failed_trial(folder, capsys):
 def test_the_sampler_finds_the_better_half(folder):
     """TPE, which sees the values of earlier batches, tries the better values more often."""
     made = sweep(Range("algorithm.tau", 0.1, 5.0, log=False))
-    engine = WritingEngine(lambda arguments: -float(arguments["algorithm.tau"]), at_a_time=4)
+    engine = WritingEngine(lambda arguments: -float(arguments["algorithm.tau"]), at_a_time=8)
     SampledSweep(made, folder).run(24, engine)
     taus = [trial.params["algorithm.tau"] for trial in trials_in(folder, made)]
     assert sum(taus[16:]) / 8 < 1.5  # the mean of the range is 2.55
