@@ -1,6 +1,7 @@
 """Base class of the batched environments: specs, resets, the clock, statistics, saved states."""
 
 from collections.abc import Mapping
+
 import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
