@@ -336,10 +336,7 @@ def is_named_source(value: object) -> bool:
 @algorithm("ilvf_p", "ILVFP")
 @dataclass
 class ILVFPConfig(LargeTeamOptions, ILVFPOptions, MixingOptions, PolicyConfig):
-    """ILVF-P: every agent is credited with the returns that its action moves (the paper).
-
-    By default a score test teaches its attention, which is not in the paper: `supervision=0`.
-    """
+    """ILVF-P: every agent is credited with the returns that its action moves (the paper)."""
 
     title = "ILVF-P"
     source = "eqs. 7-11 of the paper, docs/concepts/credit.md"
