@@ -85,6 +85,7 @@ class Training(L.LightningModule):
         self.pending: dict[str, Any] | None = None  # state of a checkpoint, not yet restored
         self.hidden: dict[NestedKey, Tensor] = {}  # with which a recurrent policy goes on
         self.elsewhere: Elsewhere | None = None  # workers that collect; None: this process
+        self.worker_states: list[Any] = []  # of these workers, after the last rollout
         if memories_of(loss):
             options.check_chunks()
         self._steps: list[Tensor] = []
@@ -213,7 +214,10 @@ class Training(L.LightningModule):
             print(NOTE, file=sys.stderr)
         self._sums = episode_sums(rollout)
         self._measures = self.measure(rollout)
-        self.hidden = last_states(rollout, self.loss)
+        if isinstance(self.collector, WorkerRollouts):
+            self.worker_states = self.collector.state()
+        else:
+            self.hidden = last_states(rollout, self.loss)
         self.frames += rollout.numel() * self.trainer.world_size
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> Tensor:
@@ -323,10 +327,10 @@ class Training(L.LightningModule):
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         more = self.state_of_rank()
-        if isinstance(self.collector, WorkerRollouts):
-            more["workers"] = self.collector.state()
-        else:
+        if self.elsewhere is None:
             more |= saved_states(self.hidden)
+        else:
+            more["workers"] = self.worker_states
         checkpoint["ilvf"] = {
             "config": self.config,
             "actor": arguments_of(self.loss.actor),
