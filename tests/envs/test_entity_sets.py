@@ -1,5 +1,7 @@
 """Sets of entities in the observations of TorchRL, PettingZoo and Gymnasium environments."""
 
+import pickle
+
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -12,7 +14,8 @@ from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
 from ilvf.modules.entity_sets import EntitySet
-from set_helpers import Others
+from ilvf.modules.images import Image
+from set_helpers import Nearest, Others
 from test_examples import load
 from zoo import Line
 
@@ -78,7 +81,7 @@ def test_wrong_descriptions_are_refused_where_sets_are_asked_for(name, refused):
     arguments = ["env=pettingzoo", "env.task=unused"]
     env = seen_by(space)
     env.reset()  # its numbers can be read as they are
-    with refused("PettingZoo: the observation has", words):
+    with refused("PettingZoo.observation_sets: the observation has", words):
         actor_for(env, arguments)
 
 
@@ -88,6 +91,26 @@ def actor_for(env, arguments):
 
     config = resolve(training_schema("ippo"), [*arguments, "algorithm.sets=attention"])
     return categorical_actor(config.algorithm, env)
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (
+            3,
+            "Nearest.observation_sets: parts must be an Image or an EntitySet, or several, found 3",
+        ),
+        ([Image(2, 2, 1)], "Nearest.observation_sets must be of EntitySet, found"),
+        ([{"entities": 0, "features": 1}], "EntitySet: entities=0"),
+        ([EntitySet(5, 2, begin=5, mask=1)], "number 5, which is in another part"),
+        ((), "do not observe sets of entities"),
+    ],
+)
+def test_an_attribute_that_describes_no_set_is_refused(sets, words, refused):
+    env = Nearest(num_envs=1, seed=0)
+    env.observation_sets = sets
+    with refused(words):
+        actor_for(env, ["env=torchrl", "env.task=unused"])
 
 
 def test_a_team_without_common_sets_is_refused(refused):
@@ -111,6 +134,7 @@ def test_a_sequence_is_padded_and_flagged(stack, length):
     space = spaces.Dict({"own": box(2), "others": spaces.Sequence(box(3), stack=stack)})
     env = seen_by(space, {"own": OWN, "others": stacked if stack else tuple(vectors)}, entities=4)
     assert env.observation_sets == (EntitySet(4, 3, begin=0, mask=12),)
+    assert pickle.loads(pickle.dumps(env.layout)).sets == env.observation_sets  # as workers do
     row = env.reset()["agents", "observation"][0, 0].tolist()
     numbers = [k + 1.0 for k in range(length) for _ in range(3)]
     assert row[:12] == numbers + [0.0] * (12 - len(numbers))

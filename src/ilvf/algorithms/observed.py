@@ -63,13 +63,13 @@ def described(env: EnvBase, name: str, kind: type[Any]) -> tuple[Any, ...]:
         kind: of the parts.
     """
     value = getattr(env, name, None)
-    of = type(env).__name__
+    of = f"{type(env).__name__}.{name}"
     if isinstance(value, UsageError):
         raise UsageError(f"{of}: {value}") from value
-    found = parts_of(value, f"{of}.{name}")
+    found = parts_of(value, of)
     require(
         all(isinstance(part, kind) for part in found),
-        f"{of}.{name} must have parts that are of {kind.__name__}, found {shown(value)}",
+        f"{of} must be of {kind.__name__}, found {shown(value)}",
     )
     return found
 

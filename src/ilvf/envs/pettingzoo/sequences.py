@@ -37,17 +37,14 @@ def padded(space: spaces.Space, most: int) -> spaces.Space:
         space: of an observation.
         most: K.
     """
-    if isinstance(space, spaces.Sequence):
-        vector = space.feature_space
-        if isinstance(vector, spaces.Box) and len(vector.shape) == 1:
-            return PaddedSequence(vector.shape[0], most)
-        return space
-    if not isinstance(space, spaces.Dict | spaces.Tuple):
+    if space.is_np_flattenable:
         return space
     if isinstance(space, spaces.Tuple):
-        parts = [padded(part, most) for part in space.spaces]
-        changed = any(new is not old for new, old in zip(parts, space.spaces, strict=True))
-        return spaces.Tuple(parts) if changed else space
-    entries = {name: padded(part, most) for name, part in space.spaces.items()}
-    changed = any(entries[name] is not part for name, part in space.spaces.items())
-    return spaces.Dict(entries, sort_keys=False) if changed else space
+        return spaces.Tuple([padded(part, most) for part in space.spaces])
+    if isinstance(space, spaces.Dict):
+        parts = {name: padded(part, most) for name, part in space.spaces.items()}
+        return spaces.Dict(parts, sort_keys=False)
+    vector = getattr(space, "feature_space", None)  # of a Sequence
+    if isinstance(vector, spaces.Box) and len(vector.shape) == 1:
+        return PaddedSequence(vector.shape[0], most)
+    return space
