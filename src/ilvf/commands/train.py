@@ -10,6 +10,7 @@ from ilvf.experiment.variables import require_launched
 from ilvf.options import shown
 from ilvf.plugins import ALGORITHMS as PLUGINS
 from ilvf.plugins import registered
+from ilvf.starting import starting
 
 EXAMPLES = """
 ilvf train {name} env.n_agents=10 trainer.max_epochs=50
@@ -34,8 +35,9 @@ def train_algorithm(
         schema.doc = f"{schema.doc}\n{EXAMPLES.format(name=name)}"
     config = command_line(schema, arguments)
     require_launched()
-    from ilvf.experiment.run import train
-    from ilvf.reports.pictures import pictures_of
+    with starting():
+        from ilvf.experiment.run import train
+        from ilvf.reports.pictures import pictures_of
 
     train(config, [pictures_of(config)])
 

@@ -44,6 +44,7 @@ from ilvf.experiment.seed_runs import run_seeds
 from ilvf.experiment.store import open_store, tracking_uri
 from ilvf.experiment.system_metrics import system_metrics
 from ilvf.experiment.tracking import MLflowTracker
+from ilvf.starting import starting
 
 Tracker = MLflowTracker | FolderTracker
 NOT_LIGHTNINGS = (
@@ -85,14 +86,15 @@ def train(
     require_logger(config.trainer.logger)
     L.seed_everything(config.seed, verbose=False)
     elsewhere = elsewhere_of(config)
-    module = build(config)
+    with starting():
+        module = build(config)
     module.elsewhere = elsewhere
     checkpoint = Path(config.resume) if config.resume else None
     content = _read(checkpoint, module)
     require_devices(config)
     folder = make_run_folder(config, checkpoint)
     stop = CleanStop()
-    with removed_if_refused(folder):
+    with starting(), removed_if_refused(folder):
         tracker = _tracker(config, folder, content["ilvf"]["run"] if content else None)
         trainer = make_trainer(config, folder, tracker, [stop, *callbacks])
         if checkpoint and content:
