@@ -115,7 +115,7 @@ def require_moments(index: int, moments: Any, parameter: Tensor) -> None:
 
 
 def require_same_size(
-    content: Mapping[str, Any], world_size: int, num_envs: int, workers: int
+    content: Mapping[str, Any], world_size: int, num_envs: int, workers: int = 0
 ) -> None:
     """Raise unless a run has the processes and environments that its checkpoint has states of.
 
