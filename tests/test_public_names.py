@@ -46,7 +46,8 @@ print(json.dumps([listed, unknown]))
 def before_use():
     """Package → what `dir` lists before anything is used, and what of it does not exist."""
     command = [sys.executable, "-c", LIST_NAMES, *PACKAGES]
-    listed, unknown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    listed, unknown = json.loads(printed)
     return {name: (listed[name], unknown[name]) for name in PACKAGES}
 
 

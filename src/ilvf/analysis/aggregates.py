@@ -128,9 +128,10 @@ def means_of_resamples(curves: Array) -> Array:
 
     Blocks of points are computed one after the other, so that large studies fit in memory.
     """
-    blocks = -(-CURVE_RESAMPLES * curves.size // MOST_NUMBERS)
+    points = curves.shape[-1]
+    blocks = min(points, -(-CURVE_RESAMPLES * curves.size // MOST_NUMBERS))
     means = []
-    for block in np.array_split(curves, min(blocks, curves.shape[-1]), axis=-1):
+    for block in np.array_split(curves, max(1, blocks), axis=-1):
         means.append(iqm_of_points(curve_resamples(block)))
     return np.concatenate(means, axis=-1)
 
