@@ -203,6 +203,8 @@ def actor_of(content: Mapping[str, Any], path: object = "the checkpoint") -> Act
             state[name.removeprefix(PREFIX)] = value
     arguments = dict(content["ilvf"]["actor"])
     kind = arguments.pop("kind", "categorical")  # checkpoints of the first version name no kind
+    if "image" in arguments:  # an older name
+        arguments["parts"] = [arguments.pop("image")]
     require(
         isinstance(kind, str) and kind in KINDS,
         f"{path}: its actor is of the kind {shown(kind)}; this version knows {', '.join(KINDS)}",
