@@ -35,6 +35,7 @@ drills: $(VENV)/installed  ## kills, store faults, payloads, bad inputs, a soak;
 
 bench: $(VENV)/installed  ## what the speed tables are made by
 	$(BIN)/python benchmarks/collect.py
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/envs.py
 	$(BIN)/python benchmarks/update.py
 	$(BIN)/python benchmarks/first_layers.py
