@@ -8,7 +8,7 @@ from sources import Source
 
 PACKAGE = "ilvf"
 LAYERS = (  # from low to high; a module may import from its own layer and from lower ones
-    ("errors", "lazy", "options", "distributed", "plugins"),
+    ("errors", "lazy", "options", "distributed", "plugins", "starting"),
     ("modules",),
     ("credit",),
     ("losses",),
