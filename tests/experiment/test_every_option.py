@@ -354,7 +354,7 @@ LEARNED = {
     "diagonal": Effect("false", of_source("diagonal"), False),
     "draw": Effect("epoch", lambda run: run.module.redraw, True),
     "sparsity": Effect("3", lambda run: "loss_sparsity" in losses(run), True),
-    "supervision": Effect("0.5", lambda run: "loss_supervision" in losses(run), True),
+    "supervision": Effect("0.5", lambda run: run.module.loss.supervision, 0.5),
 }
 EFFECTS = {
     "ilvf_p": {
