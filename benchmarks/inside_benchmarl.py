@@ -11,6 +11,7 @@ and evaluation is in `benchmarks/results/inside_benchmarl.csv`.
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,11 @@ from benchmarl.models.mlp import MlpConfig
 ROOT = Path(__file__).parents[1]
 RAW = ROOT / "benchmarks" / "results" / "inside_benchmarl.csv"
 PICTURE = ROOT / "docs" / "images" / "inside-benchmarl.png"
-ALGORITHMS = {
+ALGORITHMS: dict[str, Any] = {
     "MAPPO": MappoConfig,
     "IPPO": IppoConfig,
     "ILVF-P": IlvfPConfig,
+    "ILVF-P (unsupervised)": partial(IlvfPConfig, supervision=0.0),
     "ILVF-S": IlvfSConfig,
 }
 TASKS = {"navigation": VmasTask.NAVIGATION, "balance": VmasTask.BALANCE}
@@ -96,7 +98,7 @@ def run(task: str, name: str, seed: int) -> pd.DataFrame:
 def algorithm(name: str) -> Any:
     """The config of an algorithm, with one value per agent."""
     config = ALGORITHMS[name]
-    if config in (IlvfPConfig, IlvfSConfig):
+    if config not in (MappoConfig, IppoConfig):
         return config()
     found = config.get_from_yaml()
     found.share_param_critic = False
