@@ -64,6 +64,13 @@ def test_a_metric_that_a_run_does_not_log_is_refused(tmp_path, refused):
         curve_of(tmp_path, RUNS[0])
 
 
+def test_a_table_with_a_run_twice_is_refused(tmp_path, refused):
+    path = tmp_path / "raw.csv"
+    path.write_text(f"{','.join(COLUMNS)}\nT,A,0,40,1.0\nT,B,0,40,1.0\nT,A,0,40,2.0\n")
+    with refused(str(path), "'A' on 'T', seed 0, at 40 frames twice"):
+        read_raw(path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.experiment.metrics_file import METRICS, read_rows
 from ilvf.options import shown
 from ilvf.studies.csv_tables import RUN, read_table
@@ -26,7 +26,15 @@ def read_raw(path: Path) -> pd.DataFrame:
     Raises:
         UsageError: the file is not such a table.
     """
-    return read_table(path, COLUMNS, NUMBERS)
+    table = read_table(path, COLUMNS, NUMBERS)
+    twice = table[table.duplicated([*RUN, "frames"])]
+    if len(twice):
+        task, algorithm, seed, frames, _ = twice.iloc[0]
+        raise UsageError(
+            f"{path} has {shown(algorithm)} on {shown(task)}, seed {seed}, at {frames} frames "
+            "twice; delete the rows of one of the two runs"
+        )
+    return table
 
 
 def with_run(table: pd.DataFrame, run: PlannedRun, curve: pd.Series) -> pd.DataFrame:
