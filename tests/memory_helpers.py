@@ -2,36 +2,24 @@
 
 import torch
 
-from ilvf.envs.base import BatchedEnv
+from lone_agents import AGENTS, LoneAgents
 
-AGENTS = 2
 HORIZON = 5
 
 
-class Cue(BatchedEnv):
+class Cue(LoneAgents):
     """Each agent sees a bit in the first step, and is rewarded if its last action equals the bit.
 
     The observation is the bit, one-hot, in the first step, and whether it is the last step. Without
     a memory the best share of right actions is ½. The state is the observation.
     """
 
-    n_agents = AGENTS
     n_actions = 2
     observation_dim = 3
     state_dim = 3
 
-    def __init__(self, *, num_envs=1, horizon=HORIZON, seed=None, device="cpu"):
-        super().__init__(num_envs=num_envs, horizon=horizon, seed=seed, device=device)
-
-    @property
-    def observation_graph(self):
-        return torch.eye(AGENTS, dtype=torch.bool)
-
-    transition_graph = reward_graph = observation_graph
-
-    @property
-    def observation_mask(self):
-        return torch.ones(AGENTS, 3, dtype=torch.bool)
+    def __init__(self, *, horizon=HORIZON, **options):
+        super().__init__(horizon=horizon, **options)
 
     def initial(self):
         shape = (*self.batch_size, AGENTS)

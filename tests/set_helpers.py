@@ -7,16 +7,15 @@ from gymnasium import spaces
 from tensordict import TensorDict
 from torchrl.data import Binary, Composite, Unbounded
 
-from ilvf.envs.base import BatchedEnv
 from ilvf.modules.entity_sets import EntitySet
 from image_helpers import Lights
+from lone_agents import AGENTS, LoneAgents
 
-AGENTS = 2
 MOST = 5  # entities
 QUARTERS = 4
 
 
-class Nearest(BatchedEnv):
+class Nearest(LoneAgents):
     """Each agent sees 0 to 5 entities, in random order, each at a place (x, y) in [−1, 1]².
 
     The reward of an agent is 1 if its action is the quarter of the nearest one, or 4 if there is
@@ -24,25 +23,11 @@ class Nearest(BatchedEnv):
     The observation is [random number, flags, places]. The state is the observation.
     """
 
-    n_agents = AGENTS
     n_actions = QUARTERS + 1
     observation_dim = 1 + 3 * MOST
     state_dim = observation_dim
     observation_sets = (EntitySet(entities=MOST, features=2, begin=1 + MOST, mask=1),)
     state_sets = observation_sets
-
-    def __init__(self, *, num_envs=1, horizon=4, seed=None, device="cpu"):
-        super().__init__(num_envs=num_envs, horizon=horizon, seed=seed, device=device)
-
-    @property
-    def observation_graph(self):
-        return torch.eye(AGENTS, dtype=torch.bool)
-
-    transition_graph = reward_graph = observation_graph
-
-    @property
-    def observation_mask(self):
-        return torch.ones(AGENTS, self.observation_dim, dtype=torch.bool)
 
     def initial(self):
         shape = (*self.batch_size, AGENTS)

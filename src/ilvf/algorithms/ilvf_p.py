@@ -35,6 +35,7 @@ from ilvf.credit.estimators import GAEWithReturns, gae, local_estimator
 from ilvf.credit.sparse import SparseInfluence
 from ilvf.distributed import mean_over_ranks
 from ilvf.errors import UsageError, require
+from ilvf.losses.options import SUPERVISION
 from ilvf.modules import (
     ActionInfluenceCritic,
     InfluenceCritic,
@@ -46,7 +47,6 @@ from ilvf.options import configure, select
 
 Critic = InfluenceCritic | ActionInfluenceCritic | RelevanceCritic | StateCritic
 GRAPHS = {"reward_graph": "reward_graph", "full_graph": "value_graph"}  # word → attribute of an env
-SUPERVISION = 0.3  # chosen on seeds 0-4 of Encircle with 10 agents
 FIXED = ("ones", "identity", *GRAPHS)  # words of a Ŵ that is no source
 MEASURED = {"reward": "reward_graph", "full": "value_graph"}  # metric → attribute of an env
 

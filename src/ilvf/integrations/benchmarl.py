@@ -24,6 +24,7 @@ from torchrl.objectives import ClipPPOLoss, LossModule
 from ilvf.credit import ILVFAdvantage, InfluenceSource, ScoreInfluence, SupervisedInfluence
 from ilvf.errors import UsageError, require
 from ilvf.losses import ActionValueLoss
+from ilvf.losses.options import SUPERVISION
 from ilvf.modules import InfluenceCritic
 from ilvf.modules.actions import actions_of_spec
 
@@ -159,7 +160,7 @@ class IlvfPConfig(IlvfSConfig):
     """
 
     tau: float = 1.0
-    supervision: float = 0.3
+    supervision: float = SUPERVISION
 
     @staticmethod
     def associated_class() -> type[Mappo]:

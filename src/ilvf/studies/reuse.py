@@ -4,7 +4,6 @@ A run is the same if its settings, seed, frames and metric are; the titles of it
 algorithm may differ.
 """
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,8 +17,8 @@ from ilvf.options import shown
 from ilvf.studies.csv_tables import RUN
 from ilvf.studies.plan import Key, PlannedRun
 from ilvf.studies.raw_table import RAW, read_raw
-from ilvf.studies.records import RECORDS, read_records
-from ilvf.studies.settings import Settings, resolved
+from ilvf.studies.records import RECORDS, command_of, read_records
+from ilvf.studies.settings import Settings, settings_in
 
 Record = dict[str, Any]
 
@@ -93,20 +92,14 @@ def is_same(record: Record, run: PlannedRun) -> bool:
     """Whether the recorded run had the seed, the metric and the settings of the planned one."""
     if (record["seed"], record["metric"]) != (run.seed, run.metric):
         return False
-    planned = settings(shlex.join([run.recipe, *run.arguments]))
-    return planned is not None and settings(arguments_in(record["command"])) == planned
-
-
-def arguments_in(command: str) -> str:
-    """A recorded command without `ilvf train`."""
-    return command.partition("train ")[2]
+    planned = settings(command_of(run))
+    return planned is not None and settings(record["command"]) == planned
 
 
 @cache
-def settings(arguments: str) -> Settings | None:
-    """The settings that recipe and arguments give; None if they are not a command of today."""
+def settings(command: str) -> Settings | None:
+    """The settings of a command; None if it is no command of today."""
     try:
-        recipe, *rest = shlex.split(arguments)
-        return resolved(recipe, rest)
-    except (UsageError, ValueError, KeyError):
+        return settings_in(command, "the run")
+    except UsageError:
         return None
