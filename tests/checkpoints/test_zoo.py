@@ -48,6 +48,18 @@ def test_the_command_evaluates_it_and_draws_elsewhere(recipe, tmp_path, capsys):
     assert not list(FOLDER.glob("*.png"))
 
 
+def test_a_temperature_near_zero_samples_the_most_likely_actions(recipe, tmp_path, capsys):
+    words = ["checkpoint=zoo:encircle-10", f"out={tmp_path}", "algorithm.eval_episodes=2"]
+    cold = "algorithm.eval_temperature=1e-6"
+    pages = []
+    for more in ([], ["algorithm.eval_deterministic=false", cold]):
+        assert recipe("evaluate", *words, *more, "animation=false") == 0
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1]
+    assert recipe("evaluate", *words, cold) == 2
+    assert "give eval_deterministic=false too" in capsys.readouterr().err
+
+
 def test_an_unknown_team_is_refused(refused):
     with refused("zoo:encircel-10", "did you mean 'encircle-10'"):
         find_checkpoint("zoo:encircel-10", FOLDER)

@@ -38,6 +38,11 @@ def test_a_runs_folder_is_exported_and_loaded(run, recipe, out, capsys):
     action, _ = torch.export.load(run / "policy.pt2").module()(observation)
     assert torch.equal(action, policy(observation))
     assert policy.double().actor.net.head.weight.dtype == torch.float64
+    sharp = load_policy(run, temperature=0.5)
+    words = ("temperature=0.5", f"file={out / 'sharp.pt2'}")
+    assert recipe("export", "to=torch", f"checkpoint={run}", *words) == 0
+    _, logits = torch.export.load(out / "sharp.pt2").module()(observation)
+    assert torch.allclose(logits, sharp.actor.outputs(observation), atol=1e-6)
     for words, sentence in (
         (("to=signals", f"checkpoint={run}"), "to=signals is for traffic signals"),
         (("to=torch",), "give checkpoint=PATH"),

@@ -318,6 +318,7 @@ PPO = {
     "value_clip": Effect("0.3", of_loss("value_clip"), 0.3),
     "huber_delta": Effect("0.1", of_loss("huber_delta"), 0.1),
     "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
+    "eval_temperature": Effect("1e-6", greedy, True, under=("eval_deterministic=false",)),
 }
 REPLAY = {
     "rollout_steps": Effect("5", lambda run: run.module.rows, 20),

@@ -54,9 +54,10 @@ class EvaluationCallback(L.Callback):
 class Training(L.LightningModule):
     """Base of `OnPolicy` and `OffPolicy`, which define how an iteration's minibatches are made.
 
-    An algorithm overrides at most these five methods, and nothing else of this class:
-    `parameter_groups` (what is optimised), `behaviour` (what collects), `train_dataloader` (the
-    minibatches), `measure` (metrics of a rollout) and `state_of_rank` (more to save per process).
+    An algorithm overrides at most these six methods, and nothing else of this class:
+    `parameter_groups` (what is optimised), `behaviour` (what collects), `evaluated` (what is
+    evaluated), `train_dataloader` (the minibatches), `measure` (metrics of a rollout) and
+    `state_of_rank` (more to save per process).
 
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
@@ -103,6 +104,10 @@ class Training(L.LightningModule):
 
     def behaviour(self) -> TensorDictModuleBase:
         """The policy that collects."""
+        return self.loss.actor
+
+    def evaluated(self) -> TensorDictModuleBase:
+        """The policy that is evaluated."""
         return self.loss.actor
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
@@ -302,7 +307,7 @@ class Training(L.LightningModule):
         env.eval()  # environments may add rewards in training that scores leave out
         metrics, rollout = evaluate(
             env,
-            self.loss.actor,
+            self.evaluated(),
             max_steps=self._evaluation_steps(env),
             deterministic=options.eval_deterministic,
             seed=seed,  # the same on all processes, so that they agree on the best checkpoint

@@ -13,6 +13,7 @@ from ilvf.algorithms.options import OnPolicyOptions, ShareOptions
 from ilvf.credit.signals import alive
 from ilvf.data.rollout import RolloutLoader
 from ilvf.losses import PPOLoss
+from ilvf.modules.actors.tempered import require_temperable, tempered
 from ilvf.modules.critics.base import Remembering
 from ilvf.modules.reward_model import equal_shares
 
@@ -47,6 +48,7 @@ class OnPolicy(Training):
         redraw: bool = False,
     ):
         super().__init__(make_env, loss, options, seed=seed)
+        require_temperable(loss.actor, options.eval_temperature)
         self.redraw = redraw
         if self.shares:
             advantage.set_keys(reward=SHARE)
@@ -68,6 +70,10 @@ class OnPolicy(Training):
             return self.loss.actor
         remembering = Remembering(self.loss.critic, self.loss.tensor_keys.state)
         return TensorDictSequential(self.loss.actor, remembering)
+
+    def evaluated(self) -> TensorDictModuleBase:
+        """The actor, with the temperature of the evaluation."""
+        return tempered(self.loss.actor, self.options.eval_temperature)
 
     def train_dataloader(self) -> RolloutLoader:
         return RolloutLoader(

@@ -92,6 +92,15 @@ def config_class(reference: str) -> "type[AlgorithmConfig]":
 
 
 # ---------------------------------------------------------------------- shared by all algorithms
+def check_temperature(temperature: float, deterministic: bool) -> None:
+    """Raise if the most likely actions, which no temperature changes, are to have one."""
+    require(
+        temperature == 1 or not deterministic,
+        f"eval_temperature={temperature:g} is for sampled actions; give eval_deterministic=false "
+        "too",
+    )
+
+
 @dataclass
 class TrainingOptions(Options):
     """The optimiser, the environments and the evaluation."""
@@ -152,9 +161,13 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
     )
     epochs: int = option(5, "passes over a rollout", least=1)
     minibatches: int = option(4, "minibatches of each pass", least=1)
+    eval_temperature: float = option(
+        1.0, "of sampled actions, π^(1/T); below 1 is more certain, 1 the policy itself", above=0
+    )
 
     def check(self) -> None:
         super().check()
+        check_temperature(self.eval_temperature, self.eval_deterministic)
         frames = self.num_envs * self.rollout_steps
         require(
             self.minibatches <= frames,

@@ -19,6 +19,7 @@ from ilvf.modules import (
     GreedyActor,
     MultiCategoricalActor,
 )
+from ilvf.modules.actors.tempered import tempered
 from ilvf.modules.checks import require_tensor, require_truth
 from ilvf.options import shown
 from ilvf.options.arguments import require_device, require_kind
@@ -240,22 +241,27 @@ def numbers_in(value: Any) -> list[Any]:
     return [entry for row in value for entry in numbers_in(row)]
 
 
-def load_policy(path: str | Path, device: torch.device | str = "cpu") -> Policy:
+def load_policy(
+    path: str | Path, device: torch.device | str = "cpu", *, temperature: float = 1.0
+) -> Policy:
     """The policy of a checkpoint.
 
     Args:
         path: a checkpoint file, or a run's folder, for its best checkpoint.
         device: where its networks are put.
+        temperature: T of its probabilities, see `tempered`; it matters where actions are sampled.
 
     Raises:
-        UsageError: there is no checkpoint or it is damaged, or there is no such device.
+        UsageError: there is no checkpoint or it is damaged, there is no such device, or the policy
+            has no probabilities of discrete actions.
     """
     require_kind("load_policy", "path", path, str | Path, "the path of a checkpoint")
     require_usable_path("load_policy: path", str(path))
     require_device("load_policy", device)
     file = find_checkpoint(str(path), Path("runs"), prefer="best")
     content = read_checkpoint(file)
-    return Policy(actor_of(content, file).to(device), content["ilvf"]["config"])
+    actor = tempered(actor_of(content, file), temperature)
+    return Policy(actor.to(device), content["ilvf"]["config"])
 
 
 # ---------------------------------------------------------------------- without a checkpoint

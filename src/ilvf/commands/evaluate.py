@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ilvf.algorithms.options import check_temperature
 from ilvf.commands.checkpointed import CheckpointOptions
 from ilvf.commands.picture import writing
 from ilvf.errors import UsageError, require
@@ -45,6 +46,13 @@ class EpisodeOptions(Options):
         None, "the longest episode, by default the environment's horizon", least=1, most=MOST
     )
     eval_deterministic: bool = option(True, "the most likely actions; false samples")
+    eval_temperature: float = option(
+        1.0, "of sampled actions, π^(1/T); below 1 is more certain, 1 the policy itself", above=0
+    )
+
+    def check(self) -> None:
+        super().check()
+        check_temperature(self.eval_temperature, self.eval_deterministic)
 
 
 SCHEMA = Schema("evaluate", __doc__, EvaluateOptions, {"algorithm": EpisodeOptions}, env="encircle")
@@ -72,6 +80,7 @@ def evaluation(config: Config) -> dict[str, float]:
     from ilvf.data.evaluation import evaluate, evaluation_seed
     from ilvf.experiment.build import environment_factory
     from ilvf.experiment.folder import make_folder
+    from ilvf.modules.actors.tempered import tempered
 
     episodes = config.algorithm
     make_env = environment_factory(config)
@@ -80,7 +89,7 @@ def evaluation(config: Config) -> dict[str, float]:
     torch.manual_seed(config.seed)
     if config.checkpoint is not None:
         source = Path(config.checkpoint)
-        actor = trained_actor(env, source)
+        actor = tempered(trained_actor(env, source), episodes.eval_temperature)
     else:
         source = Path(config.out) / f"{config.policy}-{config.env.name}"
         actor = rule(env, config.policy)

@@ -36,6 +36,9 @@ class ExportOptions(CheckpointOptions):
     to: Literal["onnx", "torch", "signals"] = option(
         "onnx", "onnx, torch (torch.export), or signals (for ilvf.deploy.SignalController)"
     )
+    temperature: float = option(
+        1.0, "of the probabilities, π^(1/T), for programs that sample; 1 is the policy", above=0
+    )
     file: str | None = option(
         None,
         "file to write; null: policy.onnx, policy.pt2 or signals.ilvf in the run's folder (of a "
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ilvf.checkpoints.zoo import FOLDER
 
     source = Path(config.checkpoint)
-    policy = load_policy(source)
+    policy = load_policy(source, temperature=config.temperature)
     folder = Path() if source.parent == FOLDER else run_folder(source)
     file = folder / NAMES[config.to] if config.file is None else Path(config.file)
     write(policy, file, config)

@@ -40,6 +40,9 @@ class TrafficOptions(Options):
     deterministic: bool | None = option(
         None, "true: the most likely actions, false: sampled ones, null: both, where they differ"
     )
+    temperature: float = option(
+        1.0, "of sampled actions, π^(1/T); below 1 is more certain, 1 the policy itself", above=0
+    )
     arrows: int = option(
         2, "influences on the map, the heaviest: so many times the signals", least=1, most=MOST
     )
@@ -66,13 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = config.traffic
     trained = load(config, options.threads)
     folder = report_folder(trained, "traffic")
+    from ilvf.modules.actors.tempered import tempered
     from ilvf.reports.titles import run_title
     from ilvf.reports.traffic import write_report
 
     both = options.deterministic is None
     if both:
         options.deterministic = trained.module.config["algorithm"]["eval_deterministic"]
-    rollouts, env = play_all(trained.module.loss.actor, config, both=both)
+    actor = tempered(trained.module.loss.actor, options.temperature)
+    rollouts, env = play_all(actor, config, both=both)
     kept = uninterrupted(rollouts)
     rollouts = {policy: rollout[kept] for policy, rollout in rollouts.items()}
     influence = mean_influence(trained.module, rollouts["learned"])

@@ -160,6 +160,8 @@ def heading(config: Mapping[str, Any], played: Played, interval: float) -> str:
 def how_it_acts(options: Mapping[str, Any], played: Played) -> str:
     """Whether the learned policy samples."""
     acts = "takes the most likely actions" if options["deterministic"] else "samples its actions"
+    if options["temperature"] != 1:
+        acts += f" (sampled ones at temperature {options['temperature']:g})"
     other = [name for name in played if name in OTHER_MODE.values()]
     if other:
         return (

@@ -9,6 +9,7 @@ from ilvf.checkpoints.policy import load_policy
 from ilvf.commands import traffic
 from ilvf.data.evaluation import EVALUATION_SEED, evaluate
 from ilvf.experiment.build import load_trained
+from ilvf.modules.actors.tempered import tempered
 
 SOFT = ("seed=4", "algorithm.discretise=soft", "algorithm.diagonal=false")  # Ŵ is w
 COLUMNS = {  # of the table: its first ones, metric → format
@@ -95,12 +96,19 @@ def test_a_sampled_policy_without_learned_influence(trained, town, recipe, capsy
         "traffic.episodes=1",
         "traffic.animation=false",
         "traffic.deterministic=false",
+        "traffic.temperature=0.5",
         "traffic.against=greedy",
         "env.seconds=50",
     )
     assert recipe("traffic", f"checkpoint={run}", *options) == 0
     page = capsys.readouterr().out
-    for words in ("has learned none", "1 episode, ", "policy samples its actions", "| greedy |"):
+    for words in (
+        "has learned none",
+        "1 episode, ",
+        "policy samples its actions",
+        "at temperature 0.5",
+        "| greedy |",
+    ):
         assert words in page
     assert "most likely" not in page
     assert not (run / "traffic" / "influence.png").exists()
@@ -108,9 +116,10 @@ def test_a_sampled_policy_without_learned_influence(trained, town, recipe, capsy
     assert (run / "traffic" / "map.png").stat().st_size > 10_000
     found = torch.load(run / "traffic" / "traffic.pt", weights_only=True)["policies"]["learned"]
     module, env = loaded(run, town)
+    actor = tempered(module.loss.actor, 0.5)
     rewards = {}
     for deterministic in (False, True):
-        rollout = traffic.play(env, module.loss.actor, seed=0, deterministic=deterministic)
+        rollout = traffic.play(env, actor, seed=0, deterministic=deterministic)
         rewards[deterministic] = rollout["next", "agents", "reward"][..., 0]
     assert torch.equal(found["reward"], rewards[False])
     assert not torch.equal(found["reward"], rewards[True])
