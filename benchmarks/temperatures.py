@@ -1,6 +1,6 @@
 """Sampled, sharpened and most likely actions of trained teams.
 
-python benchmarks/temperatures.py RUN... [--metric return/team] [--episodes 60] [--args KEY=VALUE...]
+python benchmarks/temperatures.py RUN... --metric return/team --episodes 60 [--args KEY=VALUE...]
 
 For each temperature T of the policies π^(1/T): the metric in the same episodes, how often an agent
 changes its action from one step to the next, and how many steps it keeps one at most (mean over

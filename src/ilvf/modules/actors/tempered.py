@@ -36,7 +36,7 @@ def tempered(actor: Actor, temperature: float) -> Actor:
         return actor
     other = copy.deepcopy(actor)
     with torch.no_grad():
-        for parameter in other.net.head.parameters():
+        for parameter in other.get_submodule("net.head").parameters():
             parameter.div_(temperature)
     return other
 
