@@ -1,15 +1,24 @@
 """What a user meets in MLflow: descriptions, tags, parents of seeds, policies, measurements."""
 
+import json
+import os
 import re
 import shlex
 import signal
+import socket
+import subprocess
 import threading
+import time
+import urllib.error
+import urllib.request
 
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
+from mlflow import MlflowClient
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 import ilvf
@@ -18,6 +27,8 @@ from ilvf.commands.train import train_algorithm
 from ilvf.envs import Encircle
 from ilvf.experiment.build import saved_form
 from ilvf.experiment.config import resolve
+from ilvf.experiment.ending import how_to_open
+from ilvf.experiment.facts import processor
 from ilvf.experiment.options import training_schema
 from run_helpers import (
     PATIENCE,
@@ -102,6 +113,62 @@ def test_runs_are_found_by_their_environment(done):
     for digest, number in ((used.dataset.digest, 1), ("0" * 8, 0)):
         found = client.search_runs([run.info.experiment_id], f"dataset.digest = '{digest}'")
         assert len(found) == number
+
+
+def test_a_saved_view_has_the_rewards_first_and_a_curve_for_each_setting(done):
+    run = only_mlflow_run(done)
+    experiment = mlflow_client(done).get_experiment(run.info.experiment_id)
+    view = json.loads(experiment.tags["mlflow.sharedViewState.rewards"])
+    state = json.loads(view["state"])
+    groups = [section["name"] for section in state["compareRunSections"]]
+    assert groups == ["eval/return", "eval/reward", "return", "reward"]
+    assert set(groups) <= {name.rpartition("/")[0] for name in run.data.metrics}
+    (by,) = state["groupBy"]["groupByKeys"]
+    assert f"{run.data.tags[by['groupByData']]} · s3" == run.info.run_name
+
+
+# ---------------------------------------------------------------------- the server
+@pytest.fixture
+def served(done, tmp_path):
+    """(address, processes) of what the command serves that the program prints, until it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    said = how_to_open(f"sqlite:///{done / 'mlflow.db'}").removeprefix("open it by")
+    server = subprocess.Popen(
+        ["bash", "-c", f"exec env {said} --port {port}"], cwd=tmp_path, start_new_session=True
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(f"{address}/health", server)
+        yield address, psutil.Process(server.pid).children(recursive=True)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def wait_for(address, server):
+    """Wait until a server answers."""
+    end = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            urllib.request.urlopen(address).close()
+            return
+        except urllib.error.URLError:
+            time.sleep(0.2)
+    pytest.fail(f"{address} does not answer")
+
+
+@pytest.mark.slow
+def test_the_printed_command_serves_the_run_by_few_processes(served):
+    address, processes = served
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("encircle").experiment_id
+    (run,) = client.search_runs([experiment])
+    what = "ILVF-P · encircle n=4 · n_obstacles=1 · horizon=10 · τ=0.5 · epochs=2"
+    assert run.info.run_name == f"{what} · … · s3"
+    assert run.data.tags["hardware.cpu"] == processor()
+    assert len(processes) == 1
 
 
 # ---------------------------------------------------------------------- policies
@@ -217,6 +284,8 @@ def test_seeds_have_a_parent_with_their_means_also_after_a_resume(out, recipe):
     assert parent.data.params["env.n_agents"] == "4"
     assert "seeds=0-1`" in parent.data.tags["mlflow.note.content"]
     assert sorted(children_in(out)) == ["0", "1"]
+    settings = {run.data.tags["setting"] for run in (parent, *children_in(out).values())}
+    assert len(settings) == 1
     assert summary_of(out) == {80: mean_evaluation(out)}
     assert parent.data.metrics["seeds/finished"] == 2
     assert parent.data.metrics["eval_sd/return/team"] > 0

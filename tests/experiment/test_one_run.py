@@ -28,7 +28,8 @@ def test_a_run_prints_where_everything_is(out, recipe, capsys):
     assert recipe("ilvf_p", *TINY, f"out={out}") == 0
     output = capsys.readouterr().out
     assert f"checkpoint   {only_run(out)}/checkpoints/last.ckpt" in output
-    assert f"mlflow ui --backend-store-uri sqlite:///{out}/mlflow.db" in output
+    assert f"mlflow ui --workers 1 --backend-store-uri sqlite:///{out}/mlflow.db" in output
+    assert "charts at    http://127.0.0.1:5000/#/experiments/1/runs?" in output
     assert re.search(r"return/team +-\d", output)
 
 

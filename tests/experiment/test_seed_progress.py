@@ -48,6 +48,8 @@ def test_the_name_of_a_run_says_what_differs():
     assert name(*changed) == "ILVF-P · encircle n=10 · τ=0.5"
     assert name("env=cacc", recipe="mappo") == "MAPPO · cacc n=8"
     assert name("algorithm.mixer=vdn", recipe="qmix").startswith("VDN · encircle n=20")
+    evaluated = ("algorithm.eval_every=1", "algorithm.eval_episodes=4", "algorithm.lr=0.01")
+    assert name(*evaluated) == "ILVF-P · encircle n=20 · lr=0.01"
     assert name(*TINY).endswith(" · …")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ilvf.algorithms.base import Training
 from ilvf.experiment.command_line import invocation
 from ilvf.experiment.metrics_file import METRICS
+from ilvf.experiment.pages import charts_page, ui_command
 from ilvf.experiment.tracking import MLflowTracker
 
 
@@ -36,7 +37,8 @@ def print_ending(
     print(f"continue     {again} trainer.max_epochs=...")
     if isinstance(tracker, MLflowTracker):
         print(f"MLflow run   {tracker.run_id}")
-        print(how_to_open(tracker.uri), flush=True)
+        print(how_to_open(tracker.uri))
+        print(f"charts at    {charts_page(str(tracker.experiment_id))}", flush=True)
     else:
         print(f"metrics      {tracker.run_dir / METRICS}", flush=True)
 
@@ -46,4 +48,4 @@ def how_to_open(uri: str) -> str:
     if uri.startswith("http"):
         return f"open it at   {uri}"
     mlflow = Path(sys.executable).with_name("mlflow")
-    return f"open it by   {mlflow} ui --backend-store-uri {uri}"
+    return f"open it by   {ui_command(uri, str(mlflow))}"

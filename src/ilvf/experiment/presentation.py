@@ -16,6 +16,7 @@ from ilvf.experiment.config import Config
 from ilvf.experiment.folder import run_name, task_name
 from ilvf.experiment.membership import membership
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.saved_view import SETTING
 from ilvf.options import one_line, text_of
 
 DESCRIPTION = "mlflow.note.content"  # tag that MLflow shows as the run's description
@@ -39,6 +40,7 @@ SYMBOLS = {  # last word of a config key → how the paper writes it
     "gamma": "γ",
     "lmbda": "λ",
 }
+EVALUATION = "algorithm.eval_"  # begins the keys of evaluations
 IN_THE_NAME = ("env.n_agents", "env.task", "algorithm.mixer")  # of a run, in other words
 MOST_DETAILS = 4  # of a run's name
 LONGEST_DETAIL = 40  # characters of a value in it
@@ -61,11 +63,12 @@ def tags_of(config: Config, folder: Path, frames: int) -> dict[str, str]:
 
 
 def labels(config: Config) -> dict[str, str]:
-    """The tags by which runs are filtered: algorithm, environment and task."""
+    """The tags by which runs are filtered and grouped."""
     return {
         "algorithm": title_of(config),
         "env": config.env.name,
         "task": task_name(config.env),
+        SETTING: name_in_mlflow(config),
     }
 
 
@@ -84,7 +87,8 @@ def mlflow_name(config: Config) -> str:
 def name_in_mlflow(config: Config) -> str:
     """`ALGORITHM · TASK n=20 · τ=0.5`: the algorithm, the task, and what differs from its defaults.
 
-    At most `MOST_DETAILS` keys are named; the others follow as `…`. Keys of `trainer` are left out.
+    At most `MOST_DETAILS` keys are named; the others follow as `…`. Keys of `trainer` and of the
+    evaluations are left out: runs that differ in them learn the same.
     """
     task = [task_name(config.env)]
     if "n_agents" in config.env:
@@ -92,7 +96,8 @@ def name_in_mlflow(config: Config) -> str:
     details = []
     for key, value in changes(config).items():
         section, _, name = key.partition(".")
-        if section in ("env", "algorithm") and key not in IN_THE_NAME:
+        learns = section in ("env", "algorithm") and not key.startswith(EVALUATION)
+        if learns and key not in IN_THE_NAME:
             details.append(f"{in_symbols(name)}={one_line(text_of(value))[:LONGEST_DETAIL]}")
     more = ["…"] if len(details) > MOST_DETAILS else []
     return " · ".join([title_of(config), " ".join(task), *details[:MOST_DETAILS], *more])

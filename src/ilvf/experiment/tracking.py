@@ -23,6 +23,7 @@ from ilvf.experiment.outbox import Outbox
 from ilvf.experiment.presentation import log_environment
 from ilvf.experiment.resumed import Resumed
 from ilvf.experiment.run_folder import RunFolder
+from ilvf.experiment.saved_view import save_view
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seed_summary import summarise_parent
 from ilvf.experiment.store import (
@@ -143,12 +144,14 @@ class MLflowTracker(MLFlowLogger):
         if continued:
             client.update_run(self._run_id, status="RUNNING")
         else:
+            save_view(client, str(self.experiment_id))
             self.log_hyperparams(flatten(config))
             client.log_dict(self.run_id, dict(config), "config.yaml")
             log_environment(client, str(self.run_id), config["env"])
             chosen |= {"seed": seed, **code_version(), **machine()}
         present = client.get_run(self.run_id).data.tags
-        chosen |= {key: tags[key] for key in tags.keys() - present.keys() - chosen.keys()}
+        more = {key: text for key, text in tags.items() if key not in present | chosen}
+        chosen = more | chosen  # MLflow's menus list them in this order
         client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in chosen.items()])
         self._catch_up(rows)
 

@@ -1,18 +1,14 @@
-"""What the MLflow store knows about the runs of a study, and links to them."""
+"""What the MLflow store knows about the runs of a study."""
 
-import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ilvf.experiment.membership import STUDY_ID
-from ilvf.experiment.store import SQLITE, URI_VARIABLE, first_line, tracking_uri
+from ilvf.experiment.store import SQLITE, first_line, tracking_uri
 from ilvf.studies.description import Study
 from ilvf.studies.identity import identity
 from ilvf.studies.plan import PlannedRun
 from ilvf.studies.processes import experiment_of
-
-LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` shows a local store
 
 
 def tags_in_store(study: Study, folder: Path, run: PlannedRun) -> dict[str, str]:
@@ -58,18 +54,3 @@ def newest_tags(client: Any, experiment: str, run: PlannedRun, mark: str) -> dic
             ids = {"experiment_id": found.experiment_id, "run_id": candidate.info.run_id}
             return {**tags, **ids}
     return {}
-
-
-def server() -> str:
-    """The address of MLflow's pages: the server of the runs, or a local one."""
-    uri = os.environ.get(URI_VARIABLE, "")
-    if not uri.startswith("http"):
-        return LOCAL
-    parts = urlsplit(uri)
-    place = parts.netloc.rpartition("@")[2]  # without a password
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
-
-
-def link_to(experiment_id: str, run_id: str) -> str:
-    """The address of a run's page."""
-    return f"{server()}/#/experiments/{experiment_id}/runs/{run_id}"

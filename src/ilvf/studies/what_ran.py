@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from ilvf.experiment.pages import LOCAL, run_page, server, ui_command
 from ilvf.reports.tables import code, escaped
 from ilvf.reports.tables import table as markdown
 from ilvf.studies.description import Study, StudyTask
 from ilvf.studies.plan import ALWAYS, PlannedRun
 from ilvf.studies.records import TAGS
-from ilvf.studies.store import LOCAL, link_to, server
 
 NOT_SHOWN = ("seed", *(argument.partition("=")[0] for argument in ALWAYS))
 UNKNOWN = "unknown"
@@ -122,7 +122,7 @@ def run_cell(row: dict) -> str:
     """The seed of a run, with a link if MLflow has the run, and its time."""
     seed = str(row["seed"])
     if row["run_id"]:
-        seed = f"[{seed}]({link_to(row['experiment_id'], row['run_id'])})"
+        seed = f"[{seed}]({run_page(row['experiment_id'], row['run_id'])})"
     seconds = float(row["seconds"])
     return f"{seed}: {duration(seconds) if seconds == seconds else UNKNOWN}"
 
@@ -131,7 +131,8 @@ def link_line() -> str:
     """Where the links lead."""
     if server() != LOCAL:
         return f"The seeds are links to the runs in MLflow at {server()}."
+    command = ui_command("sqlite:///mlflow.db")
     return (
-        "The seeds are links to the runs in MLflow. They open while `mlflow ui --backend-store-uri "
-        "sqlite:///mlflow.db` runs in the folder of the study."
+        "The seeds are links to the runs in MLflow. They open while this command runs in the "
+        f"folder of the study: `{command}`."
     )
