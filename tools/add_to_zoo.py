@@ -1,42 +1,52 @@
 """Put a trained team into the zoo of the package, with the scores of a fresh evaluation.
 
 python tools/add_to_zoo.py predators runs/studies/beyond-cpu/predator-capture-prey_ilvf-s_s10
+python tools/add_to_zoo.py NAME RUN eval_episodes=1 eval_deterministic=false
 
 The run's folder must be that of a study, whose `runs.csv` has its command and commit. The scores
-are those of `ilvf evaluate checkpoint=zoo:NAME seed=S` with eight seeds S from 1000 on.
+are those of `ilvf evaluate checkpoint=zoo:NAME seed=S` with eight seeds S from 1000 on. How many
+episodes each of them has, and how it acts, are the run's own keys of `algorithm.eval_*`, or those
+given here: the team keeps them. The tests play the episodes of one seed, so they should take
+seconds.
 """
 
 import csv
 import json
 import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ilvf.checkpoints.files import read_checkpoint
 from ilvf.checkpoints.policy import actor_of
 from ilvf.checkpoints.zoo import FOLDER, LIST, actor_only
+from ilvf.commands.evaluate import EpisodeOptions
 from ilvf.data.evaluation import evaluate, evaluation_seed
 from ilvf.envs import make_env
 from ilvf.errors import require, run_recipe
+from ilvf.options import configure, parse_yaml
 
 SEED = 1000
 BATCHES = 8
-EPISODES = 32  # of a batch
 
 
 def main() -> None:
     """Put the run of the command line into the zoo."""
-    require(len(sys.argv) == 3, "give a name and a run's folder: add_to_zoo.py NAME RUN")
+    require(
+        len(sys.argv) >= 3, "give a name and a run's folder: add_to_zoo.py NAME RUN [KEY=VALUE ...]"
+    )
     name, run = sys.argv[1], Path(sys.argv[2])
     whole = read_checkpoint(run / "checkpoints" / "last.ckpt")
     record = record_of(run, whole["ilvf"]["run"])
     content = actor_only(whole)
+    config = content["ilvf"]["config"]
+    config["algorithm"] = {**config["algorithm"], **changes(sys.argv[3:])}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.ckpt"
     torch.save(content, path)
-    config = content["ilvf"]["config"]
     entry = {
         "task": config["env"],
         "algorithm": record["algorithm"],
@@ -44,13 +54,20 @@ def main() -> None:
         "frames": content["ilvf"]["state"]["frames"],
         "commit": record["commit"],
         "command": record["command"],
-        "episodes": BATCHES * EPISODES,
-        "scores": scores_of(path),
+        **scores_of(path),
     }
     known = json.loads(LIST.read_text()) if LIST.exists() else {}
     known[name] = entry
     LIST.write_text(json.dumps(dict(sorted(known.items())), indent=2, ensure_ascii=False) + "\n")
     print(f"{path}: {path.stat().st_size / 1024:.0f} KiB, {entry['scores']['return/team']}")
+
+
+def changes(words: Sequence[str]) -> dict[str, Any]:
+    """The options of evaluations in `KEY=VALUE`, checked."""
+    pairs = [word.partition("=") for word in words]
+    given = {name: parse_yaml(name, text) for name, _, text in pairs}
+    configure(EpisodeOptions, given, "add_to_zoo.py")
+    return given
 
 
 def record_of(run: Path, run_id: str) -> dict[str, str]:
@@ -61,22 +78,41 @@ def record_of(run: Path, run_id: str) -> dict[str, str]:
     return rows[0]
 
 
-def scores_of(path: Path) -> dict[str, dict[str, float]]:
-    """Metric → mean and standard deviation over the batches of an evaluation."""
-    content = read_checkpoint(path)
-    options = content["ilvf"]["config"]["env"]
-    actor = actor_of(content, path)
-    batches = []
-    for seed in range(SEED, SEED + BATCHES):
-        env = make_env(**options, num_envs=EPISODES, seed=evaluation_seed(seed)).eval()
-        metrics, _ = evaluate(env, actor, max_steps=env.horizon, seed=evaluation_seed(seed))
-        batches.append(metrics)
-        env.close()
+def scores_of(path: Path) -> dict[str, Any]:
+    """Number of episodes, and metric → mean and standard deviation over the batches."""
+    batches = [scores_of_seed(path, seed) for seed in range(SEED, SEED + BATCHES)]
     scores = {}
     for name in batches[0]:
         values = [metrics[name] for metrics in batches]
         scores[name] = {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
-    return scores
+    episodes = options_of(read_checkpoint(path)).eval_episodes
+    return {"episodes": BATCHES * episodes, "scores": scores}
+
+
+def scores_of_seed(path: Path, seed: int) -> dict[str, float]:
+    """The metrics of `ilvf evaluate checkpoint=PATH seed=SEED`."""
+    content = read_checkpoint(path)
+    options = options_of(content)
+    task = content["ilvf"]["config"]["env"]
+    env = make_env(**task, num_envs=options.eval_episodes, seed=evaluation_seed(seed)).eval()
+    try:
+        metrics, _ = evaluate(
+            env,
+            actor_of(content, path),
+            max_steps=options.eval_steps or env.horizon,
+            deterministic=options.eval_deterministic,
+            seed=evaluation_seed(seed),
+        )
+    finally:
+        env.close()
+    return metrics
+
+
+def options_of(content: Mapping[str, Any]) -> EpisodeOptions:
+    """The options of evaluations that a checkpoint has."""
+    saved = content["ilvf"]["config"]["algorithm"]
+    names = EpisodeOptions.__dataclass_fields__
+    return EpisodeOptions(**{name: saved[name] for name in names})
 
 
 if __name__ == "__main__":

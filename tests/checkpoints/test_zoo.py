@@ -1,18 +1,18 @@
 """The trained teams of the package: they are there, they are small, and they score as recorded."""
 
+import importlib
+
 import pytest
 import torch
 
-from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
-from ilvf.checkpoints.policy import actor_of, load_policy
+from helpers import ROOT
+from ilvf.checkpoints.files import find_checkpoint
+from ilvf.checkpoints.policy import load_policy
 from ilvf.checkpoints.zoo import FOLDER, LIST, entries
-from ilvf.data.evaluation import evaluate, evaluation_seed
-from ilvf.envs import make_env
 
 NAMES = list(entries())
 LARGEST = 2 * 2**20  # [bytes] of all together
-SEED = 1000  # of the first batch of the recorded evaluation
-EPISODES = 32
+SUMO = ("large_grid", "monaco", "sumo")  # environments that need it
 
 
 def test_the_list_has_every_file_and_the_zoo_is_small():
@@ -21,16 +21,34 @@ def test_the_list_has_every_file_and_the_zoo_is_small():
     assert sum(path.stat().st_size for path in files) <= LARGEST
 
 
+@pytest.fixture
+def tool(monkeypatch):
+    """The program that puts teams into the zoo."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    return importlib.import_module("add_to_zoo")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_team_scores_as_recorded(name):
-    """Within four standard deviations of a batch; the episodes are those of a recorded batch."""
-    path = find_checkpoint(f"zoo:{name}", FOLDER)
+def test_a_team_scores_as_recorded(name, tool):
+    """Within four standard deviations of a batch; the episodes are those of the first batch."""
     entry = entries()[name]
-    env = make_env(**entry["task"], num_envs=EPISODES, seed=evaluation_seed(SEED)).eval()
-    actor = actor_of(read_checkpoint(path), path)
-    metrics, _ = evaluate(env, actor, max_steps=env.horizon, seed=evaluation_seed(SEED))
+    if entry["task"]["name"] in SUMO:
+        pytest.importorskip("sumo", reason="needs the extra ilvf[sumo]")
+    metrics = tool.scores_of_seed(find_checkpoint(f"zoo:{name}", FOLDER), tool.SEED)
     for metric, score in entry["scores"].items():
         assert abs(metrics[metric] - score["mean"]) <= 4 * score["sd"] + 1e-6, metric
+
+
+def test_a_team_keeps_how_it_is_evaluated(tool, refused):
+    assert tool.changes(["eval_episodes=2", "eval_deterministic=false"]) == {
+        "eval_episodes": 2,
+        "eval_deterministic": False,
+    }
+    with refused("eval_episodes=0 must be in"):
+        tool.changes(["eval_episodes=0"])
+    with refused("add_to_zoo.py has no option 'eval_episode'", "did you mean 'eval_episodes'"):
+        tool.changes(["eval_episode=2"])
 
 
 def test_a_team_is_a_policy():

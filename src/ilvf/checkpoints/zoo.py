@@ -1,8 +1,8 @@
 """Trained teams that come with the package: `zoo:NAME` wherever a checkpoint can be named.
 
-Each is a checkpoint with the actor alone, so that it is small. It can be evaluated, exported and
-loaded as a policy. What reads the critic (the audit, the influence over an episode) and what
-continues a training needs the whole checkpoint of a run.
+Each is a checkpoint with the actor alone, in half precision, so that it is small. It can be
+evaluated, exported and loaded as a policy. What reads the critic (the audit, the influence over an
+episode) and what continues a training needs the whole checkpoint of a run.
 """
 
 import json
@@ -48,9 +48,15 @@ def zoo_checkpoint(name: str) -> Path:
 
 
 def actor_only(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a checkpoint without critic, optimiser, environments and random numbers."""
+    """The content of a checkpoint without critic, optimiser, environments and random numbers.
+
+    The weights are in half precision. Networks that load them have single precision again.
+    """
     ilvf = content["ilvf"]
-    weights = {k: v.clone() for k, v in content["state_dict"].items() if k.startswith(ACTOR)}
+    weights = {}
+    for name, value in content["state_dict"].items():
+        if name.startswith(ACTOR):
+            weights[name] = value.half() if value.is_floating_point() else value.clone()
     rank = {"generators": {}, "env": {}, "checksum": checksum_of(weights)}
     return {
         "epoch": content["epoch"],
