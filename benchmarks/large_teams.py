@@ -44,6 +44,7 @@ NEAR = "algorithm.neighbours=4"
 ALL = "algorithm.shared_first=true"
 CASES = {  # title → (algorithm, arguments, largest team of a run without --agents)
     "ILVF-S, neighbours": ("ilvf_s", NEAR, 1000),
+    "ILVF-S, by attention": ("ilvf_s", f"{NEAR} algorithm.neighbours_by=attention", 1000),
     "ILVF-P, neighbours": ("ilvf_p", NEAR, 1000),
     "ILVF-S, all pairs": ("ilvf_s", ALL, 200),
     "ILVF-P, all pairs": ("ilvf_p", f"{ALL} algorithm.supervision=0", 200),
@@ -110,7 +111,8 @@ def watched(module: Any, clock: Clock) -> list[float]:
 
     def starts() -> None:
         start()
-        clock.watch(module.env, "_step")
+        clock.watch(module.env, "move")
+        clock.watch(module.env, "entries")
 
     module.begin_iteration, module._clock, module.on_fit_start = begins, tells, starts
     return whole
@@ -120,10 +122,10 @@ def parts_of(seconds: Mapping[str, float], whole: float) -> dict[str, float]:
     """Seconds of each part, from those of the methods and of the iteration."""
     estimating = seconds["forward"]
     mixing = seconds["mix"] + seconds["measure"]
-    acting = seconds["collect"] - estimating - seconds["measure"] - seconds["_step"]
+    environment = seconds["move"] + seconds["entries"]
     return {
-        "environment": seconds["_step"],
-        "acting": acting,
+        "environment": environment,
+        "acting": seconds["collect"] - estimating - seconds["measure"] - environment,
         "values": estimating - seconds["observe"] - seconds["mix"],
         "score test": seconds["observe"],
         "mixing": mixing,

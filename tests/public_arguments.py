@@ -69,6 +69,7 @@ WRONG = {  # kind of an argument → values that are wrong for it
         TENSOR,
     ],
     "crossing": [[[2.0] * A] * N, [[1.0] * A] * N],
+    "few": ["3", 0, -1, 2.5, True, [3], torch.tensor(3)],
     "size": ["3", None, 0, -1, 2.5, True, [3], torch.tensor(3)],
     "positive": ["x", None, float("nan"), float("inf"), 0, -1.0, True, [1.0], TENSOR],
     "not negative": ["x", None, float("nan"), float("inf"), -1.0, True, [1.0], TENSOR],
@@ -253,7 +254,9 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
         {"actions": BOX},
         {"actions": "actions", "masked": ["flag", "masking"], "group": "name"},
     ),
-    "StateCritic": critics(shared_first="flag", neighbours="neighbours", recurrent="word"),
+    "StateCritic": critics(
+        shared_first="flag", neighbours="neighbours", attended="few", recurrent="word"
+    ),
     "LocalCritic": (
         {"n_agents": N, "observation_dim": D},
         {"n_agents": "size", "observation_dim": "size", "parts": "parts"},
@@ -265,6 +268,10 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     "NeighbourFirst": (
         {**FIRST_LAYERS[0], "neighbours": torch.arange(N).unsqueeze(-1)},
         {**FIRST_LAYERS[1], "neighbours": "neighbours"},
+    ),
+    "AttendedFirst": (
+        {"n_agents": N, "state_dim": D, "attended": 1, "network": NetworkOptions()},
+        {**dict.fromkeys((*TEAM, "attended"), "size"), "network": "module"},
     ),
     "ActionInfluenceCritic": acting(q_depth="size"),
     "RelevanceCritic": acting(),

@@ -14,6 +14,7 @@ from ilvf.errors import UsageError
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
+from ilvf.modules.critics import attended_first
 
 ENVS = 4
 STEPS = 6
@@ -36,6 +37,7 @@ CASES = [
     ("mappo",),
     ("ippo", "algorithm.critic=state"),
 ]
+BY_ATTENTION = ("algorithm.neighbours=4", "algorithm.neighbours_by=attention")
 
 
 class Largest(TorchDispatchMode):
@@ -73,6 +75,15 @@ def test_the_largest_tensor_grows_with_the_team_and_not_with_its_pairs(case):
     assert largest < n * n * ENVS * STEPS / 5
     assert module.frames == ENVS * STEPS
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["ilvf_s", "mappo"])
+def test_the_largest_tensor_of_chosen_neighbours_doubles_with_the_team(recipe, monkeypatch):
+    """It has a key for each chosen agent; all scores exist in a few states at a time."""
+    monkeypatch.setattr(attended_first, "CHUNK", 1)  # one state
+    largest = [iterations(n, recipe, *BY_ATTENTION)[1] for n in (100, 200)]
+    assert largest[1] < 2.1 * largest[0]
 
 
 @pytest.mark.slow
@@ -117,6 +128,10 @@ def test_an_own_influence_that_reads_all_weights_is_one_sentence(refused, monkey
         ("ippo", ["neighbours=2"], "for critic=state"),
         ("ilvf_s", ["neighbours=0"], "at least 1"),
         ("ilvf_s", ["neighbours=x"], "whole number"),
+        ("ilvf_s", ["neighbours_by=attention"], "give neighbours=K"),
+        ("mappo", ["neighbours_by=attention"], "give neighbours=K"),
+        ("ilvf_s", ["neighbours=2", "neighbours_by=attention", "critic=influence"], "critic=state"),
+        ("mappo", ["neighbours=2", "neighbours_by=nearest"], "graph, attention"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(recipe, arguments, sentence):

@@ -265,6 +265,11 @@ def neighbours(run):
     return None if found is None else found.shape[1] - 1
 
 
+def attended(run):
+    """Agents that a critic chooses in every state."""
+    return getattr(run.module.loss.critic.first, "attended", None)
+
+
 def noise(run):
     return round(run.module.noisy.epsilon.item(), 6)
 
@@ -385,6 +390,7 @@ EFFECTS = {
         "critic": Effect("influence", critic, InfluenceCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
         "neighbours": Effect("2", neighbours, 2),
+        "neighbours_by": Effect("attention", attended, 2, under=("neighbours=2",)),
     },
     "prd": {**PPO, **GAUSSIAN, **SHARING, **WEIGHTS, "threshold": Effect("null", part, "Soft")},
     "mappo": {
@@ -394,6 +400,7 @@ EFFECTS = {
         "critic": Effect("central", critic, CentralCritic),
         "shared_first": Effect("true", lambda run: run.module.loss.critic.shared_first, True),
         "neighbours": Effect("2", neighbours, 2),
+        "neighbours_by": Effect("attention", attended, 2, under=("neighbours=2",)),
     },
     "ippo": {
         **PPO,
@@ -401,6 +408,7 @@ EFFECTS = {
         **SHARING,
         "critic": Effect("state", critic, StateCritic),
         "neighbours": Effect("2", neighbours, 2, under=("critic=state",)),
+        "neighbours_by": Effect("attention", attended, 2, under=("critic=state", "neighbours=2")),
     },
     "coma": {
         **PPO,
@@ -433,7 +441,16 @@ EFFECTS = {
 ALONE = {  # options that change what is observed of others, or are observed as others are
     *("actor_lr", "critic", "diagonal", "discretise", "draw", "gamma", "influence", "lmbda"),
     *("batch_size", "minibatches", "num_envs", "rollout_steps", "updates", "warmup", "capacity"),
-    *("embed", "mixer", "neighbours", "normalize", "recurrent", "sparsity", "supervision"),
+    *(
+        "embed",
+        "mixer",
+        "neighbours",
+        "neighbours_by",
+        "normalize",
+        "recurrent",
+        "sparsity",
+        "supervision",
+    ),
     *("shared_first", "target_every", "tau", "threshold", "value_norm"),
     *("epsilon_start", "epsilon_end", "epsilon_frames"),
     *("noise", "noise_start", "noise_end", "noise_frames"),

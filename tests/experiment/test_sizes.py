@@ -11,6 +11,7 @@ CASES = [
     ("ilvf_s", ()),
     ("ilvf_s", ("algorithm.neighbours=3",)),
     ("ilvf_s", ("algorithm.neighbours=99",)),
+    ("ilvf_s", ("algorithm.neighbours=3", "algorithm.neighbours_by=attention")),
     ("ilvf_s", ("algorithm.shared_first=true",)),
     ("ilvf_p", ("algorithm.neighbours=3",)),
     ("ippo", ()),

@@ -10,6 +10,7 @@ from ilvf.algorithms.options import ILVFPOptions, ILVFSConfig
 from ilvf.algorithms.parts import (
     neighbours_of,
     network_options,
+    state_neighbours,
     stochastic_actor,
     value_options,
 )
@@ -23,13 +24,13 @@ def build(config: ILVFSConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     """`ILVFP` with a `ScoreInfluence`, as a config describes it."""
     actor = stochastic_actor(config, env)
     neighbours = neighbours_of(config, env)
-    large: dict[str, Any] = {"shared_first": config.shared_first, "neighbours": neighbours}
+    large: dict[str, Any] = {"shared_first": config.shared_first}
     critic: Critic
     if config.critic == "state":
-        networks = value_options(config, env)
+        networks = {**value_options(config, env), **state_neighbours(config, env)}
         critic = StateCritic(env.n_agents, env.state_dim, **large, **networks)
     else:
-        networks = network_options(config, env)
+        networks = {**network_options(config, env), "neighbours": neighbours}
         critic = InfluenceCritic(env.n_agents, env.state_dim, actor.actions, **large, **networks)
     return ILVFP(
         make_env,

@@ -8,7 +8,7 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import IPPOConfig, SharingOptions
-from ilvf.algorithms.parts import neighbours_of, ppo_loss, stochastic_actor, value_options
+from ilvf.algorithms.parts import ppo_loss, state_neighbours, stochastic_actor, value_options
 from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import gae, local_estimator
 from ilvf.modules import LocalCritic, StateCritic
@@ -45,7 +45,7 @@ class IPPO(OnPolicy):
         default = "observation" if isinstance(critic, LocalCritic) else "state"
         key = state_key or default
         loss = ppo_loss(actor, critic, given, key, values=n)
-        sparse = isinstance(critic, StateCritic) and critic.neighbours is not None
+        sparse = isinstance(critic, StateCritic) and not critic.sees_all
         advantage = local_estimator(
             critic,
             loss.value_norm,
@@ -68,7 +68,7 @@ def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> 
         critic = StateCritic(
             env.n_agents,
             env.state_dim,
-            neighbours=neighbours_of(config, env),
+            **state_neighbours(config, env),
             **value_options(config, env),
         )
     return IPPO(make_env, actor, critic, seed=seed, **select(config, SharingOptions))

@@ -9,7 +9,7 @@ from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, SharingOptions
 from ilvf.algorithms.parts import (
-    neighbours_of,
+    state_neighbours,
     ppo_loss,
     stochastic_actor,
     value_options,
@@ -71,7 +71,7 @@ class MAPPO(OnPolicy):
                 value="state_value",
             )
         else:
-            everything = FixedInfluence(torch.ones(n, n), sparse=critic.neighbours is not None)
+            everything = FixedInfluence(torch.ones(n, n), sparse=not critic.sees_all)
             advantage = local_estimator(critic, loss.value_norm, everything, **credit)
         super().__init__(make_env, loss, advantage, given, seed=seed)
 
@@ -89,7 +89,7 @@ def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
             env.n_agents,
             env.state_dim,
             shared_first=config.shared_first,
-            neighbours=neighbours_of(config, env),
+            **state_neighbours(config, env),
             **networks,
         )
     return MAPPO(make_env, actor, critic, seed=seed, **select(config, SharingOptions))

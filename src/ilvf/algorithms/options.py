@@ -319,6 +319,25 @@ class NeighbourOptions(Options):
 
 
 @dataclass
+class ChoiceOfNeighbours(NeighbourOptions):
+    """Who chooses the agents that a critic of values alone sees."""
+
+    neighbours_by: Literal["graph", "attention"] = option(
+        "graph",
+        "agents that each critic sees: graph, the nearest in the environment's graphs; attention, "
+        "those to which it learns to attend, others in every state",
+    )
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.neighbours_by == "graph" or self.neighbours is not None,
+            f"neighbours_by={self.neighbours_by} chooses neighbours, of which neighbours=null "
+            "makes all; give neighbours=K",
+        )
+
+
+@dataclass
 class LargeTeamOptions(NeighbourOptions):
     """What makes critics of large teams cheaper."""
 
@@ -384,7 +403,7 @@ class NoInferringConfig(ILVFPOptions, MixingOptions, PolicyConfig):
 
 @algorithm("ilvf_s", "ILVFP")
 @dataclass
-class ILVFSConfig(LargeTeamOptions, ScoreOptions, PolicyConfig):
+class ILVFSConfig(LargeTeamOptions, ChoiceOfNeighbours, ScoreOptions, PolicyConfig):
     """ILVF-S: credit by a score test on the rollout, with Wiener weights (not in the paper)."""
 
     title = "ILVF-S"
@@ -392,6 +411,14 @@ class ILVFSConfig(LargeTeamOptions, ScoreOptions, PolicyConfig):
     critic: Literal["state", "influence"] = option(
         "state", "values of the global state, or those of ILVF-P's critic (twice the cost)"
     )
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.neighbours_by == "graph" or self.critic == "state",
+            f"neighbours_by={self.neighbours_by} is for critic=state; the weights of the other "
+            "are those of given neighbours",
+        )
 
 
 @algorithm("prd", "ILVFP")
@@ -408,7 +435,7 @@ class PRDConfig(RelationOptions, PolicyConfig):
 
 @algorithm("mappo", "MAPPO")
 @dataclass
-class MAPPOConfig(LargeTeamOptions, PolicyConfig):
+class MAPPOConfig(LargeTeamOptions, ChoiceOfNeighbours, PolicyConfig):
     """MAPPO: every agent is credited with everything (Ŵ = 1)."""
 
     title = "MAPPO"
@@ -427,7 +454,7 @@ class MAPPOConfig(LargeTeamOptions, PolicyConfig):
 
 @algorithm("ippo", "IPPO")
 @dataclass
-class IPPOConfig(NeighbourOptions, PolicyConfig):
+class IPPOConfig(ChoiceOfNeighbours, PolicyConfig):
     """IPPO: every agent learns from its own return alone (Ŵ = I); IPPO-C with critic=state."""
 
     title = "IPPO"

@@ -9,6 +9,7 @@ from ilvf.algorithms.observed import Read, parts_in
 from ilvf.algorithms.options import (
     ALGORITHMS,
     AlgorithmConfig,
+    ChoiceOfNeighbours,
     NeighbourOptions,
     OnPolicyConfig,
     OnPolicyOptions,
@@ -67,6 +68,13 @@ def neighbours_of(config: NeighbourOptions, env: EnvBase) -> Tensor | None:
     if config.neighbours is None:
         return None
     return nearest_agents(env, env.n_agents, config.neighbours)
+
+
+def state_neighbours(config: ChoiceOfNeighbours, env: EnvBase) -> dict[str, Any]:
+    """Keyword arguments of a `StateCritic`: which agents it sees, and who chooses them."""
+    if config.neighbours_by == "attention":
+        return {"attended": config.neighbours}
+    return {"neighbours": neighbours_of(config, env)}
 
 
 def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor:

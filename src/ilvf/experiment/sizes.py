@@ -53,7 +53,12 @@ def numbers_read(config: Config, env: EnvBase, name: Read) -> float:
 def seen_by_critic(config: Config, env: EnvBase) -> int:
     """Agents whose states the first layer of each critic has parameters of its own for."""
     algorithm = config.algorithm
-    if algorithm.get("shared_first") or algorithm.get("critic") == "observation":
+    one = (
+        algorithm.get("shared_first"),
+        algorithm.get("critic") == "observation",
+        algorithm.get("neighbours_by") == "attention",
+    )
+    if any(one):
         return 1
     neighbours = algorithm.get("neighbours")
     return env.n_agents if neighbours is None else min(neighbours + 1, env.n_agents)

@@ -17,6 +17,7 @@ _PUBLIC = {
     "critics.central": ["CentralCritic"],
     "critics.influence": ["InfluenceCritic", "OwnFirst", "SharedFirst"],
     "critics.neighbour_first": ["NeighbourFirst"],
+    "critics.attended_first": ["AttendedFirst"],
     "critics.action_influence": ["ActionInfluenceCritic"],
     "critics.relevance": ["RelevanceCritic"],
     "critics.counterfactual": ["CounterfactualCritic"],
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ilvf.modules.agent_nets import AgentLinear, AgentMLP
     from ilvf.modules.attention import GumbelAttention, gumbel_sigmoid
     from ilvf.modules.critics.action_influence import ActionInfluenceCritic
+    from ilvf.modules.critics.attended_first import AttendedFirst
     from ilvf.modules.critics.central import CentralCritic
     from ilvf.modules.critics.counterfactual import CounterfactualCritic
     from ilvf.modules.critics.influence import InfluenceCritic, OwnFirst, SharedFirst
