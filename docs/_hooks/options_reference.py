@@ -61,7 +61,7 @@ def algorithms_page() -> str:
     shared = section_of("algorithm", AlgorithmConfig)
     parts = [
         "# Options of the algorithms",
-        "These tables are generated from `ilvf/algorithms/options.py`. Each algorithm lists the "
+        "These tables are generated from `ilvf/algorithms/options`. Each algorithm lists the "
         "options that it adds to the shared ones, and those with another default. "
         "`ilvf train NAME --help` prints the same.",
         "\n".join(["| algorithm | name | default frames | |", "|---|---|---|---|", *summaries()]),

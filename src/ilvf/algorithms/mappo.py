@@ -9,8 +9,8 @@ from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, SharingOptions
 from ilvf.algorithms.parts import (
-    state_neighbours,
     ppo_loss,
+    state_neighbours,
     stochastic_actor,
     value_options,
 )
