@@ -88,7 +88,7 @@ def environments_page() -> str:
     named = ", ".join(f"`env={name}`" for name in overlays("env"))
     parts = [
         "# Options of the environments",
-        "These tables are generated from `ilvf/envs/options.py`. "
+        "These tables are generated from `ilvf/envs/options`. "
         "`env=NAME` chooses an environment, `env.KEY=VALUE` sets an option.",
         "\n".join(["| environment | |", "|---|---|", *rows]),
         f"Names for an environment with some options set: {named}.",

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from ilvf.envs.options import ENVIRONMENTS, PLUGINS, expanded
+from ilvf.envs.options import ENVIRONMENTS, expanded
 from ilvf.errors import require
 from ilvf.experiment.config import Config, environment_of, overlays, resolve, split
 from ilvf.experiment.schema import Leaf, Schema
 from ilvf.experiment.variables import require_variables
 from ilvf.options import nearest, one_line
+from ilvf.plugins import ENVIRONMENTS as PLUGINS
 from ilvf.plugins import registered
 
 HELP = ("--help", "-h")
