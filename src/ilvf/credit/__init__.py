@@ -8,7 +8,9 @@ _PUBLIC = {
     "functional": ["local_advantage", "force_diagonal", "standardise"],
     "discretise": ["Threshold", "Bernoulli", "Soft"],
     "sparse": ["SparseInfluence"],
-    "sources": ["InfluenceSource", "LearnedInfluence", "FixedInfluence"],
+    "sources": ["InfluenceSource"],
+    "learned": ["LearnedInfluence"],
+    "fixed": ["FixedInfluence"],
     "score.source": ["ScoreInfluence"],
     "supervised": ["SupervisedInfluence"],
     "advantage": ["ILVFAdvantage"],
@@ -23,8 +25,10 @@ __dir__ = listing(__all__)
 if TYPE_CHECKING:
     from ilvf.credit.advantage import ILVFAdvantage
     from ilvf.credit.discretise import Bernoulli, Soft, Threshold
+    from ilvf.credit.fixed import FixedInfluence
     from ilvf.credit.functional import force_diagonal, local_advantage, standardise
+    from ilvf.credit.learned import LearnedInfluence
     from ilvf.credit.score.source import ScoreInfluence
-    from ilvf.credit.sources import FixedInfluence, InfluenceSource, LearnedInfluence
+    from ilvf.credit.sources import InfluenceSource
     from ilvf.credit.sparse import SparseInfluence
     from ilvf.credit.supervised import SupervisedInfluence

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchrl.objectives.value import MultiAgentGAE, ValueEstimatorBase
 
 from ilvf.credit.functional import local_advantage, standardise
+from ilvf.credit.learned import as_source
 from ilvf.credit.signals import (
     alive_in_groups,
     key_tuple,
@@ -28,14 +29,9 @@ from ilvf.credit.signals import (
     write_values,
     zero_dead_values,
 )
-from ilvf.credit.sources import (
-    AgentSignals,
-    InfluenceSource,
-    as_source,
-    require_influence,
-    require_pairs,
-)
+from ilvf.credit.sources import AgentSignals, InfluenceSource, require_influence
 from ilvf.credit.sparse import SparseInfluence
+from ilvf.credit.weights import require_pairs
 from ilvf.errors import UsageError, require, require_choice
 from ilvf.modules.checks import require_tensordict, require_truth
 from ilvf.modules.groups import group_names

@@ -5,8 +5,9 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from ilvf.credit.discretise import Discretise
+from ilvf.credit.learned import LearnedInfluence
 from ilvf.credit.score.source import ScoreInfluence
-from ilvf.credit.sources import AgentSignals, LearnedInfluence
+from ilvf.credit.sources import AgentSignals
 from ilvf.errors import require
 from ilvf.options.arguments import require_kind
 
