@@ -27,6 +27,7 @@ from ilvf.commands.evaluate import EpisodeOptions
 from ilvf.data.evaluation import evaluate, evaluation_seed
 from ilvf.envs import make_env
 from ilvf.errors import require, run_recipe
+from ilvf.modules.actors.tempered import tempered
 from ilvf.options import configure, parse_yaml
 
 SEED = 1000
@@ -98,7 +99,7 @@ def scores_of_seed(path: Path, seed: int) -> dict[str, float]:
     try:
         metrics, _ = evaluate(
             env,
-            actor_of(content, path),
+            tempered(actor_of(content, path), options.eval_temperature),
             max_steps=options.eval_steps or env.horizon,
             deterministic=options.eval_deterministic,
             seed=evaluation_seed(seed),
@@ -111,8 +112,8 @@ def scores_of_seed(path: Path, seed: int) -> dict[str, float]:
 def options_of(content: Mapping[str, Any]) -> EpisodeOptions:
     """The options of evaluations that a checkpoint has."""
     saved = content["ilvf"]["config"]["algorithm"]
-    names = EpisodeOptions.__dataclass_fields__
-    return EpisodeOptions(**{name: saved[name] for name in names})
+    known = EpisodeOptions.__dataclass_fields__.keys() & saved.keys()
+    return EpisodeOptions(**{name: saved[name] for name in known})
 
 
 if __name__ == "__main__":
