@@ -33,12 +33,8 @@ gallery: $(VENV)/installed  ## the pictures of docs/gallery.md
 drills: $(VENV)/installed  ## kills, store faults, payloads, bad inputs, a soak; half an hour
 	$(BIN)/python tools/drills.py $(ARGS)
 
-bench: $(VENV)/installed  ## what the speed tables are made by
-	$(BIN)/python benchmarks/collect.py
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/envs.py
-	$(BIN)/python benchmarks/update.py
-	$(BIN)/python benchmarks/first_layers.py
+bench: $(VENV)/installed  ## the tables of the speed page (OLD=COMMIT for those of a commit beside them)
+	$(BIN)/python benchmarks/bench.py $(if $(OLD),--old $(OLD)) $(ARGS)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -123,6 +123,8 @@ TRAFFIC = "ilvf.envs.traffic.batched"
 class LargeGridOptions(CopyOptions, SignalOptions):
     """Traffic signals of a 5 × 5 grid on SUMO; train with preset=traffic."""
 
+    side: int = option(5, "signals in a row of the grid, which has side × side", least=3, most=40)
+
 
 @environment("monaco", f"{TRAFFIC}:monaco_signals", needs=f"{TRAFFIC}:require_monaco")
 @dataclass

@@ -187,9 +187,9 @@ def large_grid_signals(
     device: torch.device | str = "cpu",
     **options: Any,
 ) -> Traffic:
-    """The 5 x 5 grid of Chu et al. (2019); `options` are fields of `LargeGridOptions`."""
+    """The grid of Chu et al. (2019), or a larger; `options` are fields of `LargeGridOptions`."""
     settings = prepare(LargeGridOptions, options, "env=large_grid")
-    return signals_of(large_grid(), settings, num_envs, seed, device)
+    return signals_of(large_grid(side=settings.side), settings, num_envs, seed, device)
 
 
 def monaco_signals(

@@ -21,14 +21,15 @@ class AttendedFirst(nn.Module):
 
         q_i, k_j, v_j = LN(s) Q_i, LN(s) K_j, relu(LN(s) V_j)
         T_i = the K agents j ≠ i with the largest e_ij = q_i · k_j / √W
-        y_i = A_i LN(s_i) + B_i Σ_{j ∈ T_i} α_ij v_j,    α_ij = exp e_ij / (1 + Σ_{l ∈ T_i} exp e_il)
+        α_ij = exp e_ij / (1 + Σ_{l ∈ T_i} exp e_il)
+        y_i = A_i LN(s_i) + B_i Σ_{j ∈ T_i} α_ij v_j
 
     T_i depends on the state. Choosing it needs O(N²·W) multiplications for a state, in chunks and
-    without gradients; all else is gathered, `[B, N, K, W]`. The 1 is the score
-    of nobody: the weights of agents that do not matter can all be small. The gradient of α teaches q and k,
-    which are functions of the states and so tell about agents that are not chosen, too. With
-    `share` the matrices are those of all agents, whose biases are learned embeddings of their
-    numbers. `relu` is the activation of `network`; with `input_norm="none"` there is no LN.
+    without gradients; all else is gathered, `[B, N, K, W]`. The 1 in α is for nobody: the weights
+    of agents that do not matter can all be small. The gradient of α teaches q and k, which are
+    functions of the states and so tell about agents that are not chosen, too. With `share` the
+    matrices are those of all agents, whose biases are learned embeddings of their numbers. `relu`
+    is the activation of `network`; with `input_norm="none"` there is no LN.
 
     Args:
         n_agents, state_dim: N and D of the rows that it reads.
