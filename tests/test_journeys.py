@@ -7,12 +7,14 @@ replaced by toy sizes, `RUN` is the newest run, and commands that never end are 
 import contextlib
 import importlib
 import importlib.util
+import itertools
 import os
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,10 @@ from run_helpers import run_folders
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LOOP = re.compile(r"^for (\w+) in (.*?); do\n(.*?)^done\n", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"^(\w+)=(\$\(.*)\n", re.MULTILINE)
+KINDS = ("bash", "python", "xml", "json")
 NOT_RUN = {
     "pip": "the packages are installed",
-    "mlflow": "it serves until it is stopped",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false": "mlflow serves until it is stopped",
 }
 NEEDS_A_DISPLAY = "env.simulator=gui"
 TEAM = {
@@ -49,12 +52,20 @@ TRAINING = {
 }
 TOY = {
     "train": {**TRAINING, "trainer.max_epochs": 1},
-    "evaluate": {"algorithm.eval_episodes": 2, "animation": "false"},
+    "evaluate": {
+        "algorithm.eval_episodes": 2,
+        "algorithm.eval_steps": 10,
+        "animation": "false",
+    },
     "audit": {"audit.states": 2, "audit.repeats": 2},
     "influence": {"influence.episodes": 2, "influence.repeats": 2},
     "traffic": {"traffic.episodes": 1, "traffic.animation": "false"},
+    "sweep": {"dry": "true"},
 }
 SMALLER = {"seeds=0-4": "seed=4", "900": "60"}  # one seed; a minute of trips
+SMALLER_CODE = {"max_epochs=40": "max_epochs=1", "num_envs=512": "num_envs=36"}
+EXAMPLE = ["--frames", "48", "--batch", "48"]
+REFUSED = re.compile(r"^ilvf\.errors\.UsageError: (.*)", re.DOTALL)
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +75,10 @@ class Reader:
 
     Args:
         folder: where commands run; it is the working directory.
+
+    Attributes:
+        scope: variables of the code.
+        ran: the commands.
     """
 
     def __init__(self, folder: Path):
@@ -71,18 +86,37 @@ class Reader:
         self.scope: dict = {"__name__": "journey"}
         self.ran: list[str] = []
 
-    def follow(self, page: str, first: str = "") -> None:
-        """Do what the blocks of a page say, in their order, from a headline on."""
+    def follow(self, page: str, first: str = "", kinds: Collection[str] = KINDS) -> None:
+        """Do what the blocks of a page say, in their order, from a headline on.
+
+        Args:
+            kinds: of the blocks; the others are left out.
+        """
         text = (ROOT / "docs" / page).read_text()
-        for kind, code in BLOCK.findall(text[text.index(first) :]):
+        blocks = [*BLOCK.findall(text[text.index(first) :]), ("", "")]
+        for (kind, code), (_, answer) in itertools.pairwise(blocks):
+            if kind not in kinds:
+                continue
             if kind == "bash":
                 self.type(code)
             elif kind == "python":
-                exec(self.newest(code), self.scope)
+                self.execute(code, answer)
             elif kind == "xml":
                 (self.folder / "flows.rou.xml").write_text(code)
             elif kind == "json":
                 (self.folder / "table.json").write_text(code)
+
+    def execute(self, code: str, answer: str) -> None:
+        """Run a block of code; if the page shows an error below it, that error must come."""
+        for given, small in SMALLER_CODE.items():
+            code = code.replace(given, small)
+        refused = REFUSED.match(answer)
+        if refused is None:
+            exec(self.newest(code), self.scope)
+            return
+        with pytest.raises(ilvf.UsageError) as found:
+            exec(code, self.scope)
+        assert str(found.value) == refused[1].strip()
 
     def type(self, code: str) -> None:
         """Run the lines of a block of commands."""
@@ -92,7 +126,8 @@ class Reader:
             code = code.replace(f"${name}", said.stdout.strip())
         for line in VARIABLE.sub("", code).splitlines():
             typed = shlex.split(self.newest(line), comments=True)
-            words = [SMALLER.get(word, word) for word in typed]
+            smaller = {} if "sweep" in typed else SMALLER
+            words = [smaller.get(word, word) for word in typed]
             if words and words[0] not in NOT_RUN and NEEDS_A_DISPLAY not in words:
                 self.run(words)
 
@@ -104,12 +139,17 @@ class Reader:
         elif words[:2] == ["python", "-m"]:
             sys.argv[1:] = words[3:]
             runpy.run_module(words[2], run_name="__main__")
+        elif words[1].startswith("examples/"):
+            sys.argv[1:] = [*words[2:], *EXAMPLE]
+            runpy.run_path(str(ROOT / words[1]), run_name="__main__")
         else:
             program = sys.executable if words[0] == "python" else words[0]
             subprocess.run([program, *words[1:]], check=True, capture_output=True)
 
     def newest(self, text: str) -> str:
-        """The text with the newest run in place of `RUN`."""
+        """The text with the newest run in place of `RUN`, and a finished one of `RUN_ID`."""
+        if "finished" in self.scope:
+            text = text.replace("RUN_ID", self.scope["finished"].run_id[0])
         folders = run_folders(self.folder / "runs")
         if not folders:
             return text
@@ -143,7 +183,7 @@ def sizes(command: str, words: list[str]) -> dict:
     if command not in ("train", "evaluate"):
         return toy
     tasks = [word.removeprefix("env=") for word in words if word.startswith("env=")]
-    return toy | TEAM[tasks[0] if tasks else "encircle"]
+    return toy | TEAM.get(tasks[0] if tasks else "encircle", {})
 
 
 @pytest.fixture
@@ -154,6 +194,13 @@ def reader(tmp_path, monkeypatch):
     return Reader(tmp_path)
 
 
+def test_an_owner_of_a_torchrl_pipeline(reader):
+    """The code of this page runs in `test_docs.py`."""
+    pytest.importorskip("mpe2", reason="needs the extra ilvf[mpe]")
+    reader.follow("guides/in_your_pipeline.md", kinds=["bash"])
+    assert len(reader.ran) == 2
+
+
 def test_a_researcher(reader):
     reader.scope["observation"] = torch.randn(3, 4, 18)
     reader.follow("start/first_steps.md")
@@ -161,6 +208,30 @@ def test_a_researcher(reader):
     assert {"train", "evaluate", "compare", "audit", "influence"} == names
     assert len(reader.ran) == 13
     assert reader.scope["actions"].shape == (3, 4)
+
+
+def test_a_researcher_who_compares(reader):
+    """A run of MAPPO, which the page compares with, is from the first steps."""
+    reader.type("ilvf train mappo env.n_agents=4")
+    reader.scope["observation"] = torch.randn(3, 4, 18).numpy()
+    reader.follow("guides/seeds_and_comparing.md")
+    assert (reader.folder / "runs" / "compare-encircle.png").is_file()
+    assert len(reader.scope["finished"]) == 1
+    assert reader.scope["actions"].shape == (3, 4)
+
+
+def test_a_researcher_with_an_own_environment(reader, monkeypatch):
+    pytest.importorskip("vmas", reason="needs the extra ilvf[vmas]")
+    pytest.importorskip("mpe2", reason="needs the extra ilvf[mpe]")
+    package = reader.folder / "my_package"
+    package.mkdir()
+    script = (ROOT / "examples" / "own_env.py").read_text().replace("class Rooms", "class make")
+    (package / "envs.py").write_text(script)
+    monkeypatch.syspath_prepend(reader.folder)
+    reader.scope |= runpy.run_path(str(ROOT / "examples" / "own_env.py"))
+    reader.follow("guides/your_own_env.md")
+    assert reader.scope["found"].significant.shape == (6, 6)
+    assert len(run_folders(reader.folder / "runs")) == 2
 
 
 def test_a_traffic_engineer_up_to_traci(reader):
@@ -173,9 +244,11 @@ def test_a_traffic_engineer_up_to_traci(reader):
 
 
 def test_a_user_of_trained_teams(reader):
+    pytest.importorskip("sumo", reason="needs the extra ilvf[sumo]")
     reader.scope["ilvf"] = ilvf
     reader.follow("guides/zoo.md")
     assert (reader.folder / "policy.onnx").exists()
+    assert (reader.folder / "signals.ilvf").exists()
     assert reader.scope["policy"].config["env"]["n_agents"] == 20
 
 

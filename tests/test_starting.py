@@ -75,3 +75,47 @@ def test_scipy_signal_comes_when_it_is_used(program):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "scipy/signal/__init__.py" in done.stdout
+
+
+REFUSALS = """
+import sys
+from ilvf.commands.cli import module_of
+from ilvf.errors import UsageError
+for line in sys.stdin.read().splitlines():
+    command, *words = line.split()
+    try:
+        module_of(command).main(words)
+    except UsageError:
+        continue
+    raise SystemExit(f"{line} is not refused")
+print([name for name in ("torch", "lightning", "mlflow", "matplotlib") if name in sys.modules])
+"""
+WRONG = """train ilvf_q
+train ilvf_p algorithm.taw=1
+train ilvf_p algorithm.tau=x
+train ilvf_p env=encirle
+train ilvf_p env.n_agents=1.5
+train ilvf_p seeds=4-0
+train ilvf_p seeds=x
+train ilvf_p trainer.max_epochs=0
+train ilvf_p preset=papr
+evaluate
+evaluate policy=random algorithm.eval_episodes=0
+compare out=nowhere
+study fig
+sweep ilvf_p algorithm.taw=1,2
+audit audit.states=0
+"""
+
+
+def test_wrong_values_are_refused_before_heavy_imports_and_leave_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSALS],
+        input=WRONG,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []

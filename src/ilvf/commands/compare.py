@@ -62,10 +62,7 @@ SCHEMA = Schema("compare", __doc__, StoreOptions, {"compare": CompareOptions})
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare as the arguments say."""
     config = command_line(SCHEMA, arguments)
-    from ilvf.experiment.groups import group_runs
-    from ilvf.experiment.history import read_runs
     from ilvf.experiment.store import open_store, tracking_uri
-    from ilvf.reports.comparison import comparison
 
     options = config.compare
     out = Path(config.out)
@@ -78,6 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     picture = Path(options.picture or out / name)
     require_picture("compare.picture", picture)
     require(picture.parent.is_dir(), f"compare.picture: there is no folder {picture.parent}")
+    from ilvf.experiment.groups import group_runs
+    from ilvf.experiment.history import read_runs
+    from ilvf.reports.comparison import comparison
+
     open_store(uri, out, options.experiment)
     runs = read_runs(uri, options.experiment, options.metric, options.where)
     require(

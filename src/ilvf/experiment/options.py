@@ -6,6 +6,7 @@ from typing import Literal
 from ilvf.algorithms.options import config_of
 from ilvf.errors import require
 from ilvf.experiment.schema import Schema
+from ilvf.experiment.seeds import parse_seeds
 from ilvf.options import Options, option
 
 MOST_THREADS = 1024
@@ -26,6 +27,16 @@ class RunOptions(Options):
         None, "several runs, such as 0-4 or 0,3,7, as many at a time as there are cores"
     )
     out: str = option("runs", "folder of runs, checkpoints and the MLflow store", path=True)
+
+    def check(self) -> None:
+        super().check()
+        if self.seeds is None:
+            return
+        parse_seeds(self.seeds)
+        require(
+            self.resume is None,
+            "seeds and resume cannot be combined; resume each run by itself",
+        )
 
 
 @dataclass

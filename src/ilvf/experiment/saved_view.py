@@ -12,6 +12,9 @@ from typing import Any
 SETTING = "setting"  # tag of a run: its name without the seed
 VIEW = "rewards"  # id of the view
 FIRST = ("eval/return", "eval/reward", "return", "reward")  # groups of charts
+NAME = "attributes.`Run Name`"  # column of the table
+COLUMNS = ("attributes.`Models`", "metrics.`eval/return/team`")  # besides name, time and duration
+WIDTH = 360  # of the names [pixels]
 
 
 def save_view(client: Any, experiment_id: str) -> None:
@@ -39,6 +42,9 @@ def view() -> str:
         "compareRunCharts": [],
         "compareRunSections": sections,
         "isAccordionReordered": True,
+        "selectedColumns": COLUMNS,
+        "columnOrder": [NAME],
+        "columnWidths": {NAME: WIDTH},
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [by_setting]},
     }
     now = int(time.time() * 1000)

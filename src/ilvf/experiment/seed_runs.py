@@ -46,7 +46,6 @@ def run_seeds(config: Config, command: Sequence[str]) -> None:
     Raises:
         UsageError: a run has failed; names its log.
     """
-    require(config.resume is None, "seeds and resume cannot be combined; resume each run by itself")
     launch = launched()
     require(
         launch is None,
