@@ -44,7 +44,7 @@ NEAR = "algorithm.neighbours=4"
 ALL = "algorithm.shared_first=true"
 CASES = {  # title → (algorithm, arguments, largest team of a run without --agents)
     "ILVF-S, neighbours": ("ilvf_s", NEAR, 1000),
-    "ILVF-S, by attention": ("ilvf_s", f"{NEAR} algorithm.neighbours_by=attention", 1000),
+    "ILVF-S, by attention": ("ilvf_s", f"{NEAR} algorithm.neighbours_by=attention", 500),
     "ILVF-P, neighbours": ("ilvf_p", NEAR, 1000),
     "ILVF-S, all pairs": ("ilvf_s", ALL, 200),
     "ILVF-P, all pairs": ("ilvf_p", f"{ALL} algorithm.supervision=0", 200),

@@ -4,6 +4,7 @@
 is ready in a third of a second.
 """
 
+import functools
 import subprocess
 from array import array
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ Query = tuple[str, str, Sequence[str], bool]
 Move = tuple[int | None, Sequence[int]]
 
 
+@functools.cache  # a signal has few phases
 def transition(shown: str, wanted: str) -> str:
     """The state between two phases, link by link.
 
