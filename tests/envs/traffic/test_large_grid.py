@@ -10,6 +10,7 @@ import pytest
 from helpers import ROOT
 from ilvf.envs.traffic import read_network
 from ilvf.envs.traffic.scenarios import large_grid
+from ilvf.envs.traffic.scenarios.grid import Grid
 
 DATA = ROOT / "tests" / "reference"
 
@@ -131,6 +132,30 @@ def test_notes(grid):
         "nt1, nt2, nt3, nt4 and 21 more: "
         "phase rrrGrGrrrGrG is G for links that merge: 3 and 11, 5 and 9",
     )
+
+
+# ---------------------------------------------------------------------- another side
+def test_a_grid_of_another_side_is_a_grid(tmp_path):
+    files = large_grid.large_grid(tmp_path, side=4)
+    found = read_network(files.net_file)
+    place = np.array([(k % 4, k // 4) for k in range(16)])
+    blocks = np.abs(place[:, None] - place[None]).sum(-1)
+    assert [signal.id for signal in found.signals] == [f"nt{k}" for k in range(1, 17)]
+    assert (found.neighbours == (blocks == 1)).all()
+    additional = elements(files.additional_files[0])
+    assert {x["id"] for _, tag, x in additional if tag == "laneAreaDetector"} == set(found.lanes)
+
+
+def test_traffic_crosses_a_grid_of_another_side():
+    """Border nodes of 4 x 4: south 1-4, east 5-8, north 9-12, west 13-16."""
+    flows = ET.fromstring(large_grid.demand(Grid(4))).findall("flow")
+    ways = {(flow.get("from"), flow.get("to")) for flow in flows}
+    assert ways == {
+        *[("np10_nt15", "nt2_np2"), ("np11_nt14", "nt3_np3")],  # mirrored
+        *[("np14_nt9", "nt8_np6"), ("np16_nt1", "nt16_np8")],
+        *[("np2_nt2", "nt14_np11"), ("np3_nt3", "nt15_np10")],  # straight on
+        *[("np5_nt4", "nt1_np16"), ("np7_nt12", "nt9_np14")],
+    }
 
 
 # ---------------------------------------------------------------------- the cache
