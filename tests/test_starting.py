@@ -103,6 +103,7 @@ evaluate
 evaluate policy=random algorithm.eval_episodes=0
 compare out=nowhere
 study fig
+study beyond tasks=nothing
 sweep ilvf_p algorithm.taw=1,2
 audit audit.states=0
 """

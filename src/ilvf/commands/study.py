@@ -65,9 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ilvf.studies.description import read_study
     from ilvf.studies.keys import require_trusted
     from ilvf.studies.part import part_of
-    from ilvf.studies.processes import study_label
-    from ilvf.studies.reuse import folders_of
-    from ilvf.studies.runner import Runner
 
     study = read_study(config.study, config.scale)
     if not config.trust:
@@ -75,6 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if config.net_file is not None:
         study = with_network(study, config.net_file)
     part = part_of(study, config.tasks, config.algorithms, config.seeds)
+    from ilvf.studies.processes import study_label
+    from ilvf.studies.reuse import folders_of
+    from ilvf.studies.runner import Runner
+
     folder = Path(config.out) / "studies" / study_label(study)
     runner = Runner(study, folder, part, folders_of(config.reuse))
     if runner.reused:

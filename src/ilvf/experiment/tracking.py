@@ -141,10 +141,10 @@ class MLflowTracker(MLFlowLogger):
         continued = self._run_id is not None
         assert self.experiment is client  # the property creates the run
         self.started = True
+        save_view(client, str(self.experiment_id))
         if continued:
             client.update_run(self._run_id, status="RUNNING")
         else:
-            save_view(client, str(self.experiment_id))
             self.log_hyperparams(flatten(config))
             client.log_dict(self.run_id, dict(config), "config.yaml")
             log_environment(client, str(self.run_id), config["env"])
