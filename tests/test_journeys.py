@@ -139,7 +139,7 @@ class Reader:
         elif words[:2] == ["python", "-m"]:
             sys.argv[1:] = words[3:]
             runpy.run_module(words[2], run_name="__main__")
-        elif words[1].startswith("examples/"):
+        elif words[0] == "python" and words[1].startswith("examples/"):
             sys.argv[1:] = [*words[2:], *EXAMPLE]
             runpy.run_path(str(ROOT / words[1]), run_name="__main__")
         else:
