@@ -23,7 +23,7 @@ from ilvf.envs.traffic.moments import Moment
 from ilvf.envs.traffic.network.network import Network
 from ilvf.envs.traffic.network.programs import require_same_programs
 from ilvf.envs.traffic.network.read import Files, read_network
-from ilvf.envs.traffic.senses import Senses, Shares
+from ilvf.envs.traffic.senses import Senses
 from ilvf.envs.traffic.simulator.arguments import additional_in, command_line, words_of
 from ilvf.envs.traffic.simulator.episodes import Episodes
 from ilvf.envs.traffic.simulator.paths import (
@@ -35,7 +35,7 @@ from ilvf.envs.traffic.simulator.paths import (
 )
 from ilvf.envs.traffic.simulator.simulation import Reading, Simulation, require_sumo
 from ilvf.envs.traffic.track import Track
-from ilvf.errors import UsageError, require, run_recipe
+from ilvf.errors import require, run_recipe
 from ilvf.options import configure
 
 Start = tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]  # observations, infos
@@ -115,14 +115,12 @@ class SumoTrafficEnv(ParallelEnv):
 
     def _declare_spaces(self, observe_neighbors: bool) -> None:
         neighbours = self.network.neighbour_lists if observe_neighbors else None
-        self._own = Shares(self.possible_agents, self.senses.observed_entries(None))
-        self._seen = Shares(self.possible_agents, self.senses.observed_entries(neighbours))
-        self._phases = np.array([len(signal.phases) for signal in self.network.signals])
+        self._state_entries = self.senses.observed_entries(None)
+        self._entries = self.senses.observed_entries(neighbours)
         self.observation_spaces: dict[str, spaces.Space] = {}
         self.action_spaces: dict[str, spaces.Space] = {}
-        for signal in self.network.signals:
-            size = self._seen.size(signal.id)
-            self.observation_spaces[signal.id] = spaces.Box(0, np.inf, (size,), np.float32)
+        for signal, seen in zip(self.network.signals, self._entries, strict=True):
+            self.observation_spaces[signal.id] = spaces.Box(0, np.inf, (len(seen),), np.float32)
             self.action_spaces[signal.id] = spaces.Discrete(len(signal.phases))
         self.state_space = spaces.Box(0, np.inf, (sum(self.senses.sizes),), np.float32)
 
@@ -169,13 +167,11 @@ class SumoTrafficEnv(ParallelEnv):
         missing = [agent for agent in self.agents if agent not in actions]
         require(not missing, f"step needs an action of every signal; {', '.join(missing)} has none")
         phases = [int(actions[agent]) for agent in self.agents]
-        chosen = np.array(phases)
-        wrong = (chosen < 0) | (chosen >= self._phases)
-        if wrong.any():
-            k = int(wrong.argmax())
-            raise UsageError(
-                f"signal {self.agents[k]} has no phase {phases[k]}: they are 0 to "
-                f"{self._phases[k] - 1}"
+        for signal, phase in zip(self.network.signals, phases, strict=True):
+            count = len(signal.phases)
+            require(
+                0 <= phase < count,
+                f"signal {signal.id} has no phase {phase}: they are 0 to {count - 1}",
             )
         self.episodes.request_step(phases)
         self.track.add(phases)
@@ -246,10 +242,12 @@ class SumoTrafficEnv(ParallelEnv):
         self._halting = reading.counts[1]
 
     def _observations(self) -> dict[str, np.ndarray]:
-        return self._seen.of(self._waves)
+        entries = zip(self.possible_agents, self._entries, strict=True)
+        return {agent: self._waves[seen] for agent, seen in entries}
 
     def _infos(self) -> dict[str, dict[str, Any]]:
-        return {agent: {"state": own} for agent, own in self._own.of(self._waves).items()}
+        entries = zip(self.possible_agents, self._state_entries, strict=True)
+        return {agent: {"state": self._waves[own]} for agent, own in entries}
 
     def episode_statistics(self) -> dict[str, float]:
         """Statistics of the episode so far: name → number."""

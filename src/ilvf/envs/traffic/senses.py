@@ -20,31 +20,6 @@ def entries(signal: Signal, per: str) -> tuple[str, ...]:
     return signal.link_lanes if per == "link" else signal.lanes
 
 
-class Shares:
-    """The parts of an array that belong to each signal, by name.
-
-    Args:
-        names: of the signals.
-        entries: for each signal the indices of its part.
-    """
-
-    def __init__(self, names: Sequence[str], entries: Sequence[np.ndarray]):
-        self._entries = np.concatenate(entries)
-        ends = np.cumsum([len(part) for part in entries]).tolist()
-        bounds = zip([0, *ends], ends, strict=False)
-        self._places = {name: slice(*part) for name, part in zip(names, bounds, strict=True)}
-
-    def size(self, name: str) -> int:
-        """Numbers in the part of a signal."""
-        place = self._places[name]
-        return place.stop - place.start
-
-    def of(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """The parts of a new copy of `x` `[E]`."""
-        shared = x[self._entries]
-        return {name: shared[place] for name, place in self._places.items()}
-
-
 class Senses:
     """Waves and rewards of all signals.
 
