@@ -121,7 +121,7 @@ TRAFFIC = "ilvf.envs.traffic.batched"
 @environment("large_grid", f"{TRAFFIC}:large_grid_signals", needs=f"{TRAFFIC}:require_large_grid")
 @dataclass
 class LargeGridOptions(CopyOptions, SignalOptions):
-    """Traffic signals of a 5 × 5 grid on SUMO; train with preset=traffic."""
+    """Traffic signals of a grid on SUMO, 5 × 5 as published; train with preset=traffic."""
 
     side: int = option(5, "signals in a row of the grid, which has side × side", least=3, most=40)
 
