@@ -36,6 +36,7 @@ SCRIPTS = (
     "score_cost.py",
     "traffic.py",
 )
+LARGE = 1000  # figures from here on have no decimals, and never an exponent
 Lines = dict[tuple[str, int], str]
 NUMBER = re.compile(r" *(?<![\w.])\d+(?:\.\d+)?(?!\w)")  # with the spaces before it
 
@@ -151,7 +152,8 @@ def combined(line: str, lines: list[str], combine: Callable[[list[float]], float
         same = next(figures)
         if len({x.strip() for x in same}) == 1 and "." not in same[0]:
             return found[0]
-        figure = f"{combine(list(map(float, same))):.4g}"
+        value = combine(list(map(float, same)))
+        figure = f"{value:.4g}" if value < LARGE else f"{value:.0f}"
         space = " " * found[0].startswith(" ")
         return (space + figure).rjust(len(found[0]))
 

@@ -205,7 +205,7 @@ def draw(rows: pd.DataFrame) -> None:
     from matplotlib.figure import Figure
 
     titles = [title for title in CASES if title in set(rows["case"])]
-    figure = Figure(figsize=(11, 6), layout="constrained")
+    figure = Figure(figsize=(15, 6), layout="constrained")
     panels = figure.subplots(2, -(-len(titles) // 2), sharex=True, sharey=True, squeeze=False)
     for axes, title in zip(panels.flat, titles, strict=False):
         group = rows[rows["case"] == title].dropna()
@@ -218,6 +218,8 @@ def draw(rows: pd.DataFrame) -> None:
         axes.set_title(title, fontsize=10)
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         axes.grid(alpha=0.3)
+    for axes in panels.flat[len(titles) :]:
+        axes.set_visible(False)
     figure.supxlabel("agents N")
     figure.supylabel("processor seconds of an iteration of 1600 frames")
     figure.savefig(FIGURE, dpi=110)

@@ -8,7 +8,7 @@ import pytest
 
 from helpers import ROOT
 
-SCRIPT = "import made\nprint('agents | time [ms]  GiB')\nprint(f'    20 | {made.MS:9.2f} 0.50')\n"
+SCRIPT = "import made\nprint('agents | time [ms]  GiB')\nprint(f'    20 | {made.MS:9.2f} 0.50 {8e5 / made.MS:.0f}')\n"
 
 
 def git(folder, *words):
@@ -42,9 +42,9 @@ def test_old_figures_are_beside_the_new_ones(repository):
     assert found.returncode == 0, found.stderr
     assert [line.split() for line in found.stdout.splitlines()[2:]] == [
         ["agents", "|", "time", "[ms]", "GiB"],
-        ["old", "20", "|", "8", "0.5"],
-        ["new", "20", "|", "4", "0.5"],
-        ["ratio", "20", "|", "0.5", "1"],
+        ["old", "20", "|", "8", "0.5", "100000"],
+        ["new", "20", "|", "4", "0.5", "200000"],
+        ["ratio", "20", "|", "0.5", "1", "2"],
     ]
     trees = subprocess.check_output(["git", "-C", str(repository), "worktree", "list"], text=True)
     assert len(trees.splitlines()) == 1
