@@ -8,7 +8,11 @@ import pytest
 
 from helpers import ROOT
 
-SCRIPT = "import made\nprint('agents | time [ms]  GiB')\nprint(f'    20 | {made.MS:9.2f} 0.50 {8e5 / made.MS:.0f}')\n"
+SCRIPT = """
+import made
+print("agents | time [ms]  GiB  frames/s")
+print(f"    20 | {made.MS:9.2f} 0.50 {8e5 / made.MS:.0f}")
+"""
 
 
 def git(folder, *words):
@@ -41,7 +45,7 @@ def test_old_figures_are_beside_the_new_ones(repository):
     found = bench(repository, "--old", "HEAD", "--only", "fast.py")
     assert found.returncode == 0, found.stderr
     assert [line.split() for line in found.stdout.splitlines()[2:]] == [
-        ["agents", "|", "time", "[ms]", "GiB"],
+        ["agents", "|", "time", "[ms]", "GiB", "frames/s"],
         ["old", "20", "|", "8", "0.5", "100000"],
         ["new", "20", "|", "4", "0.5", "200000"],
         ["ratio", "20", "|", "0.5", "1", "2"],
