@@ -1,7 +1,7 @@
 """ILVF-P and ILVF-S inside BenchMARL, beside its own MAPPO and IPPO, on its VMAS tasks.
 
-python benchmarks/inside_benchmarl.py --task navigation --seeds 10-12   runs what is missing
-python benchmarks/inside_benchmarl.py --task navigation --report        table and picture alone
+python benchmarks/inside_benchmarl.py --seeds 10-12      runs what is missing; hours
+python benchmarks/inside_benchmarl.py --report           tables and picture alone
 
 BenchMARL's experiments, policies and evaluation with its defaults, but 60 environments, a learning
 rate of 1e-3, ten epochs of four minibatches, and one value per agent in every algorithm. The return
@@ -70,15 +70,16 @@ class Returns(Callback):
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--task", default="navigation", choices=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", default="10-12")
     parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
     for seed in [] if args.report else parse_seeds(args.seeds):
-        for name in ALGORITHMS:
-            if not is_done(args.task, name, seed):
-                append(run(args.task, name, seed))
-    report(args.task)
+        for task in args.tasks:
+            for name in ALGORITHMS:
+                if not is_done(task, name, seed):
+                    append(run(task, name, seed))
+    report(args.tasks)
 
 
 def run(task: str, name: str, seed: int) -> pd.DataFrame:
@@ -148,27 +149,35 @@ def append(rows: pd.DataFrame) -> None:
     rows.to_csv(RAW, mode="a", header=not RAW.exists(), index=False)
 
 
-def report(task: str) -> None:
-    """Print the table of a task, and draw its curves."""
+def report(tasks: list[str]) -> None:
+    """Print a table of each task, and draw the curves of all."""
+    size = (4 * len(tasks), 3.4)
+    figure, axes = plt.subplots(1, len(tasks), figsize=size, layout="constrained", squeeze=False)
     rows = raw()
-    rows = rows[rows["task"] == task]
+    for task, panel in zip(tasks, axes[0], strict=True):
+        print(f"\n{task}\n")
+        show(task, rows[rows["task"] == task], panel)
+    axes[0, 0].set_ylabel("return of an agent")
+    axes[0, 0].legend(frameon=False)
+    figure.savefig(PICTURE, dpi=120)
+
+
+def show(task: str, rows: pd.DataFrame, panel: Any) -> None:
+    """Print the table of a task, and draw its curves: the mean, and the range of the seeds."""
     last = rows["frames"].max() * 0.8
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
     lines = []
-    for name in ALGORITHMS:
-        curves = rows[rows["algorithm"] == name].pivot(
-            index="frames", columns="seed", values="return"
-        )
-        whole = curves.mean()
+    for name, found in rows.groupby("algorithm", sort=False):
+        curves = found.pivot(index="frames", columns="seed", values="return")
         final = curves[curves.index > last].mean()
-        seconds = rows[rows["algorithm"] == name].groupby("seed")["seconds"].max().mean()
-        lines.append([name, str(len(whole)), *map(spread, (whole, final)), f"{seconds:.0f} s"])
-        axes.plot(curves.index, curves.mean(axis=1), label=name)
-        axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), alpha=0.15)
+        seconds = found.groupby("seed")["seconds"].max().mean()
+        lines.append(
+            [name, str(len(final)), *map(spread, (curves.mean(), final)), f"{seconds:.0f} s"]
+        )
+        thousands = curves.index / 1000
+        panel.plot(thousands, curves.mean(axis=1), label=name)
+        panel.fill_between(thousands, curves.min(axis=1), curves.max(axis=1), alpha=0.15)
     print(markdown(["algorithm", "seeds", "whole curve", "last fifth", "time"], lines))
-    axes.set(xlabel="frames", ylabel="return of an agent", title=f"VMAS {task} in BenchMARL")
-    axes.legend(frameon=False)
-    figure.savefig(PICTURE.with_stem(f"{PICTURE.stem}-{task}"), dpi=120)
+    panel.set(xlabel="thousand frames", title=f"VMAS {task}")
 
 
 def spread(values: pd.Series) -> str:
