@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ilvf.envs.names import AgentNames
+from ilvf.experiment.pages import server
 from ilvf.reports.matrices_file import MATRICES, write_matrices
 from ilvf.studies.heatmaps import heatmaps, older_pictures
 from ilvf.studies.html import html_of
@@ -16,7 +17,6 @@ from ilvf.studies.page import Results
 from ilvf.studies.plan import planned_runs
 from ilvf.studies.records import COLUMNS, command_of
 from ilvf.studies.report import write_report
-from ilvf.studies.store import server
 from ilvf.studies.what_ran import duration, machines_table
 from study_helpers import small_study, table_of
 
