@@ -354,7 +354,10 @@ PUBLIC = {  # name → (valid arguments, kind of each argument)
     ),
     "PettingZoo": ({"task": "mpe2.simple_spread_v3"}, STEPPED),
     "Gymnasium": ({"task": "Foraging-8x8-2p-3f-v3"}, STEPPED),
-    "load_policy": ({"path": "no_such_folder"}, {"path": "path", "device": "device"}),
+    "load_policy": (
+        {"path": "no_such_folder"},
+        {"path": "path", "device": "device", "temperature": "positive"},
+    ),
     "Experiment": ({}, {"task": "task", "algorithm": "task", "config": "config"}),
 }
 PUBLIC["ILVFLoss"] = PUBLIC["PPOLoss"]

@@ -22,7 +22,7 @@ from ilvf.modules import (
 from ilvf.modules.actors.tempered import tempered
 from ilvf.modules.checks import require_tensor, require_truth
 from ilvf.options import shown
-from ilvf.options.arguments import require_device, require_kind
+from ilvf.options.arguments import require_device, require_kind, require_number
 from ilvf.options.checks import require_usable_path
 
 Actor = CategoricalActor | MultiCategoricalActor | GreedyActor | GaussianActor | DeterministicActor
@@ -258,6 +258,7 @@ def load_policy(
     require_kind("load_policy", "path", path, str | Path, "the path of a checkpoint")
     require_usable_path("load_policy: path", str(path))
     require_device("load_policy", device)
+    require_number("load_policy", "temperature", temperature, above=0)
     file = find_checkpoint(str(path), Path("runs"), prefer="best")
     content = read_checkpoint(file)
     actor = tempered(actor_of(content, file), temperature)

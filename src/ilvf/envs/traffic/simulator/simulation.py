@@ -20,6 +20,7 @@ from ilvf.errors import UsageError, require
 
 LONGEST = 1e6  # [s] that an answer is awaited; the operating system cannot wait for years
 NO_DISPLAY = "unable to open display"  # what SUMO's window says
+LOST_CONNECTION = "Connection reset by peer"  # such as of a port that another program took
 TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
 
@@ -265,7 +266,8 @@ class Simulation:
                 "xvfb-run",
                 UsageError,
             )
-        self._lose(f"SUMO says: {error}", SimulatorRefuses)
+        kind = SimulatorLost if LOST_CONNECTION in error else SimulatorRefuses
+        self._lose(f"SUMO says: {error}", kind)
 
     def _lose(self, reason: str, kind: type[Exception] = SimulatorLost) -> NoReturn:
         """Kill the child and raise."""
