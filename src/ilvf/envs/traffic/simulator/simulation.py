@@ -20,7 +20,7 @@ from ilvf.errors import UsageError, require
 
 LONGEST = 1e6  # [s] that an answer is awaited; the operating system cannot wait for years
 NO_DISPLAY = "unable to open display"  # what SUMO's window says
-LOST_CONNECTION = "Connection reset by peer"  # such as of a port that another program took
+LOST_CONNECTION = "tcpip::Socket"  # reset or shut down, such as by a program that took the port
 TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
 
