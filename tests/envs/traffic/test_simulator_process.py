@@ -88,6 +88,7 @@ ENDS = {
     "abort": (Message(os.abort), "was killed by SIGABRT"),
     "real-time signal": (Message(os.kill, 0, signal.SIGRTMIN + 1), "was killed by "),
 }
+KILL_AFTER_LOG = "import os; os.write(2, b'{}'); os.kill(os.getpid(), {})"
 
 
 @pytest.mark.parametrize(("message", "words"), ENDS.values(), ids=ENDS)
@@ -97,6 +98,17 @@ def test_process_that_ends_in_a_step(message, words, town_env, refused):
     play(env, 2, seed=7)
     env.simulation._request("step", message)
     with refused("SUMO ", words, "after step 2 of the episode with seed 7", "town"):
+        play_on(env, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGKILL])
+def test_what_sumo_says_of_a_child_that_was_killed_is_no_cause(number, town_env, refused):
+    """SUMO's own program notices that its connection is gone, which is not why it is gone."""
+    env = town_env(attempts=1)
+    play(env, 2, seed=7)
+    log = "Error: tcpip::Socket::recvAndCheck @ recv: peer shutdown"
+    env.simulation._request("step", Message(exec, KILL_AFTER_LOG.format(log, int(number))))
+    with refused("SUMO was killed by ", signal.Signals(number).name):
         play_on(env, 1)
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 GRACE = 5.0  # [s] for SUMO to write its files and end
+KILLED_BY = (signal.SIGKILL, signal.SIGALRM)  # of others, and its own timer, see `serving.py`
 PROGRAM = Path(__file__).with_name("template.py")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 TRACI_SWITCHES = ("LIBSUMO_AS_TRACI", "LIBTRACI_AS_TRACI")  # they make traci another module
@@ -212,8 +213,12 @@ class Child:
         return " ".join((logged or error).split())
 
     def last_words(self) -> str:
-        """The error that SUMO logged before it ended or crashed; "" if it was killed."""
-        killed = self._status_message(1) == -signal.SIGKILL
+        """The error that SUMO logged before it ended or crashed; "" if it was killed.
+
+        SUMO's own program logs that its connection is lost when the child has been killed.
+        """
+        code = self._status_message(1)
+        killed = code is not None and -code in KILLED_BY
         return "" if killed else self.sumo_error()
 
     def sumo_error(self) -> str:

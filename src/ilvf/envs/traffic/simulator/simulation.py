@@ -20,7 +20,6 @@ from ilvf.errors import UsageError, require
 
 LONGEST = 1e6  # [s] that an answer is awaited; the operating system cannot wait for years
 NO_DISPLAY = "unable to open display"  # what SUMO's window says
-LOST_CONNECTION = "tcpip::Socket"  # reset or shut down, such as by a program that took the port
 TRIPS_END = b"</tripinfos>"  # a complete file of trips ends with it
 
 
@@ -266,8 +265,7 @@ class Simulation:
                 "xvfb-run",
                 UsageError,
             )
-        kind = SimulatorLost if LOST_CONNECTION in error else SimulatorRefuses
-        self._lose(f"SUMO says: {error}", kind)
+        self._lose(f"SUMO says: {error}", SimulatorRefuses)
 
     def _lose(self, reason: str, kind: type[Exception] = SimulatorLost) -> NoReturn:
         """Kill the child and raise."""
