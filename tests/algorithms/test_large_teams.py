@@ -35,7 +35,9 @@ CASES = [
     ("ilvf_p", "algorithm.influence=score"),
     ("ilvf_p", "algorithm.influence=reward_graph"),
     ("mappo",),
+    ("mappo", "algorithm.critic=influence"),
     ("ippo", "algorithm.critic=state"),
+    ("ippo", "algorithm.critic=influence"),
 ]
 BY_ATTENTION = ("algorithm.neighbours=4", "algorithm.neighbours_by=attention")
 
@@ -124,13 +126,14 @@ def test_an_own_influence_that_reads_all_weights_is_one_sentence(refused, monkey
         ("ilvf_s", ["neighbours=2", "shared_first=true"], "leave out one of them"),
         ("ilvf_p", ["neighbours=2", "sparsity=1.0"], "attention to all agents"),
         ("ilvf_p", ["neighbours=2", "supervision=1.0"], "attention to all agents"),
-        ("mappo", ["neighbours=2", "critic=central"], "for critic=agents"),
-        ("ippo", ["neighbours=2"], "for critic=state"),
+        ("mappo", ["neighbours=2", "critic=central"], "for values per agent"),
+        ("ippo", ["neighbours=2"], "for critic=state or influence"),
         ("ilvf_s", ["neighbours=0"], "at least 1"),
         ("ilvf_s", ["neighbours=x"], "whole number"),
         ("ilvf_s", ["neighbours_by=attention"], "give neighbours=K"),
         ("mappo", ["neighbours_by=attention"], "give neighbours=K"),
-        ("ilvf_s", ["neighbours=2", "neighbours_by=attention", "critic=influence"], "critic=state"),
+        ("ilvf_s", ["neighbours=2", "neighbours_by=attention", "critic=influence"], "side by side"),
+        ("mappo", ["neighbours=2", "neighbours_by=attention", "critic=influence"], "side by side"),
         ("mappo", ["neighbours=2", "neighbours_by=nearest"], "graph, attention"),
     ],
 )

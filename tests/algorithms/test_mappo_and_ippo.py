@@ -13,7 +13,14 @@ from ilvf.algorithms import ILVFP, IPPO, MAPPO
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
 from ilvf.envs import Encircle
 from ilvf.losses import PPOLoss
-from ilvf.modules import CategoricalActor, CentralCritic, LocalCritic, StateCritic, ValueNorm
+from ilvf.modules import (
+    CategoricalActor,
+    CentralCritic,
+    InfluenceCritic,
+    LocalCritic,
+    StateCritic,
+    ValueNorm,
+)
 
 SMALL = {
     "num_envs": 4,
@@ -151,17 +158,24 @@ def test_summed_individual_advantages_are_the_advantage_of_the_summed_value(crit
 
 
 # ---------------------------------------------------------------------- the algorithms
+CRITICS = {
+    "state": lambda: StateCritic(4, 6, hidden=8),
+    "influence": lambda: InfluenceCritic(4, 6, 5, hidden=8),
+}
+
+
+@pytest.mark.parametrize("critic_of", CRITICS.values(), ids=CRITICS)
 @pytest.mark.parametrize(
     ("kind", "influence"), [(MAPPO, torch.ones(4, 4)), (IPPO, torch.eye(4))], ids=["mappo", "ippo"]
 )
-def test_ilvf_p_with_a_fixed_influence_is_the_baseline(kind, influence):
+def test_ilvf_p_with_a_fixed_influence_is_the_baseline(kind, influence, critic_of):
     """Two iterations end in the same weights, bit for bit."""
     make_env = functools.partial(Encircle, 4, horizon=10)
     ends = []
     for build in (functools.partial(ILVFP, influence=influence), kind):
         torch.manual_seed(3)
         actor = CategoricalActor(4, 18, 5, hidden=8)
-        critic = StateCritic(4, 6, hidden=8)
+        critic = critic_of()
         module = fit(build(make_env, actor, critic, seed=1, **SMALL), 2)
         ends.append(parameters_of(module.loss))
     assert torch.equal(*ends)

@@ -12,8 +12,8 @@ from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import ILVFPConfig, ILVFPOptions, MixingOptions
 from ilvf.algorithms.parts import (
+    influence_critic,
     neighbours_of,
-    network_options,
     ppo_loss,
     stochastic_actor,
     value_options,
@@ -176,22 +176,15 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     """ILVF-P, or one of the ends of its family, as a config describes it."""
     actor = stochastic_actor(config, env)
     neighbours = neighbours_of(config, env)
-    large: dict[str, Any] = {"shared_first": config.shared_first, "neighbours": neighbours}
+    shared: dict[str, Any] = {"shared_first": config.shared_first}
     critic: Critic
     influence = influence_of(config.influence, env, actor, neighbours)
     if needs_weights(config.influence, influence):
-        critic = InfluenceCritic(
-            env.n_agents,
-            env.state_dim,
-            actor.actions,
-            tau=config.tau,
-            initial=config.initial_influence,
-            **large,
-            **network_options(config, env),
-        )
+        attention = {"tau": config.tau, "initial": config.initial_influence}
+        critic = influence_critic(config, env, actor, **attention, **shared)
     else:
-        networks = value_options(config, env)
-        critic = StateCritic(env.n_agents, env.state_dim, **large, **networks)
+        networks = {**value_options(config, env), "neighbours": neighbours}
+        critic = StateCritic(env.n_agents, env.state_dim, **shared, **networks)
     return ILVFP(
         make_env,
         actor,

@@ -8,15 +8,15 @@ from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.ilvf_p import ILVFP, Critic
 from ilvf.algorithms.options import ILVFPOptions, ILVFSConfig
 from ilvf.algorithms.parts import (
+    influence_critic,
     neighbours_of,
-    network_options,
     state_neighbours,
     stochastic_actor,
     value_options,
 )
 from ilvf.credit import ScoreInfluence
 from ilvf.credit.options import ScoreOptions
-from ilvf.modules import InfluenceCritic, StateCritic
+from ilvf.modules import StateCritic
 from ilvf.options import select
 
 
@@ -24,14 +24,13 @@ def build(config: ILVFSConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     """`ILVFP` with a `ScoreInfluence`, as a config describes it."""
     actor = stochastic_actor(config, env)
     neighbours = neighbours_of(config, env)
-    large: dict[str, Any] = {"shared_first": config.shared_first}
+    shared: dict[str, Any] = {"shared_first": config.shared_first}
     critic: Critic
     if config.critic == "state":
         networks = {**value_options(config, env), **state_neighbours(config, env)}
-        critic = StateCritic(env.n_agents, env.state_dim, **large, **networks)
+        critic = StateCritic(env.n_agents, env.state_dim, **shared, **networks)
     else:
-        networks = {**network_options(config, env), "neighbours": neighbours}
-        critic = InfluenceCritic(env.n_agents, env.state_dim, actor.actions, **large, **networks)
+        critic = influence_critic(config, env, actor, **shared)
     return ILVFP(
         make_env,
         actor,

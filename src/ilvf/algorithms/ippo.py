@@ -8,10 +8,16 @@ from torchrl.envs import EnvBase
 from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import IPPOConfig, SharingOptions
-from ilvf.algorithms.parts import ppo_loss, state_neighbours, stochastic_actor, value_options
+from ilvf.algorithms.parts import (
+    influence_critic,
+    ppo_loss,
+    state_neighbours,
+    stochastic_actor,
+    value_options,
+)
 from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import gae, local_estimator
-from ilvf.modules import LocalCritic, StateCritic
+from ilvf.modules import InfluenceCritic, LocalCritic, StateCritic
 from ilvf.modules.actors.network import StochasticActor
 from ilvf.options import configure, select
 
@@ -19,8 +25,9 @@ from ilvf.options import configure, select
 class IPPO(OnPolicy):
     """Â_i = A_i.
 
-        LocalCritic:  V_i(o_i)   IPPO
-        StateCritic:  V_i(s)     IPPO-C, the paper's baseline: the Ŵ = I end of ILVF
+        LocalCritic:      V_i(o_i)   IPPO
+        StateCritic:      V_i(s)     IPPO-C, the paper's baseline: the Ŵ = I end of ILVF
+        InfluenceCritic:  V_i(s)     the same, with the values of ILVF-P's critic
 
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
@@ -34,7 +41,7 @@ class IPPO(OnPolicy):
         self,
         make_env: EnvFactory,
         actor: StochasticActor,
-        critic: LocalCritic | StateCritic,
+        critic: LocalCritic | StateCritic | InfluenceCritic,
         *,
         state_key: str | None = None,
         seed: int = 0,
@@ -45,7 +52,7 @@ class IPPO(OnPolicy):
         default = "observation" if isinstance(critic, LocalCritic) else "state"
         key = state_key or default
         loss = ppo_loss(actor, critic, given, key, values=n)
-        sparse = isinstance(critic, StateCritic) and not critic.sees_all
+        sparse = not isinstance(critic, LocalCritic) and not critic.sees_all
         advantage = local_estimator(
             critic,
             loss.value_norm,
@@ -60,10 +67,12 @@ class IPPO(OnPolicy):
 def build(config: IPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) -> IPPO:
     """IPPO or IPPO-C as a config describes it."""
     actor = stochastic_actor(config, env)
-    critic: LocalCritic | StateCritic
+    critic: LocalCritic | StateCritic | InfluenceCritic
     if config.critic == "observation":
         networks = value_options(config, env, "observation")
         critic = LocalCritic(env.n_agents, env.observation_dim, **networks)
+    elif config.critic == "influence":
+        critic = influence_critic(config, env, actor)
     else:
         critic = StateCritic(
             env.n_agents,

@@ -9,6 +9,7 @@ from ilvf.algorithms.base import EnvFactory
 from ilvf.algorithms.on_policy import OnPolicy
 from ilvf.algorithms.options import MAPPOConfig, SharingOptions
 from ilvf.algorithms.parts import (
+    influence_critic,
     ppo_loss,
     state_neighbours,
     stochastic_actor,
@@ -17,7 +18,7 @@ from ilvf.algorithms.parts import (
 from ilvf.credit import FixedInfluence
 from ilvf.credit.estimators import TeamAdvantage, gae, local_estimator
 from ilvf.errors import require
-from ilvf.modules import CentralCritic, StateCritic
+from ilvf.modules import CentralCritic, InfluenceCritic, StateCritic
 from ilvf.modules.actors.network import StochasticActor
 from ilvf.options import configure, select
 
@@ -25,10 +26,11 @@ from ilvf.options import configure, select
 class MAPPO(OnPolicy):
     """Every agent is credited with everything.
 
-        StateCritic:    Â_i = Σ_j A_j,  A_j from the value of agent j    the Ŵ = 1 end of ILVF
-        CentralCritic:  Â_i = A,        A from ONE value of Σ_j r_j      the classical form
+        StateCritic:      Â_i = Σ_j A_j,  A_j from the value of agent j    the Ŵ = 1 end of ILVF
+        InfluenceCritic:  the same, with the values of ILVF-P's critic
+        CentralCritic:    Â_i = A,        A from ONE value of Σ_j r_j      the classical form
 
-    Both estimate the same advantage; the first has N values to learn it from.
+    All estimate the same advantage; the first two have N values to learn it from.
 
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
@@ -42,7 +44,7 @@ class MAPPO(OnPolicy):
         self,
         make_env: EnvFactory,
         actor: StochasticActor,
-        critic: StateCritic | CentralCritic,
+        critic: StateCritic | InfluenceCritic | CentralCritic,
         *,
         state_key: str = "state",
         seed: int = 0,
@@ -80,10 +82,12 @@ def build(config: MAPPOConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
     """MAPPO as a config describes it."""
     actor = stochastic_actor(config, env)
     networks = value_options(config, env)
-    critic: StateCritic | CentralCritic
+    critic: StateCritic | InfluenceCritic | CentralCritic
     if config.critic == "central":
         del networks["share"]  # there is one network
         critic = CentralCritic(env.n_agents, env.state_dim, **networks)
+    elif config.critic == "influence":
+        critic = influence_critic(config, env, actor, shared_first=config.shared_first)
     else:
         critic = StateCritic(
             env.n_agents,

@@ -25,6 +25,7 @@ from ilvf.modules import (
     CategoricalActor,
     Choices,
     GaussianActor,
+    InfluenceCritic,
     MultiCategoricalActor,
     MultiChoices,
     RewardModel,
@@ -75,6 +76,19 @@ def state_neighbours(config: ChoiceOfNeighbours, env: EnvBase) -> dict[str, Any]
     if config.neighbours_by == "attention":
         return {"attended": config.neighbours}
     return {"neighbours": neighbours_of(config, env)}
+
+
+def influence_critic(
+    config: PolicyConfig, env: EnvBase, actor: StochasticActor, **options: Any
+) -> InfluenceCritic:
+    """The critic of ILVF-P, which reads the others by attention.
+
+    Args:
+        options: of `InfluenceCritic`, beside those of its networks.
+    """
+    neighbours = neighbours_of(config, env) if isinstance(config, NeighbourOptions) else None
+    networks = {**network_options(config, env), **options, "neighbours": neighbours}
+    return InfluenceCritic(env.n_agents, env.state_dim, actor.actions, **networks)
 
 
 def categorical_actor(config: AlgorithmConfig, env: EnvBase) -> CategoricalActor:

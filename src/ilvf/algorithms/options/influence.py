@@ -112,14 +112,6 @@ class ILVFSConfig(LargeTeamOptions, ChoiceOfNeighbours, ScoreOptions, PolicyConf
         "state", "values of the global state, or those of ILVF-P's critic (twice the cost)"
     )
 
-    def check(self) -> None:
-        super().check()
-        require(
-            self.neighbours_by == "graph" or self.critic == "state",
-            f"neighbours_by={self.neighbours_by} is for critic=state; the weights of the other "
-            "are those of given neighbours",
-        )
-
 
 @algorithm("prd", "ILVFP")
 @dataclass

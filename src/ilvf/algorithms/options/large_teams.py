@@ -36,6 +36,11 @@ class ChoiceOfNeighbours(NeighbourOptions):
             f"neighbours_by={self.neighbours_by} chooses neighbours, of which neighbours=null "
             "makes all; give neighbours=K",
         )
+        require(
+            self.neighbours_by == "graph" or getattr(self, "critic", None) != "influence",
+            f"neighbours_by={self.neighbours_by} is for critics that read states side by side; "
+            "critic=influence weighs those of given neighbours",
+        )
 
 
 @dataclass

@@ -24,15 +24,17 @@ class MAPPOConfig(LargeTeamOptions, ChoiceOfNeighbours, PolicyConfig):
 
     title = "MAPPO"
     source = "App. B.2 of the paper, docs/concepts/algorithms.md"
-    critic: Literal["agents", "central"] = option(
-        "agents", "agents: a value per agent, advantages summed; central: one value of the team"
+    critic: Literal["agents", "central", "influence"] = option(
+        "agents",
+        "agents: a value per agent, advantages summed; central: one value of the team; influence: "
+        "a value per agent by ILVF-P's critic",
     )
 
     def check(self) -> None:
         super().check()
         require(
-            self.neighbours is None or self.critic == "agents",
-            f"neighbours={self.neighbours} is for critic=agents; one value of the team sees all",
+            self.neighbours is None or self.critic != "central",
+            f"neighbours={self.neighbours} is for values per agent; critic=central sees all",
         )
 
 
@@ -43,15 +45,18 @@ class IPPOConfig(ChoiceOfNeighbours, PolicyConfig):
 
     title = "IPPO"
     source = "App. B.2 of the paper, docs/concepts/algorithms.md"
-    critic: Literal["observation", "state"] = option(
-        "observation", "observation: IPPO; state: IPPO-C, values of the global state"
+    critic: Literal["observation", "state", "influence"] = option(
+        "observation",
+        "observation: IPPO; state: IPPO-C, values of the global state; influence: IPPO-C with "
+        "ILVF-P's critic",
     )
 
     def check(self) -> None:
         super().check()
         require(
-            self.neighbours is None or self.critic == "state",
-            f"neighbours={self.neighbours} is for critic=state; IPPO's critics see one agent each",
+            self.neighbours is None or self.critic != "observation",
+            f"neighbours={self.neighbours} is for critic=state or influence; IPPO's critics see "
+            "one agent each",
         )
 
 

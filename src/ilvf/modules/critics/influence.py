@@ -108,6 +108,11 @@ class InfluenceCritic(Critic):
         """The agents to which each critic attends `[N, K]`; None for all."""
         return self.first.neighbours if isinstance(self.first, NeighbourFirst) else None
 
+    @property
+    def sees_all(self) -> bool:
+        """Does each critic read the states of all agents?"""
+        return self.neighbours is None
+
     def logits(self, prepared: Tensor) -> Tensor:
         """h `[B, N, N]`, row = critic, of the prepared state `[B, N, D]`."""
         return self.attention.logits.after_first(self.first.logits(prepared)).transpose(0, 1)
