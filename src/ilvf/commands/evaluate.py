@@ -52,7 +52,7 @@ class EpisodeOptions(Options):
 
     def check(self) -> None:
         super().check()
-        check_temperature(self.eval_temperature, self.eval_deterministic)
+        check_temperature(self.eval_temperature, self.eval_deterministic, "eval_")
 
 
 SCHEMA = Schema("evaluate", __doc__, EvaluateOptions, {"algorithm": EpisodeOptions}, env="encircle")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ilvf.algorithms.options import check_temperature
 from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
 from ilvf.commands.influence import learned_in
 from ilvf.errors import require
@@ -50,6 +51,10 @@ class TrafficOptions(Options):
     threads: int = option(
         1, "threads of torch; 0 leaves the choice to it", least=0, most=MOST_THREADS
     )
+
+    def check(self) -> None:
+        super().check()
+        check_temperature(self.temperature, self.deterministic)
 
 
 SCHEMA = Schema("traffic", __doc__, CheckpointOptions, {"traffic": TrafficOptions}, "large_grid")

@@ -156,6 +156,10 @@ def test_bad_arguments(trained, recipe, tmp_path, capsys):
         ),
         (on_town, "traffic.episodes=0"): ("traffic.episodes=0",),
         (on_town, "traffic.arrows=0"): ("traffic.arrows=0",),
+        (on_town, "traffic.deterministic=true", "traffic.temperature=0.5"): (
+            "temperature=0.5 is for sampled actions",
+            "deterministic=false",
+        ),
         (on_town, "env.per=lane"): ("does not fit",),
         (): ("checkpoint=PATH",),
     }

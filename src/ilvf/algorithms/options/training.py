@@ -9,12 +9,16 @@ from ilvf.modules.options import GaussianOptions, ImageOptions, PolicyOptions, S
 from ilvf.options import Options, option
 
 
-def check_temperature(temperature: float, deterministic: bool) -> None:
-    """Raise if the most likely actions, which no temperature changes, are to have one."""
+def check_temperature(temperature: float, deterministic: bool | None, prefix: str = "") -> None:
+    """Raise if the most likely actions, which no temperature changes, are to have one.
+
+    Args:
+        prefix: of the names of both options.
+    """
     require(
         temperature == 1 or not deterministic,
-        f"eval_temperature={temperature:g} is for sampled actions; give eval_deterministic=false "
-        "too",
+        f"{prefix}temperature={temperature:g} is for sampled actions; "
+        f"give {prefix}deterministic=false too",
     )
 
 
@@ -84,7 +88,7 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
 
     def check(self) -> None:
         super().check()
-        check_temperature(self.eval_temperature, self.eval_deterministic)
+        check_temperature(self.eval_temperature, self.eval_deterministic, "eval_")
         frames = self.num_envs * self.rollout_steps
         require(
             self.minibatches <= frames,
