@@ -63,6 +63,7 @@ def step_ms(module: ILVFP, n: int) -> float:
     env = Encircle(n, num_envs=FRAMES // STEPS, seed=0)
     rollout = env.rollout(STEPS, module.loss.actor).detach()
     module.advantage(rollout)
+    module.loss.value_norm.update(rollout["agents", "value_target"])
     batch = rollout.select(*module.loss.batch_keys).reshape(-1)
     optimiser = module.configure_optimizers()
 

@@ -1,7 +1,10 @@
 """The exception for mistakes that the caller can fix."""
 
+import os
 import sys
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 NO_MEMORY = (  # what torch says of sizes that no machine has
     "allocate memory",
@@ -32,8 +35,22 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     require(is_known, f"{name}={found:.80} is not known; choose one of {known}")
 
 
+def plain_warnings() -> None:
+    """Print this library's warnings as one sentence each, without file, line and code."""
+    usual = warnings.formatwarning
+    library = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+    def formatted(message: Any, category: Any, filename: str, *place: Any) -> str:
+        if filename.startswith(library):
+            return f"warning: {message}\n"
+        return usual(message, category, filename, *place)
+
+    warnings.formatwarning = formatted  # type: ignore[assignment]
+
+
 def run_recipe(main: Callable[[], object]) -> None:
     """Run `main`; what the user can fix ends in one sentence and exit code 2, Ctrl-C in 130."""
+    plain_warnings()
     try:
         main()
     except UsageError as error:

@@ -160,10 +160,16 @@ class Poisoned(Encircle):
         return super().reward(world) * factor
 
 
-def test_a_nan_stops_the_run(refused):
+def test_a_nan_reward_stops_the_run(refused):
     module = algorithm()
     module.make_env = functools.partial(Poisoned, N, horizon=10)
-    with refused("loss_", "nan", "optimiser step 5", "iteration 2", "last good checkpoint"):
+    with refused("('next', 'agents', 'reward')", "NaN", "correct the environment's rewards"):
+        fit(module, 5)
+
+
+def test_a_loss_that_explodes_stops_the_run(refused):
+    module = algorithm(lr=1e30)
+    with refused("loss_", "optimiser step 2", "iteration 1", "last good checkpoint", "smaller lr"):
         fit(module, 5)
 
 

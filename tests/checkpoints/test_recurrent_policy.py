@@ -86,6 +86,17 @@ def test_a_policy_without_memory_has_no_state(episode, refused):
         policy.step(episode[0], torch.zeros(ROWS, AGENTS, 8))
 
 
+def test_observations_that_are_no_numbers_are_refused(refused):
+    policy = load_policy("zoo:encircle-10")
+    observation = torch.zeros(2, 10, 18)
+    observation[1, 3, 5] = float("nan")
+    with refused("observations of agents [3]", "NaN"):
+        policy(observation)
+    with refused("a tensor or an array", "list"):
+        policy(observation.tolist())
+    assert policy(observation[0].numpy()).shape == (10,)
+
+
 def test_a_policy_moves_with_its_state(episode):
     policy = policy_of()
     policy(episode[0])

@@ -92,6 +92,26 @@ def test_weights_that_are_no_probabilities(weight, estimator, td, refused):
         estimator(td)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", [("next", "agents", "reward"), ("next", "agents", "state_value")])
+def test_numbers_that_are_not_finite(key, number, estimator, td, refused):
+    td[key][0, 1, 2] = number
+    with refused(str(key), "NaN or infinite"):
+        estimator(td)
+
+
+def test_a_dead_agents_numbers_may_be_anything(estimator, td):
+    td["agents", "mask"] = torch.ones(B, T, N, dtype=torch.bool)
+    td["agents", "mask"][..., 2] = False
+    td["next", "agents", "reward"][..., 2, :] = float("nan")
+    assert torch.isfinite(estimator(td)["agents", "advantage"]).all()
+
+
+def test_a_rollout_without_steps(estimator, td, refused):
+    with refused(f"(0, {T})", "without a step"):
+        estimator(td[:0])
+
+
 # ---------------------------------------------------------------------- missing keys
 def test_no_influence_weights(estimator, td, refused):
     with refused("influence_weight", "needed"):

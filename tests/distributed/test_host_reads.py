@@ -39,6 +39,7 @@ ALLOWED = {  # reads of a whole iteration, by file and function
     METRICS: 1,  # all metrics in one transfer
     "data/tensor_collector.py step": STEPS,  # whether an episode has ended, as in TorchRL's loop
     "credit/signals.py write_values": 3,  # picks the states after which an episode ends
+    "credit/individual.py _require_finite": 1,  # are the advantages finite? Once a rollout
     "credit/weights.py require_weights": 3,  # checks the range of the weights, once a rollout
 }
 

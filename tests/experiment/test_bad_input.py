@@ -19,6 +19,8 @@ from run_helpers import only_mlflow_run, only_run
         ("algorithm.influence=all", "algorithm.influence='all'"),
         ("algorithm.discretise=hard", "algorithm.discretise='hard'"),
         ("seeds=a-b", "seeds=a-b"),
+        ("seeds=", "seeds= has no value; write seeds=null"),
+        ("env.n_agents= ", "env.n_agents= has no value"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0"),
         ("trainer.accelerator=abacus", "abacus"),
         ("resume=last", "no run with a checkpoint"),
@@ -59,6 +61,13 @@ def test_a_checkpoint_of_another_configuration(out, checkpoint, recipe, capsys):
         assert recipe("ilvf_p", f"resume={checkpoint}", f"out={out}", argument) == 2
         assert re.search(pattern, capsys.readouterr().err), argument
     assert only_mlflow_run(out).info.status == "FINISHED"  # the run itself is untouched
+
+
+def test_a_checkpoint_of_another_algorithm(out, checkpoint, recipe, capsys):
+    assert recipe("mappo", f"resume={checkpoint}", f"out={out}") == 2
+    assert re.search(
+        r"is of ilvf_p, .* trains mappo; write ilvf train ilvf_p", capsys.readouterr().err
+    )
 
 
 def test_a_truncated_checkpoint(out, checkpoint, recipe, capsys):

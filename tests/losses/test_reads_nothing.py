@@ -55,6 +55,7 @@ def batch_of(module, dying):
                 rollout[key]["mask"] = torch.rand(3, 4, env.n_agents) < 0.7
         if hasattr(module, "advantage"):
             module.advantage(rollout)
+            module.loss.value_norm.update(rollout["agents", "value_target"])
     return rollout.reshape(-1)
 
 

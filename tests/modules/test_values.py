@@ -56,6 +56,17 @@ def test_min_variance_must_be_positive(refused):
         ValueNorm((1, 1), min_variance=0.0)
 
 
+def test_a_norm_without_values_does_not_normalize(refused):
+    """Its standard deviation would be the smallest that is allowed, and the loss enormous."""
+    norm = ValueNorm((1, 1))
+    with refused("not seen a value", "value_norm.update"):
+        norm.normalize(torch.ones(4, 1, 1))
+    norm.update(torch.randn(100, 1, 1))
+    loaded = ValueNorm((1, 1))
+    loaded.load_state_dict(norm.state_dict())
+    assert torch.equal(loaded.normalize(torch.ones(1, 1)), norm.normalize(torch.ones(1, 1)))
+
+
 # ---------------------------------------------------------------------- ReturnNorm
 def test_an_output_of_zero_is_the_return_of_the_mean_reward():
     """γ = 0.75, so h = 4; rewards 3 ± 2: Q(0) = 4 · 3 = 12, Q(1) = 12 + √4 · 2 = 16."""

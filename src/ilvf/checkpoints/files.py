@@ -117,7 +117,9 @@ def newest_run(out: Path) -> Path:
     """
     runs = sorted(folders_of_runs(out), key=last_active)
     require(
-        bool(runs), f"no run with a checkpoint below {out.resolve()}; give a path, or out=FOLDER"
+        bool(runs),
+        f"no run with a checkpoint below {out.resolve()}; give its path by checkpoint= or resume=, "
+        "or the folder of runs by out=",
     )
     newest = runs[-1]
     older = [run for run in runs if has_checkpoint(run)]

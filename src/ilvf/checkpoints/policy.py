@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
 from ilvf.checkpoints.restoring import restoring
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.modules import (
     CategoricalActor,
     DeterministicActor,
@@ -174,6 +175,8 @@ class Policy(nn.Module):
     def _require_inputs(self, observation: Tensor, action_mask: Tensor | None) -> None:
         arguments = self.actor.arguments
         n, size = arguments["n_agents"], arguments["observation_dim"]
+        kinds = Tensor | np.ndarray
+        require_kind("Policy", "observation", observation, kinds, "a tensor or an array")
         require(
             tuple(observation.shape[-2:]) == (n, size),
             f"the policy needs observations [..., {n}, {size}], found {tuple(observation.shape)}",
@@ -184,6 +187,12 @@ class Policy(nn.Module):
             masked == (action_mask is not None),
             f"action_mask must {word}be given to this policy",
         )
+        if torch.compiler.is_compiling():  # what follows reads the device
+            return
+        rows = torch.isfinite(torch.as_tensor(observation)).all(-1)
+        if not rows.all():
+            agents = (~rows).reshape(-1, n).any(0).nonzero().flatten().tolist()
+            raise UsageError(f"the observations of agents {agents} have NaN or infinite numbers")
 
 
 def arguments_of(actor: Actor) -> dict[str, Any]:

@@ -155,9 +155,12 @@ class IndividualAdvantages(ValueEstimatorBase):
         for group in self.groups:
             require_group(tensordict, group, self.key_of("reward", group))
         time = self._time(tensordict, time_dim)
+        shape = tuple(tensordict.shape)
+        require(all(shape), f"the rollout has the shape {shape}, without a step; collect some")
         self._write_values(tensordict, time)
         for group in self.groups:
             self._estimate(tensordict, group, time, **options)
+        self._require_finite(tensordict)
         return time
 
     def value_estimate(self, tensordict: TensorDictBase, **kwargs: Any) -> Tensor:
@@ -176,6 +179,28 @@ class IndividualAdvantages(ValueEstimatorBase):
         if living is not None:
             individual = individual.masked_fill(~living, 0)
         return individual, living, sizes
+
+    def _require_finite(self, tensordict: TensorDictBase) -> None:
+        """Raise if an advantage is not finite, and name the entry that it comes from.
+
+        It reads the device, once per rollout, so that compiled code does not do it.
+        """
+        if torch.compiler.is_compiling():
+            return
+        individual, _, _ = self.individual(tensordict)
+        if torch.isfinite(individual).all():
+            return
+        sources = ("reward", "value")
+        keys = [("next", *key_tuple(self.key_of(k, g))) for g in self.groups for k in sources]
+        for key in keys:
+            entry = tensordict.get(key, None)
+            require(
+                entry is None or bool(torch.isfinite(entry).all()),
+                f"the entry {key} of the rollout has NaN or infinite numbers; correct the "
+                "environment's rewards, or, of values, lower the learning rate",
+            )
+        key = self.tensor_keys.individual_advantage
+        raise UsageError(f"the estimator has written {key} with numbers that are not finite")
 
     def _time(self, tensordict: TensorDictBase, given: int | None) -> int:
         configured = getattr(self.inner, "time_dim", None)

@@ -88,6 +88,8 @@ def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     path, content = checkpoint_of(key, plain[key].parsed(given[key]), Path(out))
     given[key] = str(path)
     saved = require_config(path, content)
+    if key == "resume":
+        require_same_algorithm(path, saved, schema.name)
     env, values = saved_values(schema, saved, str(path))
     leaves = schema.leaves(env)
     if key == "resume":
@@ -96,6 +98,16 @@ def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     update_from_text(values, leaves, given)
     make_files_absolute(values, leaves)
     return schema.structured(values, env)
+
+
+def require_same_algorithm(path: Path, saved: Mapping[str, Any], name: str) -> None:
+    """Raise if a run of another algorithm is to be resumed; the first version named none."""
+    found = saved.get("recipe", name)
+    require(
+        found == name,
+        f"checkpoint {path} is of {one_line(found)}, and this command trains {name}; "
+        f"write ilvf train {one_line(found)} resume=...",
+    )
 
 
 def make_files_absolute(values: dict[str, Any], leaves: Mapping[str, Leaf]) -> None:
@@ -207,6 +219,9 @@ def split(argument: str) -> tuple[str, str]:
     require(
         bool(equals and key),
         f"{shown(argument)} is not of the form key=value; --help lists the keys",
+    )
+    require(
+        bool(text.strip()), f"{one_line(key)}= has no value; write {one_line(key)}=null for none"
     )
     return key, text
 

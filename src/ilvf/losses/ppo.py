@@ -65,7 +65,8 @@ class PPOLoss(LossModule):
         actor: the loss owns its parameters.
         critic: the loss owns its parameters. Any module with `predict(state, action)` → values,
             and action values or None (see `Critic`).
-        value_norm: statistics of the value targets; None regresses the targets as they are.
+        value_norm: statistics of the value targets, to which the caller gives the targets of each
+            rollout (`value_norm.update`) before the loss; None regresses the targets as they are.
         reward_model: the loss owns its parameters; None where agents get rewards of their own.
         **options: see `AttentionPPOOptions`; ε is `clip`, β `entropy`, c `value`, s `sparsity`,
             k `supervision`.

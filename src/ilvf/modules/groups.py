@@ -18,7 +18,7 @@ def group_names(group: str | Sequence[str]) -> tuple[str, ...]:
     """The names of one group or of several.
 
     Raises:
-        UsageError: no name, or something that is no name.
+        UsageError: no name, something that is no name, or a name twice.
     """
     names = (group,) if isinstance(group, str) else group
     known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
@@ -27,6 +27,8 @@ def group_names(group: str | Sequence[str]) -> tuple[str, ...]:
         f"group={shown(group)} is empty or no name; give the name of a group of agents, or a list "
         "of names",
     )
+    twice = [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
+    require(not twice, f"group={shown(group)} names {', '.join(twice)} twice; leave one out")
     return tuple(names)
 
 

@@ -1,6 +1,6 @@
 """Normalization of values: critics and mixers output numbers of order one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -21,7 +21,8 @@ class ValueNorm(nn.Module):
 
     The division removes the bias towards the initial 0. Critics output normalized values, and
     `denormalize` maps them to the reward's scale before GAE. The on-policy algorithms update the
-    moments once per rollout, averaged over all processes. They are float64, or float32 on a device
+    moments once per rollout, averaged over all processes; in a training loop of your own, call
+    `update` with the value targets before the loss. They are float64, or float32 on a device
     that has no float64 (MPS).
 
     Args:
@@ -48,6 +49,7 @@ class ValueNorm(nn.Module):
         require_number("ValueNorm", "min_variance", min_variance, above=0)
         self.beta = beta
         self.min_variance = min_variance
+        self.updated = False  # has it seen values? The host knows without reading the device
         self.register_buffer("first", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("second", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("weight", torch.zeros((), dtype=torch.float64))
@@ -62,6 +64,10 @@ class ValueNorm(nn.Module):
                 return fn(x.float())
 
         return super()._apply(on_any_device, recurse)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.updated = bool(self.weight > 0)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, `shape` each."""
@@ -78,6 +84,7 @@ class ValueNorm(nn.Module):
             mask: bool, of the shape of x; entries of dead agents are False and do not count.
         """
         self._require_shape(x, exactly=True)
+        self.updated = True
         if mask is not None:
             require_tensor("the mask", mask)
             found = tuple(mask.shape)
@@ -122,8 +129,17 @@ class ValueNorm(nn.Module):
         return torch.where(share > 0, batch, previous)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """(x − mean) / std."""
+        """(x − mean) / std.
+
+        Raises:
+            UsageError: it has not seen a value.
+        """
         self._require_shape(x)
+        require(
+            self.updated,
+            "a ValueNorm has not seen a value, so that it cannot normalize; call "
+            "value_norm.update(value_target) once per rollout, before the loss",
+        )
         mean, std = self.moments()
         return (x - mean) / std
 

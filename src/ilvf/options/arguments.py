@@ -74,12 +74,17 @@ def require_device(of: str, device: Any) -> "torch.device":
 def require_batch(of: str, num_envs: Any, seed: Any, device: Any) -> None:
     """Raise unless these are the size, the seed and the device of a batch of environments."""
     require_sizes(of, num_envs=num_envs)
+    require_seed(of, seed)
+    require_device(of, device)
+
+
+def require_seed(of: str, seed: Any) -> None:
+    """Raise unless this is a seed of random numbers, or None."""
     is_whole = isinstance(seed, Integral) and not isinstance(seed, bool)
     require(
         seed is None or (is_whole and 0 <= seed < 2**63),
         f"{of}: seed={shown(seed)} must be a whole number, at least 0, or None",
     )
-    require_device(of, device)
 
 
 def keywords(of: str, kwargs: Any) -> dict[str, Any]:

@@ -136,6 +136,23 @@ def test_wrong_actions_are_refused(refused):
         env.step({**dict.fromkeys(env.agents, 0), "agent_1": 9})
 
 
+@pytest.mark.parametrize("action", ["x", None, 1.7, [1], 9, -1])
+def test_what_is_no_choice_is_refused(action, refused):
+    env = as_pettingzoo("encircle", n_agents=4)
+    env.reset(seed=0)
+    with refused("the action of agent_0", "whole numbers 0 to 4"):
+        env.step(dict.fromkeys(env.agents, action))
+
+
+def test_actions_and_seeds_of_another_kind_are_refused(refused):
+    env = as_pettingzoo("encircle", n_agents=4)
+    with refused("seed=-1", "whole number"):
+        env.reset(seed=-1)
+    env.reset(seed=0)
+    with refused("actions must be a mapping"):
+        env.step(None)
+
+
 def test_wrong_environments_are_refused(refused):
     with refused("num_envs=2"):
         as_pettingzoo(Encircle(4, num_envs=2))

@@ -20,6 +20,7 @@ episode its statistics under `episode`.
 Run `python -m ilvf.envs.pettingzoo.export [NAME]` to run PettingZoo's own tests on one.
 """
 
+import operator
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +35,7 @@ from torch import Tensor
 from ilvf.envs.base import BatchedWorlds
 from ilvf.errors import require, run_recipe
 from ilvf.modules.actions import Actions, Box, MultiChoices
+from ilvf.options.arguments import require_kind, require_seed
 
 # What `step` returns: observations, rewards, terminations, truncations, infos.
 StepResult = tuple[
@@ -131,6 +133,7 @@ class AsPettingZoo(ParallelEnv):
         self, seed: int | None = None, options: dict | None = None
     ) -> tuple[dict[str, Any], dict[str, dict]]:
         """Start an episode; return observations and infos by agent."""
+        require_seed("reset", seed)
         if seed is not None:
             self.env.set_seed(seed)
         self.agents = list(self.possible_agents)
@@ -155,17 +158,25 @@ class AsPettingZoo(ParallelEnv):
 
     def _action_tensor(self, actions: Mapping[str, Any]) -> Tensor:
         """The actions of all agents, `[1, N, *event]`."""
+        require_kind("step", "actions", actions, Mapping, "a mapping of agents to actions")
         missing = [agent for agent in self.agents if agent not in actions]
         require(not missing, f"step needs an action of every agent; {', '.join(missing)} has none")
         if isinstance(self.env.actions, Box):
             return self._box_tensor(self.env.actions, actions)
         if isinstance(self.env.actions, MultiChoices):
             return self._choices_tensor(self.env.actions, actions)
-        chosen = {agent: int(actions[agent]) for agent in self.agents}
+        chosen = [self._choice_of(agent, actions[agent]) for agent in self.agents]
+        return torch.tensor([chosen], device=self.env.device)
+
+    def _choice_of(self, agent: str, action: Any) -> int:
+        """An action as a number of one of the choices."""
         n = self.env.n_actions
-        wrong = [(agent, a) for agent, a in chosen.items() if not 0 <= a < n]
-        require(not wrong, f"(agent, action) {wrong}: actions are 0 to {n - 1}")
-        return torch.tensor([list(chosen.values())], device=self.env.device)
+        is_whole = hasattr(action, "__index__") and np.ndim(action) == 0
+        require(
+            is_whole and 0 <= operator.index(action) < n,
+            f"the action of {agent} is {action!s:.100}; actions are the whole numbers 0 to {n - 1}",
+        )
+        return operator.index(action)
 
     def _box_tensor(self, box: Box, actions: Mapping[str, Any]) -> Tensor:
         """Continuous actions of all agents, `[1, N, A]`; fixed components are added."""
