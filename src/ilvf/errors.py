@@ -12,6 +12,9 @@ NO_MEMORY = (  # what torch says of sizes that no machine has
     "integer multiplication overflow",
 )
 
+LIBRARY = os.path.dirname(os.path.abspath(__file__)) + os.sep
+USUAL_FORMAT = warnings.formatwarning
+
 
 class UsageError(ValueError):
     """A wrong argument, key, file or environment.
@@ -37,15 +40,13 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def plain_warnings() -> None:
     """Print this library's warnings as one sentence each, without file, line and code."""
-    usual = warnings.formatwarning
-    library = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    warnings.formatwarning = _formatted  # type: ignore[assignment]
 
-    def formatted(message: Any, category: Any, filename: str, *place: Any) -> str:
-        if filename.startswith(library):
-            return f"warning: {message}\n"
-        return usual(message, category, filename, *place)
 
-    warnings.formatwarning = formatted  # type: ignore[assignment]
+def _formatted(message: Any, category: Any, filename: str, *place: Any) -> str:
+    if filename.startswith(LIBRARY):
+        return f"warning: {message}\n"
+    return USUAL_FORMAT(message, category, filename, *place)
 
 
 def run_recipe(main: Callable[[], object]) -> None:

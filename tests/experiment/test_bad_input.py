@@ -1,11 +1,14 @@
 """What a run refuses: each error is one sentence, with exit code 2."""
 
 import re
+import warnings
 
 import pytest
 import torch
 
+import ilvf
 from helpers import TINY
+from ilvf.errors import plain_warnings
 from run_helpers import only_mlflow_run, only_run
 
 
@@ -32,6 +35,16 @@ def test_a_bad_argument(out, recipe, capsys, argument, words):
     assert sentence.startswith("error: ")
     assert sentence.count("\n") == 1
     assert words in sentence
+
+
+def test_a_warning_of_this_library_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # undone afterwards
+    plain_warnings()
+    plain_warnings()
+    ours = warnings.formatwarning("few units", UserWarning, ilvf.__file__, 3)
+    assert ours == "warning: few units\n"
+    others = warnings.formatwarning("few units", UserWarning, "other.py", 3)
+    assert others.startswith("other.py:3: UserWarning: few units")
 
 
 def test_an_output_folder_below_a_file(out, recipe, capsys):
