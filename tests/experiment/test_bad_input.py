@@ -17,6 +17,7 @@ from run_helpers import only_mlflow_run, only_run
     [
         ("algorithm.taw=1", "algorithm.taw"),
         ("env.n_agents=7", "n_agents=7"),
+        ("episodes=3", "did you mean 'algorithm.eval_episodes'"),
         ("algorithm.lr=-1", "lr=-1"),
         ("algorithm.tau=0", "tau=0"),
         ("algorithm.influence=all", "algorithm.influence='all'"),

@@ -28,10 +28,12 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """ ", did you mean 'NAME'?", or nothing if `name` is known or no known name is close."""
     if name in known:  # the message of a check that holds
         return ""
-    tails = [k for k in known if k.rpartition(".")[2] == name]
+    lasts = {k: k.rpartition(".")[2] for k in known}
+    tails = [k for k, last in lasts.items() if last == name]
     same = {k.lower(): k for k in known}
     close = difflib.get_close_matches(name.lower(), same, n=1, cutoff=0.6)
-    found = tails or [same[k] for k in close]
+    parts = [k for k, last in lasts.items() if name in last.split("_")]
+    found = tails or [same[k] for k in close] or parts
     return f", did you mean {found[0]!r}?" if found else ""
 
 
