@@ -15,7 +15,7 @@ from ilvf.modules import CategoricalActor, CounterfactualCritic, InfluenceCritic
 from ilvf.modules.actors.categorical import sample_action
 from ilvf.modules.actors.network import mask_outputs
 from ilvf.modules.attention import gumbel_like, gumbel_sigmoid
-from ilvf.modules.critics.first_layers import OwnFirst, normalized_concat
+from ilvf.modules.critics.influence import OwnFirst, normalized_concat
 from ilvf.modules.options import NetworkOptions
 
 N = 4  # agents

@@ -10,7 +10,7 @@ from torchrl.objectives.value import MultiAgentGAE
 from helpers import random_rollout
 from ilvf.credit import ILVFAdvantage
 from ilvf.losses import ILVFLoss, PPOLoss
-from ilvf.losses.formulas import clipped_surrogate, clipped_value_loss, huber, team_mean
+from ilvf.losses.ppo import clipped_surrogate, clipped_value_loss, huber, team_mean
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic, ValueNorm
 
 N = 3  # agents

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from ilvf.modules import InfluenceCritic, OwnFirst, SharedFirst
 from ilvf.modules.agent_nets import joint_action
-from ilvf.modules.critics.first_layers import normalized_concat
+from ilvf.modules.critics.influence import normalized_concat
 from ilvf.modules.options import NetworkOptions
 
 N = 5  # agents

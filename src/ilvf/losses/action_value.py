@@ -11,8 +11,8 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive_in_groups, need, of_group, per_agent
 from ilvf.errors import require
-from ilvf.losses.formulas import huber, team_mean
 from ilvf.losses.options import EVIDENCE_HINT, PPOOptions
+from ilvf.losses.ppo import huber, team_mean
 from ilvf.modules import InfluenceCritic, ValueNorm
 from ilvf.modules.checks import require_same_shape
 from ilvf.modules.groups import group_names, joined_actions, joined_states

@@ -9,8 +9,8 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
 from ilvf.credit.signals import alive, need, of_team, per_agent
-from ilvf.losses.formulas import team_mean
 from ilvf.losses.options import MADDPGOptions
+from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
 from ilvf.modules.actors.categorical import CategoricalActor
 from ilvf.modules.actors.deterministic import DeterministicActor

@@ -8,8 +8,8 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.objectives.common import LossModule
 
-from ilvf.losses.formulas import huber, living_mean
 from ilvf.losses.options import TDOptions
+from ilvf.losses.ppo import huber, living_mean
 from ilvf.modules.actors.network import input_keys
 from ilvf.modules.checks import need
 from ilvf.modules.memory import ENDED, states_along

@@ -15,8 +15,7 @@ _PUBLIC = {
     "critics.state": ["StateCritic"],
     "critics.local": ["LocalCritic"],
     "critics.central": ["CentralCritic"],
-    "critics.first_layers": ["OwnFirst", "SharedFirst"],
-    "critics.influence": ["InfluenceCritic"],
+    "critics.influence": ["InfluenceCritic", "OwnFirst", "SharedFirst"],
     "critics.neighbour_first": ["NeighbourFirst"],
     "critics.attended_first": ["AttendedFirst"],
     "critics.action_influence": ["ActionInfluenceCritic"],
@@ -50,8 +49,7 @@ if TYPE_CHECKING:
     from ilvf.modules.critics.attended_first import AttendedFirst
     from ilvf.modules.critics.central import CentralCritic
     from ilvf.modules.critics.counterfactual import CounterfactualCritic
-    from ilvf.modules.critics.first_layers import OwnFirst, SharedFirst
-    from ilvf.modules.critics.influence import InfluenceCritic
+    from ilvf.modules.critics.influence import InfluenceCritic, OwnFirst, SharedFirst
     from ilvf.modules.critics.joint import JointCritic
     from ilvf.modules.critics.local import LocalCritic
     from ilvf.modules.critics.neighbour_first import NeighbourFirst
