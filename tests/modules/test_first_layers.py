@@ -44,7 +44,7 @@ def test_large_teams_are_computed_in_pieces_with_the_same_result(monkeypatch):
     weight = torch.rand(B, N, N)
     whole = first.value(state, weight)
     two_rows = 2 * N * N * D
-    monkeypatch.setattr("ilvf.modules.critics.first_layers.CHUNK", two_rows)
+    monkeypatch.setattr("ilvf.modules.critics.influence.CHUNK", two_rows)
     assert torch.allclose(first.value(state, weight), whole, atol=1e-6)
 
 

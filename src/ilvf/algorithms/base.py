@@ -1,4 +1,4 @@
-"""What algorithms share: set-up, clock and metrics of an iteration, evaluation, checkpoints.
+"""What algorithms share: set-up, clock and metrics of an iteration, checkpoints.
 
 Lightning drives the collector: one trainer epoch is one iteration, `training_step` is the loss.
 """
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchrl.collectors import Collector
 from torchrl.envs import EnvBase
 
+from ilvf.algorithms.evaluating import evaluated_metrics, evaluation_steps
 from ilvf.algorithms.options import TrainingOptions
 from ilvf.checkpoints.fit import require_same_workers
 from ilvf.checkpoints.hidden_states import restored_states, saved_states
@@ -33,22 +34,13 @@ from ilvf.checkpoints.state import (
 from ilvf.collectors.elsewhere import Elsewhere
 from ilvf.collectors.part import Plan
 from ilvf.collectors.team import WorkerRollouts
-from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums, evaluate, evaluation_seed
+from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums
 from ilvf.data.rollout import last_states, make_collector, with_memory
 from ilvf.data.team_reward import NOTE, has_one_reward
 from ilvf.errors import UsageError
 from ilvf.modules.memory import memories_of
 
 EnvFactory = Callable[..., EnvBase]  # make_env(num_envs=, seed=, device=)
-
-
-class EvaluationCallback(L.Callback):
-    """A Lightning callback that also sees every evaluation."""
-
-    def on_evaluation(
-        self, trainer: L.Trainer, module: "Training", env: EnvBase, rollout: TensorDictBase
-    ) -> None:
-        """Called after an evaluation, with its environment and its rollout `[B, T]`."""
 
 
 class Training(L.LightningModule):
@@ -126,7 +118,7 @@ class Training(L.LightningModule):
             seed=self._seed_of_process,
             device=self.indexed_device(),
         )
-        self._evaluation_steps(self.env)
+        evaluation_steps(self.env, self.options.eval_steps)  # raises before anything is learned
         if self.pending is not None:
             self.frames = self.pending["frames"]
             place = (self.global_rank, self.trainer.world_size)
@@ -248,7 +240,7 @@ class Training(L.LightningModule):
         epoch = self.current_epoch + 1
         stop = self.trainer.strategy.reduce_boolean_decision(self.stop_requested, all=False)
         if epoch == self.trainer.max_epochs or epoch % self.options.eval_every == 0:
-            metrics |= self._evaluate()
+            metrics |= evaluated_metrics(self)
         self.last_metrics = metrics
         if self.logger is not None:
             self.logger.log_metrics(metrics, step=self.frames)
@@ -298,36 +290,6 @@ class Training(L.LightningModule):
             f"(iteration {self.current_epoch + 1}, {self.frames} frames); the last good checkpoint "
             "is kept. Try a smaller lr, or check the rewards for NaN"
         )
-
-    # ------------------------------------------------------------------ evaluation
-    def _evaluate(self) -> dict[str, float]:
-        options = self.options
-        seed = evaluation_seed(self.seed)
-        env = self.make_env(num_envs=options.eval_episodes, seed=seed, device=self.env.device)
-        env.eval()  # environments may add rewards in training that scores leave out
-        metrics, rollout = evaluate(
-            env,
-            self.evaluated(),
-            max_steps=self._evaluation_steps(env),
-            deterministic=options.eval_deterministic,
-            seed=seed,  # the same on all processes, so that they agree on the best checkpoint
-        )
-        metrics = self.trainer.strategy.broadcast(metrics)
-        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
-        for callback in callbacks:
-            if isinstance(callback, EvaluationCallback):
-                callback.on_evaluation(self.trainer, self, env, rollout)
-        env.close()
-        return {f"eval/{name}": value for name, value in metrics.items()}
-
-    def _evaluation_steps(self, env: EnvBase) -> int:
-        steps = self.options.eval_steps or getattr(env, "horizon", None)
-        if steps is None:
-            raise UsageError(
-                f"{type(env).__name__} has no horizon; give the length of an evaluation episode "
-                "by eval_steps="
-            )
-        return steps
 
     # ------------------------------------------------------------------ checkpoints
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from ilvf.algorithms.base import EvaluationCallback
+from ilvf.algorithms.evaluating import EvaluationCallback
 from ilvf.errors import require
 
 MONITOR = "eval/return/team"

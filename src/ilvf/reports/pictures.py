@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ilvf.algorithms.base import EvaluationCallback
+from ilvf.algorithms.evaluating import EvaluationCallback
 from ilvf.envs.names import AgentNames, names_of
 from ilvf.experiment.config import Config
 from ilvf.experiment.metrics_file import METRICS, read_rows
