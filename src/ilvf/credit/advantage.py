@@ -71,11 +71,12 @@ class ILVFAdvantage(IndividualAdvantages):
 
     The critic, or the network of `inner`, is the submodule `value_network`: it is in `state_dict()`
     and `parameters()`, and `to` moves it. A TorchRL loss that is built on the same network counts
-    its parameters once. Compiled code (`torch.compile`) does not check the range of weights.
+    its parameters once. Compiled code (`torch.compile`) checks neither the range of weights nor
+    that rewards and values are finite.
 
     Raises:
-        UsageError: a missing key, a shape without agent axis, a flattened rollout, an influence for
-            another number of agents.
+        UsageError: a missing key, a shape without agent axis, a flattened or empty rollout, an
+            influence for another number of agents, rewards or values that are not finite.
     """
 
     @dataclass
