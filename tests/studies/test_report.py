@@ -61,6 +61,14 @@ def test_curves_are_named_by_their_seed():
     assert values["ILVF-P (threshold)"].tolist() == VALUES["ILVF-P (threshold)"]
 
 
+def test_a_whole_curve_counts_frames_and_not_values():
+    """No episode ends in iterations 3 and 4 of 5; interpolated: 1, 1.5, 2, 2.5, 3."""
+    assert whole_curve(pd.Series([1.0, 1.5, 3.0], index=[100, 200, 500])) == 2.0
+    assert whole_curve(pd.Series([1.0, float("nan"), 3.0], index=[100, 200, 300])) == 2.0
+    assert whole_curve(pd.Series([4.0], index=[100])) == 4.0
+    assert np.isnan(whole_curve(pd.Series([float("nan")], index=[100])))
+
+
 @pytest.mark.parametrize(
     ("options", "scores"),
     [

@@ -29,7 +29,7 @@ def draw_curves(
         known = [run for run in runs if run.notna().any()]
         if not known:
             continue
-        points = pd.concat(known, axis=1).interpolate(method="index").dropna()
+        points = pd.concat(known, axis=1).sort_index().interpolate(method="index").dropna()
         band = curve_band(points.to_numpy(float).T[:, None])
         draw_band(axes, points.index.to_numpy(float), band, styles[title])
         ends[title] = float(band[0][-1])
