@@ -93,7 +93,10 @@ def test_weights_that_are_no_probabilities(weight, estimator, td, refused):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-@pytest.mark.parametrize("key", [("next", "agents", "reward"), ("next", "agents", "state_value")])
+@pytest.mark.parametrize(
+    "key",
+    [("agents", "state_value"), ("next", "agents", "reward"), ("next", "agents", "state_value")],
+)
 def test_numbers_that_are_not_finite(key, number, estimator, td, refused):
     td[key][0, 1, 2] = number
     with refused(str(key), "NaN or infinite"):

@@ -190,9 +190,9 @@ class IndividualAdvantages(ValueEstimatorBase):
         individual, _, _ = self.individual(tensordict)
         if torch.isfinite(individual).all():
             return
-        sources = ("reward", "value")
-        keys = [("next", *key_tuple(self.key_of(k, g))) for g in self.groups for k in sources]
-        for key in keys:
+        values = [self.key_of("value", group) for group in self.groups]
+        ahead = [self.key_of("reward", group) for group in self.groups] + values
+        for key in [*values, *(("next", *key_tuple(key)) for key in ahead)]:
             entry = tensordict.get(key, None)
             require(
                 entry is None or bool(torch.isfinite(entry).all()),
