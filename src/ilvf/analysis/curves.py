@@ -126,7 +126,7 @@ def run_means(curves: "Sequence[pd.Series]") -> "pd.Series":
     """Mean of every curve, by seed."""
     import pandas as pd
 
-    return pd.Series({c.name: c.mean() for c in curves})
+    return pd.Series({c.name: whole_curve(c) for c in curves})
 
 
 def oracle_mean(means: "Mapping[str, pd.Series]", oracle: str) -> float | None:
@@ -135,6 +135,31 @@ def oracle_mean(means: "Mapping[str, pd.Series]", oracle: str) -> float | None:
         if oracle in label:
             return float(values.mean())
     return None
+
+
+def whole_curve(curve: "pd.Series") -> float:
+    """Mean of a whole curve over its frames; NaN without a value.
+
+    A curve has no value where no episode ended. A mean of its values alone would count those parts
+    most in which many episodes end. So it is interpolated at the smallest distance of two values;
+    with n_k such steps between the values k and k + 1, this is the mean
+
+        (v_0 + Σ_k [n_k (v_k + v_{k+1}) / 2 + (v_{k+1} − v_k) / 2]) / (1 + Σ_k n_k)
+
+    Without a gap every n_k is 1, and it is the mean of the values.
+    """
+    import numpy as np
+
+    points = curve.dropna().sort_index()
+    values = points.to_numpy(float)
+    distance = np.diff(points.index.to_numpy(float))
+    if not (distance > 0).any():
+        return float(points.mean())
+    steps = distance / distance[distance > 0].min()
+    left = values[:-1]
+    right = values[1:]
+    total = values[0] + (steps * (left + right) / 2 + (right - left) / 2).sum()
+    return float(total / (1 + steps.sum()))
 
 
 def last_tenth(curve: "pd.Series") -> float:

@@ -6,28 +6,11 @@ import numpy as np
 import pandas as pd
 
 from ilvf.analysis.aggregates import Array
-from ilvf.analysis.curves import last_tenth
+from ilvf.analysis.curves import last_tenth, whole_curve
 from ilvf.studies.description import Study, StudyTask
 
 Summary = Callable[[pd.Series], float]
 Curves = dict[str, list[pd.Series]]  # algorithm → curves, named and ordered by seed
-
-
-def whole_curve(curve: pd.Series) -> float:
-    """Mean of a whole curve over its frames; NaN without a value.
-
-    A curve has no value where no episode ended. It is interpolated there, at the smallest distance
-    of its values: a mean of the values alone would count those parts most in which many episodes
-    end.
-    """
-    points = curve.dropna()
-    if len(points) < 2:
-        return float(points.mean())
-    frames = points.index.to_numpy(float)
-    step = np.diff(frames).min()
-    grid = np.arange(frames[0], frames[-1] + step / 2, step)
-    return float(np.interp(grid, frames, points.to_numpy(float)).mean())
-
 
 SUMMARIES: dict[str, Summary] = {"whole curve": whole_curve, "last tenth": last_tenth}
 
