@@ -28,7 +28,7 @@ def test_a_nan_ends_the_run_and_keeps_the_last_good_checkpoint(out, recipe, caps
     monkeypatch.setattr(Encircle, "reward", poisoned_reward)
     options = ("trainer.max_epochs=5", "algorithm.eval_every=100")
     assert recipe("ilvf_p", *TINY, f"out={out}", *options) == 2
-    message = r"error: loss_\w+ became nan at optimiser step 9 \(iteration 3"
+    message = r"error: the entry \('next', 'agents', 'reward'\) of the rollout has NaN"
     assert re.search(message, capsys.readouterr().err)
     saved = last_checkpoint(out)
     assert saved["ilvf"]["state"]["frames"] == 80  # two iterations of 40 frames were good
