@@ -183,7 +183,7 @@ def test_training_evaluates_the_same_in_every_process(monkeypatch):
         found.append(result[0])
         return result
 
-    monkeypatch.setattr("ilvf.algorithms.base.evaluate", watched)
+    monkeypatch.setattr("ilvf.algorithms.evaluating.evaluate", watched)
     sampled = ("algorithm.eval_deterministic=false", "algorithm.lr=1e-12")  # nothing is learned
     for rank in (0, 1):
         monkeypatch.setattr(Training, "_seed_of_process", property(lambda self, k=rank: 1000 * k))

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback
 
 from helpers import bare_trainer
-from ilvf.algorithms.base import EvaluationCallback
+from ilvf.algorithms.evaluating import EvaluationCallback
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve

@@ -50,6 +50,7 @@ def test_the_parts_sum_to_the_teams_reward(model, outcome, living):
 
 def test_only_the_sum_is_read(model, outcome):
     reward, *inputs = outcome
+    model.moments.update(reward.sum(-2, keepdim=True))
     shuffled = reward[:, torch.randperm(N)]
     assert torch.allclose(model.split(reward, *inputs), model.split(shuffled, *inputs), atol=1e-5)
     assert torch.allclose(model.error(reward, *inputs), model.error(shuffled, *inputs), atol=1e-5)
@@ -63,6 +64,7 @@ def test_dead_agents_get_nothing(model, outcome, living):
 
 def test_what_a_dead_agent_observes_does_not_matter(model, outcome, living):
     reward, observation, action = outcome
+    model.moments.update(reward.sum(-2, keepdim=True))
     blind = observation.masked_fill(~living, torch.nan)
     model.error(reward, blind, action, living).square().mean().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())

@@ -137,8 +137,8 @@ class ValueNorm(nn.Module):
         self._require_shape(x)
         require(
             self.updated,
-            "a ValueNorm has not seen a value, so that it cannot normalize; call "
-            "value_norm.update(value_target) once per rollout, before the loss",
+            "a ValueNorm has not seen a value, so that it cannot normalize; call its update first, "
+            "such as value_norm.update(value_target) once per rollout, before the loss",
         )
         mean, std = self.moments()
         return (x - mean) / std
