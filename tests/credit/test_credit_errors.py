@@ -32,6 +32,7 @@ def td():
         ({"influence": [[1.0]]}, ("tensor", "list")),
         ({"critic": InfluenceCritic(N, D, A)}, ("InfluenceCritic", "value_module()")),
         ({"group": ()}, ("group", "empty")),
+        ({"group": ("agents", "agents")}, ("group", "a name twice")),
         ({"discretise": "threshold"}, ("discretise", "Bernoulli()")),
         ({"discretise": Bernoulli}, ("discretise", "Bernoulli()")),
     ],

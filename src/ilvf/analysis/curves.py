@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -148,8 +149,6 @@ def whole_curve(curve: "pd.Series") -> float:
 
     Without a gap every n_k is 1, and it is the mean of the values.
     """
-    import numpy as np
-
     points = curve.dropna().sort_index()
     values = points.to_numpy(float)
     distance = np.diff(points.index.to_numpy(float))

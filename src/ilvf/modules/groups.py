@@ -27,8 +27,7 @@ def group_names(group: str | Sequence[str]) -> tuple[str, ...]:
         f"group={shown(group)} is empty or no name; give the name of a group of agents, or a list "
         "of names",
     )
-    twice = [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
-    require(not twice, f"group={shown(group)} names {', '.join(twice)} twice; leave one out")
+    require(len(set(names)) == len(names), f"group={shown(group)} has a name twice; leave one out")
     return tuple(names)
 
 
