@@ -107,7 +107,7 @@ def test_plain_numbers_become_phases(trained):
     assert "7 signals" in repr(controller)
 
 
-@pytest.mark.parametrize("number", [-1, float("nan"), float("inf")])
+@pytest.mark.parametrize("number", [-1, float("nan"), float("inf"), None, "3", [1]])
 def test_wrong_numbers_are_refused(trained, refused, number):
     controller = SignalController.load(trained[1])
     vehicles = dict.fromkeys(controller.lanes, 0)
@@ -115,6 +115,39 @@ def test_wrong_numbers_are_refused(trained, refused, number):
         controller.act(dict.fromkeys(controller.lanes[1:], 0))
     with refused(controller.lanes[3], "at least 0"):
         controller.act({**vehicles, controller.lanes[3]: number})
+
+
+@pytest.mark.parametrize("vehicles", ["lanes", None, [1, 2]])
+def test_vehicles_are_a_mapping(trained, refused, vehicles):
+    with refused("is no mapping", "controller.lanes"):
+        SignalController.load(trained[1]).act(vehicles)
+
+
+@pytest.mark.slow
+def test_a_second_simulation_is_controlled_as_the_first(trained, simulation):
+    controller = SignalController.load(trained[1])
+    first = states_over_time(controller, simulation())
+    traci.close()
+    assert states_over_time(controller, simulation()) == first
+    assert len({tuple(states.items()) for states in first}) > 3
+
+
+def states_over_time(controller, connection, seconds=40):
+    states = []
+    for _ in range(seconds):
+        controller.step(connection)
+        connection.simulationStep()
+        light = connection.trafficlight.getRedYellowGreenState
+        states.append({s.id: light(s.id) for s in controller.network.signals})
+    return states
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "words"), [("3", "control_interval=5 s"), ("5", "yellow=2 s")])
+def test_a_step_must_divide_the_times(trained, town, simulation, refused, step, words):
+    connection = simulation(town[0].net_file, "--step-length", step)
+    with refused(words, f"no multiple of SUMO's step of {step} s"):
+        SignalController.load(trained[1]).step(connection)
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ while traci.simulation.getMinExpectedNumber() > 0:
 states = controller.act({"north_0": 4, "south_0": 1, ...})     # without SUMO
 """
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +23,13 @@ from ilvf.envs.options import SignalOptions
 from ilvf.envs.traffic.network.network import Network
 from ilvf.envs.traffic.senses import Senses
 from ilvf.envs.traffic.simulator.simulation import Reading
-from ilvf.envs.traffic.simulator.sumo_process import transition
-from ilvf.errors import require
+from ilvf.envs.traffic.simulator.sumo_process import (
+    UnfitSimulationError,
+    require_whole_steps,
+    transition,
+)
+from ilvf.errors import UsageError, require
+from ilvf.options import shown
 
 SOON = 1e-6  # [s] within which two times are equal
 
@@ -80,14 +87,16 @@ class SignalController:
         return f"SignalController({size}, every {self.options.control_interval:g} s)"
 
     def restart(self) -> None:
-        """Forget the time, the phases and what a recurrent team remembers: before a new simulation.
+        """Forget the time, the phases and what a recurrent team remembers: a new simulation begins.
 
-        Every signal counts as showing its first phase, as at the start of an episode.
+        Every signal counts as showing its first phase, as at the start of an episode. `step` does
+        this itself when the time of the simulation goes back, or leaps over a decision.
         """
         self.policy.reset()
         self.shown: dict[str, str] = {}
         self._wanted = {signal.id: signal.phases[0] for signal in self.network.signals}
-        self._next_decision: float | None = None
+        self._last_step: float | None = None
+        self._next_decision = 0.0
         self._yellow_ends: float | None = None
 
     # ------------------------------------------------------------------ numbers
@@ -100,19 +109,24 @@ class SignalController:
         Raises:
             UsageError: a lane is missing, or a number is negative or not finite.
         """
+        require(
+            isinstance(vehicles, Mapping),
+            f"vehicles={shown(vehicles)} is no mapping; act needs lane → number of vehicles, "
+            "for all of controller.lanes",
+        )
         missing = [lane for lane in self.lanes if lane not in vehicles]
         require(
             not missing,
             f"vehicles lacks {len(missing)} of {len(self.lanes)} lanes, such as {missing[:1]}; "
             "controller.lanes lists what it needs",
         )
+        for lane in self.lanes:
+            number = vehicles[lane]
+            require(
+                isinstance(number, Real) and 0 <= number < math.inf,
+                f"vehicles has {shown(number)} for {lane}; a number of vehicles is at least 0",
+            )
         counts = np.array([vehicles[lane] for lane in self.lanes], np.float64)
-        wrong = np.flatnonzero(~(np.isfinite(counts) & (counts >= 0)))
-        require(
-            not len(wrong),
-            f"vehicles has {counts[wrong[:1]]} for {self.lanes[wrong[0]] if len(wrong) else ''}; "
-            "a number of vehicles is at least 0",
-        )
         actions = self._actions(self._senses.waves(Reading([counts], {})))
         signals = zip(self.network.signals, actions, strict=True)
         return {signal.id: signal.phases[action] for signal, action in signals}
@@ -138,17 +152,26 @@ class SignalController:
                 controller does not know keep their programs.
 
         Raises:
-            UsageError: the simulation lacks a signal, lane or detector.
+            UsageError: the simulation lacks a signal, lane or detector, or its step does not divide
+                the times of the signals.
         """
         now = connection.simulation.getTime()
-        if self._next_decision is None:
-            self._require_known(connection)
+        if not self._goes_on(now):
+            self.restart()
+            self._require_fit(connection)
             self._next_decision = now
+        self._last_step = now
         if now >= self._next_decision - SOON:
             self._decide(connection, now)
         elif self._yellow_ends is not None and now >= self._yellow_ends - SOON:
             self._show(connection, self._wanted)
             self._yellow_ends = None
+
+    def _goes_on(self, now: float) -> bool:
+        """Whether a time is of the simulation of the last step, with no decision between them."""
+        if self._last_step is None:
+            return False
+        return -SOON <= now - self._last_step <= self.options.control_interval + SOON
 
     def _decide(self, connection: Any, now: float) -> None:
         """Choose phases, and begin the transition to them."""
@@ -170,8 +193,13 @@ class SignalController:
                 connection.trafficlight.setRedYellowGreenState(name, state)
                 self.shown[name] = state
 
-    def _require_known(self, connection: Any) -> None:
-        """Raise unless the simulation has all signals and lanes, with phases of the same length."""
+    def _require_fit(self, connection: Any) -> None:
+        """Raise unless the simulation has all signals and lanes, and a step that fits."""
+        times = {"control_interval": self.options.control_interval, "yellow": self.options.yellow}
+        try:
+            require_whole_steps(connection.simulation.getDeltaT(), **times)
+        except UnfitSimulationError as error:
+            raise UsageError(f"the simulation cannot show what was trained: {error}") from None
         lights = set(connection.trafficlight.getIDList())
         places = set(getattr(connection, self._domain).getIDList())
         kind = "lane" if self._domain == "lane" else "lane-area detector"

@@ -193,7 +193,7 @@ def test_wrong_options(town_env, option, words, refused):
     ],
 )
 def test_times_must_be_whole_steps_of_sumo(town_env, name, option, refused):
-    with refused(f"{name}=", "no multiple of its step"):
+    with refused(f"{name}=", "no multiple of SUMO's step", "--step-length"):
         town_env(**option).reset(seed=0)
 
 

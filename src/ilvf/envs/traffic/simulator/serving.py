@@ -10,17 +10,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any
 
-from sumo_process import Process
+from sumo_process import Process, UnfitSimulationError
 
 
 def serve(pipe: Connection, fork_simulations: Callable[[int], Connection]) -> None:
-    """Answer requests with ("done", numbers) or ("failed", SUMO's error) until the pipe ends.
+    """Answer requests until the pipe ends, as `answer_to` does.
 
     The first message has the working folder, the environment variables, the limits [s] of the first
     and of later answers, and the arguments of `Process`. A timer kills a hung simulation that has
-    outlived its parent. It is not
-    a thread: with a second thread SUMO's shared pointers become atomic, which costs a fifth of the
-    speed.
+    outlived its parent. It is not a thread: with a second thread SUMO's shared pointers become
+    atomic, which costs a fifth of the speed.
 
     After the request `freeze` this process only forks itself, and each fork answers requests.
 
@@ -57,8 +56,14 @@ def serve(pipe: Connection, fork_simulations: Callable[[int], Connection]) -> No
 
 
 def answer_to(process: Process, name: str, argument: Sequence[Any]) -> tuple[str, Any]:
-    """The answer to one request: a method of `Process` and its argument."""
+    """The answer to one request: a method of `Process` and its argument.
+
+    Returns:
+        ("done", numbers), ("unfit", why the simulation is not fit), or ("failed", SUMO's error).
+    """
     try:
         return "done", getattr(process, name)(argument).tobytes()
+    except UnfitSimulationError as error:
+        return "unfit", str(error)
     except Exception as error:  # SUMO can raise anything
         return "failed", f"{error}" or type(error).__name__

@@ -247,6 +247,8 @@ class Simulation:
             self._lose(f"SUMO {self._child.describe_end()}")
         self._unanswered -= 1
         self._starting = False
+        if kind == "unfit":
+            self._lose(answer, SimulatorRefuses)
         if kind == "failed":
             self._refuse(self._child.explain(answer))
         self._check_trips()

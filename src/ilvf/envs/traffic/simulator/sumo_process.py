@@ -33,6 +33,20 @@ Query = tuple[str, str, Sequence[str], bool]
 Move = tuple[int | None, Sequence[int]]
 
 
+class UnfitSimulationError(Exception):
+    """A simulation cannot be controlled as wanted, as the text says."""
+
+
+def require_whole_steps(step: float, **times: float) -> None:
+    """Raise `UnfitSimulationError` unless every time [s] is a multiple of SUMO's step [s]."""
+    for name, time in times.items():
+        steps = round(time / step)
+        if abs(time / step - steps) > 1e-6 or (time > 0 and steps == 0):
+            raise UnfitSimulationError(
+                f"{name}={time:g} s is no multiple of SUMO's step of {step:g} s (--step-length)"
+            )
+
+
 @functools.cache  # a signal has few phases
 def transition(shown: str, wanted: str) -> str:
     """The state between two phases, link by link.
@@ -114,7 +128,8 @@ class Process:
             self.sumo = self._start(options)
         else:
             self.sumo.load(list(options))
-        self._require_whole_steps()
+        step = self.sumo.simulation.getDeltaT()
+        require_whole_steps(step, control_interval=self.interval, yellow=self.yellow)
         self._require_detectors()
         self.shown: list[str | None] = [None] * len(self.ids)
         self.chosen = [phases[0] for phases in self.phases]
@@ -190,23 +205,13 @@ class Process:
         traci.switch("default")
         return traci
 
-    def _require_whole_steps(self) -> None:
-        step = self.sumo.simulation.getDeltaT()
-        for name, time in (("control_interval", self.interval), ("yellow", self.yellow)):
-            steps = round(time / step)
-            if abs(time / step - steps) > 1e-6 or (time > 0 and steps == 0):
-                raise ValueError(
-                    f"{name}={time:g} s is no multiple of its step of {step:g} s "
-                    "(options=--step-length)"
-                )
-
     def _require_detectors(self) -> None:
         needed = {i for domain, _, ids, _ in self.queries for i in ids if domain == "lanearea"}
         if not needed:
             return
         missing = sorted(needed - set(self.sumo.lanearea.getIDList()))
         if missing:
-            raise LookupError(
+            raise UnfitSimulationError(
                 f"there is no lane-area detector called {missing[0]}, nor {len(missing) - 1} "
                 "others: detectors=true needs one for every approach lane, with the lane's id"
             )
