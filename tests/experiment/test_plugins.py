@@ -1,11 +1,14 @@
 """Environments, algorithms and influence sources of another package."""
 
+import shlex
+
 import pytest
 import torch
 
 from helpers import TINY
 from ilvf import plugins
 from ilvf.algorithms.options import config_of, name_of
+from ilvf.commands.experiment import Experiment
 from ilvf.commands.train import main
 from ilvf.envs import make_env
 from ilvf.experiment.build import build
@@ -122,6 +125,21 @@ def test_an_algorithm_of_another_package_trains_and_resumes(out, capsys):
     main(["circle", "resume=last", confirmed, f"out={out}", "trainer.max_epochs=3"])
     run = the_run(out)
     assert run.data.metrics["frames"] == 120
+
+
+@pytest.mark.slow
+def test_the_printed_command_continues_a_task_of_ones_own(out, capsys):
+    config = dict(word.split("=") for word in SMALL) | {"out": out, "env.kwargs.n": 6}
+    experiment = Experiment("own_package:make", "ippo", config)
+    experiment.run()
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("continue")]
+    words = shlex.split(line)
+    assert words[-3] == "env.task=own_package:make"
+    main([*words[words.index("ippo") : -1], "trainer.max_epochs=3"])
+    assert the_run(out).data.metrics["frames"] == 120
+    assert experiment.evaluate()["return/team"] < 0
+    experiment.resume({"trainer.max_epochs": 4})
+    assert the_run(out).data.metrics["frames"] == 160
 
 
 def test_a_reference_to_something_else_is_no_algorithm(refused):

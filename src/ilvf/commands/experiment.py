@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ilvf.algorithms.options import name_of
 from ilvf.errors import require
 from ilvf.experiment.command_line import program_words
-from ilvf.experiment.config import Config, resolve
+from ilvf.experiment.config import Config, confirmed_words, resolve
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import Schema, flatten, require_mapping
 from ilvf.experiment.variables import require_launched, require_variables
@@ -88,7 +88,8 @@ class Experiment:
             config: keys that change, such as `{"trainer.max_epochs": 60}`.
             checkpoint: a file, a run's folder, or "last"; by default the run of this experiment.
         """
-        words = [f"resume={self._checkpoint(checkpoint)}", *self._out(), *words_of(config)]
+        words = [f"resume={self._checkpoint(checkpoint)}", *self._again(self._schema, checkpoint)]
+        words += words_of(config)
         return self._train(resolved(self._schema, words), words)
 
     def evaluate(
@@ -157,8 +158,8 @@ class Experiment:
         self, schema: Schema, config: Mapping[str, Any] | None, checkpoint: str | Path | None
     ) -> Config:
         """The resolved config of a command that reads a checkpoint."""
-        words = [f"checkpoint={self._checkpoint(checkpoint)}", *self._out(), *words_of(config)]
-        return resolved(schema, words)
+        words = [f"checkpoint={self._checkpoint(checkpoint)}", *self._again(schema, checkpoint)]
+        return resolved(schema, [*words, *words_of(config)])
 
     def _checkpoint(self, given: str | Path | None) -> str | Path:
         """The given checkpoint, or the folder of the last run."""
@@ -167,9 +168,14 @@ class Experiment:
         assert found is not None
         return found
 
-    def _out(self) -> list[str]:
-        """The folder in which `last` is looked for."""
-        return [f"out={self.config.out}"]
+    def _again(self, schema: Schema, checkpoint: str | Path | None) -> list[str]:
+        """The folder in which `last` is looked for; and, of a run of this experiment, the keys that
+        its checkpoint may not set.
+        """
+        words = [f"out={self.config.out}"]
+        if checkpoint is None:
+            words += confirmed_words(schema, self.config.env.name, self._words)
+        return words
 
 
 def words_of(config: Mapping[str, Any] | None) -> list[str]:

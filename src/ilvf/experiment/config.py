@@ -73,6 +73,24 @@ def require_confirmed(
             leaf.require_confirmed(values[name], where)
 
 
+def confirmed_words(schema: Schema, env: str, words: Iterable[str]) -> list[str]:
+    """`key=value` of a command line that no file may set, to be given again with a checkpoint.
+
+    Args:
+        schema: of the command that reads the checkpoint.
+        env: name of the environment.
+        words: of the command line that has made it.
+    """
+    leaves = schema.leaves(env)
+    given = expanded({key: text for key, _, text in (word.partition("=") for word in words)})
+    guarded = {key for key, leaf in leaves.items() if leaf.metadata.get("confirm")}
+    return [
+        f"{key}={text}"
+        for key, text in given.items()
+        if key in guarded and leaves[key].effect_of(leaves[key].parsed(text))
+    ]
+
+
 def _resume(schema: Schema, given: dict[str, str], key: str) -> Config:
     """The config in a checkpoint, under today's defaults; its environment and seed wholly."""
     from ilvf.checkpoints.verify import require_config

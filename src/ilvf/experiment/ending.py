@@ -3,13 +3,15 @@
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ilvf.algorithms.base import Training
 from ilvf.experiment.command_line import invocation
+from ilvf.experiment.config import confirmed_words
 from ilvf.experiment.metrics_file import METRICS
+from ilvf.experiment.options import training_schema
 from ilvf.experiment.pages import charts_page, ui_command
 from ilvf.experiment.tracking import MLflowTracker
 
@@ -32,15 +34,21 @@ def print_ending(
     for name, value in scores.items():
         print(f"  {name.removeprefix('eval/'):<24}{value:12.4f}")
     last = tracker.run_dir / "checkpoints" / "last.ckpt"
-    again = shlex.join([*invocation(command), f"resume={last}"])
     print(f"checkpoint   {last}")
-    print(f"continue     {again} trainer.max_epochs=...")
+    print(f"continue     {continuation(module.config, command, last)} trainer.max_epochs=...")
     if isinstance(tracker, MLflowTracker):
         print(f"MLflow run   {tracker.run_id}")
         print(how_to_open(tracker.uri))
         print(f"charts at    {charts_page(str(tracker.experiment_id))}", flush=True)
     else:
         print(f"metrics      {tracker.run_dir / METRICS}", flush=True)
+
+
+def continuation(config: Mapping[str, Any], command: Sequence[str], checkpoint: Path) -> str:
+    """The command that resumes a run, with the keys that its checkpoint may not set."""
+    schema, env = training_schema(config["recipe"]), config["env"]["name"]
+    again = confirmed_words(schema, env, command)
+    return shlex.join([*invocation(command), *again, f"resume={checkpoint}"])
 
 
 def how_to_open(uri: str) -> str:

@@ -109,7 +109,8 @@ class PettingZoo(EnvBase):
                 return limit
         self.close()
         raise UsageError(
-            f"{name_of(task)} does not tell how long an episode is; say horizon=, in steps"
+            f"{name_of(task)} does not tell how long an episode is; give horizon in steps, "
+            "on the command line env.horizon=..."
         )
 
     def _declare_specs(self) -> None:
