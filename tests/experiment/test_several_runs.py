@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from helpers import TINY
+from ilvf.experiment.store import open_store, tracking_uri
 from run_helpers import (
     last_checkpoint,
     logged_frames,
+    mlflow_client,
     mlflow_runs,
     output_of,
     run_folders,
@@ -63,8 +65,16 @@ def test_seeds_run_in_processes_and_are_compared_and_evaluated_again(out, recipe
     assert "nan" not in table
     assert "inf]" not in table
     assert (out / "compare-encircle.png").stat().st_size > 10_000
-    assert recipe("compare", f"out={out}", "compare.metric=no/such") == 2
-    assert recipe("compare", f"out={out}", "compare.where=nonsense") == 2
+    refused = {
+        "compare.metric=no/such": "no finished run with no/such in the experiment encircle",
+        "compare.where=nonsense": "is no MLflow filter",
+        "compare.experiment=pcp": "there is no experiment pcp; experiments with finished runs: enc",
+        "env=encircle": "unknown key 'env'",
+    }
+    for word, sentence in refused.items():
+        assert recipe("compare", f"out={out}", word) == 2
+        assert sentence in capfd.readouterr().err
+    assert {e.name for e in mlflow_client(out).search_experiments()} == {"Default", "encircle"}
 
     (run,) = [folder for folder in run_folders(out) if "-s1-" in folder.name]
     last_row = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
@@ -79,8 +89,27 @@ def test_seeds_run_in_processes_and_are_compared_and_evaluated_again(out, recipe
     assert "5 episodes" in capfd.readouterr().out
 
 
-def test_a_folder_without_runs_cannot_be_compared(tmp_path, recipe):
+def test_the_experiment_of_the_newest_run_is_compared(tmp_path, capsys, recipe):
+    for name in ("matching", "gifts"):
+        open_store(tracking_uri(tmp_path), tmp_path, name)
+    client = mlflow_client(tmp_path)
+    for name in ("matching", "gifts", "matching"):
+        place = client.get_experiment_by_name(name).experiment_id
+        run = client.create_run(place).info.run_id
+        client.log_param(run, "seed", 0)
+        client.log_metric(run, "reward/agent_step", 1.0, step=10)
+        client.set_terminated(run)
+    assert recipe("compare", f"out={tmp_path}") == 0
+    printed = capsys.readouterr().out
+    assert "\nexperiment matching\nothers, for compare.experiment=: gifts\n" in printed
+    assert (tmp_path / "compare-matching.png").is_file()
+
+
+def test_a_folder_without_runs_cannot_be_compared(tmp_path, recipe, capsys):
     assert recipe("compare", f"out={tmp_path / 'nowhere'}") == 2
+    open_store(tracking_uri(tmp_path), tmp_path)
+    assert recipe("compare", f"out={tmp_path}") == 2
+    assert "has no finished run" in capsys.readouterr().err
 
 
 def test_two_processes_learn_the_same_from_environments_of_their_own(out):

@@ -1,6 +1,7 @@
 """Compare runs: learning curves with bootstrap bands and a table, from the MLflow store.
 
-ilvf compare                                             all runs on Encircle, in groups
+ilvf compare                                             the experiment of the newest run
+ilvf compare compare.experiment=encircle                 all runs on Encircle, in groups
 ilvf compare compare.by=algorithm.influence,algorithm.discretise
 ilvf compare "compare.where=params.algorithm.tau = '1.0'" compare.metric=eval/return/team
 
@@ -36,7 +37,11 @@ class StoreOptions(Options):
 class CompareOptions(Options):
     """What is compared."""
 
-    experiment: str = option("encircle", "MLflow experiment: the name of the environment")
+    experiment: str | None = option(
+        None,
+        "MLflow experiment: the environment's name, with its task if it has several, such as "
+        "vmas/navigation, or study/NAME-SCALE; null: that of the newest finished run",
+    )
     metric: str = option("reward/agent_step", "any logged metric")
     where: str | None = option(
         None, "MLflow filter, such as \"params.algorithm.tau = '1.0'\"; null: all finished runs"
@@ -71,26 +76,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
         not uri.startswith("sqlite") or (out / "mlflow.db").is_file(),
         f"out={out} has no MLflow store (mlflow.db)",
     )
-    name = f"compare-{options.experiment.replace('/', '-')}.png"
-    picture = Path(options.picture or out / name)
-    require_picture("compare.picture", picture)
-    require(picture.parent.is_dir(), f"compare.picture: there is no folder {picture.parent}")
+    picture = Path(options.picture) if options.picture else None
+    if picture is not None:
+        require_picture("compare.picture", picture)
+        require(picture.parent.is_dir(), f"compare.picture: there is no folder {picture.parent}")
     from ilvf.experiment.groups import group_runs
-    from ilvf.experiment.history import read_runs
+    from ilvf.experiment.history import known_experiments, read_runs
     from ilvf.reports.comparison import comparison
 
-    open_store(uri, out, options.experiment)
-    runs = read_runs(uri, options.experiment, options.metric, options.where)
+    open_store(uri, out)
+    experiment = options.experiment or newest_experiment(uri, out)
+    runs = read_runs(uri, experiment, options.metric, options.where)
+    where = f" and {options.where}" if options.where else ""
     require(
         bool(runs),
-        f"no finished run with {options.metric} in experiment {options.experiment} of {out}",
+        f"no finished run with {options.metric}{where} in the experiment {experiment} of {out}; "
+        f"{known_experiments(uri)}",
     )
+    picture = picture or out / f"compare-{experiment.replace('/', '-')}.png"
     panels = group_runs(runs, [key.strip() for key in (options.by or "").split(",") if key.strip()])
     print(f"{options.metric}: {TABLE_TITLE}")
     print_tables(panels, options)
     with writing(picture):
         comparison(panels, options.metric).savefig(picture, dpi=120)
     print(f"picture: {picture}")
+
+
+def newest_experiment(uri: str, out: Path) -> str:
+    """The experiment of the newest finished run; says how to take another one, if there is one."""
+    from ilvf.experiment.history import experiments_with_runs
+
+    names = experiments_with_runs(uri)
+    require(bool(names), f"out={out} has no finished run; ilvf train makes one")
+    newest, *others = names
+    print(f"experiment {newest}")
+    if others:
+        print(f"others, for compare.experiment=: {', '.join(others)}")
+    return newest
 
 
 def print_tables(panels: "Mapping[str, Groups]", options: Config) -> None:

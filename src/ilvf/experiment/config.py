@@ -44,7 +44,8 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
     checkpoint = next((key for key in RESUMING if given.get(key) not in (None, "", "null")), None)
     if checkpoint is not None:
         return _resume(schema, given, checkpoint)
-    env, overlay = environment_of(given.pop("env", schema.env))
+    word = given.pop("env", schema.env) if schema.env else None
+    env, overlay = environment_of(word)
     leaves = schema.leaves(env)
     values = defaults(leaves)
     update(values, leaves, {f"env.{k}": v for k, v in overlay.items()}, "environment")

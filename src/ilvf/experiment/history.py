@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import UsageError
 from ilvf.experiment.store import first_line
+from ilvf.options import one_line
 
 MOST_RUNS = 5000
 
@@ -49,8 +50,12 @@ def read_runs(
         UsageError: no such experiment, or a wrong filter.
     """
     client = MlflowClient(uri)
+    place = client.get_experiment_by_name(experiment)
+    if place is None:
+        known = known_experiments(uri)
+        raise UsageError(f"there is no experiment {one_line(experiment)}; {known}")
     found = []
-    for run in finished_runs(client, uri, experiment, where):
+    for run in finished_runs(client, [place.experiment_id], where):
         curve = curve_of(client.get_metric_history(run.info.run_id, metric))
         if curve.empty:
             continue
@@ -60,18 +65,34 @@ def read_runs(
     return found
 
 
-def finished_runs(client: MlflowClient, uri: str, experiment: str, where: str | None) -> list[Run]:
-    """Finished runs of an experiment that have a seed, oldest first."""
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        known = ", ".join(e.name for e in client.search_experiments())
-        raise UsageError(f"no experiment {experiment!r} in {uri}; it has {known}")
+def experiments_with_runs(uri: str) -> list[str]:
+    """Names of the experiments with a finished run, that of the newest one first."""
+    client = MlflowClient(uri)
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    newest = finished_runs(client, list(names))[::-1]
+    return list(dict.fromkeys(names[run.info.experiment_id] for run in newest))
+
+
+def known_experiments(uri: str) -> str:
+    """The experiments with finished runs, for a message."""
+    return f"experiments with finished runs: {', '.join(experiments_with_runs(uri)) or 'none'}"
+
+
+def finished_runs(
+    client: MlflowClient, experiments: Sequence[str], where: str | None = None
+) -> list[Run]:
+    """Finished runs that have a seed, oldest first.
+
+    Args:
+        experiments: their ids.
+        where: MLflow filter of the runs.
+    """
     query = "attributes.status = 'FINISHED'"
     if where:
         query = f"{query} and {where}"
     try:
         runs = client.search_runs(
-            [found.experiment_id],
+            list(experiments),
             query,
             max_results=MOST_RUNS,
             order_by=["attributes.start_time ASC"],

@@ -34,8 +34,8 @@ def tracking_uri(out: Path) -> str:
     return os.environ.get(URI_VARIABLE) or f"{SQLITE}{out.resolve() / 'mlflow.db'}"
 
 
-def open_store(uri: str, out: Path, experiment: str) -> None:
-    """Create the store and the experiment, one process at a time.
+def open_store(uri: str, out: Path, experiment: str | None = None) -> None:
+    """Create the store, and the experiment if one is given, one process at a time.
 
     A new sqlite store is migrated at first use, which two processes must not do at once.
 
@@ -56,7 +56,8 @@ def open_store(uri: str, out: Path, experiment: str) -> None:
         with patient_lock(lock):
             if uri.startswith(SQLITE):
                 _create_file(Path(uri.removeprefix(SQLITE)))
-            _create_experiment(MlflowClient(uri), uri, out, experiment)
+            if experiment is not None:
+                _create_experiment(MlflowClient(uri), uri, out, experiment)
     except UsageError:
         raise
     except Timeout:
