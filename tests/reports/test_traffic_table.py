@@ -31,7 +31,8 @@ def row_of(page, name):
 def test_unfinished_trips_count_until_the_end():
     """Steps of 10 s. At their ends 2, 3, 1 vehicles are on the roads and 0, 1, 1 outside.
 
-    They spend 10 s × (2 + 4 + 2) = 80 s. Two trips have finished, two have not: 80 / 4 = 20 s.
+    Their number is 0, 2, 4, 2, so they spend 10 s × (1 + 3 + 3) = 70 s. Two trips have finished,
+    two have not: 70 / 4 = 17.5 s.
     """
     statistics = TensorDict(
         {
@@ -42,7 +43,7 @@ def test_unfinished_trips_count_until_the_end():
         [1, 3],
     )
     found = trips(statistics, interval=10.0)
-    assert found["trip_time"].item() == 20.0
+    assert found["trip_time"].item() == 17.5
     assert found["finished"].item() == 0.5
 
 

@@ -6,7 +6,8 @@ ilvf traffic checkpoint=PATH env.seconds=3600            longer episodes than th
 
 Draws queue and speed over the episode, maps of the network coloured by queue, and the learned
 influence as arrows on the map, into the run's folder below traffic/ and its MLflow run. Keys of
-env.* are those of the run that made the checkpoint.
+env.* are those of the run that made the checkpoint. env.tripinfo=FOLDER gets a folder for every
+policy.
 """
 
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config.env.workers = 0  # copies in worker processes do not report their queues
     config.env.link_queue = True
     options = config.traffic
+    trips, config.env.tripinfo = config.env.tripinfo, None  # `load` plays no episode to record
     trained = load(config, options.threads)
     folder = report_folder(trained, "traffic")
     from ilvf.modules.actors.tempered import tempered
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if both:
         options.deterministic = trained.module.config["algorithm"]["eval_deterministic"]
     actor = tempered(trained.module.loss.actor, options.temperature)
-    rollouts, env = play_all(actor, config, both=both)
+    rollouts, env = play_all(actor, config, both=both, trips=trips)
     kept = uninterrupted(rollouts)
     rollouts = {policy: rollout[kept] for policy, rollout in rollouts.items()}
     influence = mean_influence(trained.module, rollouts["learned"])
@@ -91,31 +93,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     publish(trained, folder, write_report(folder, env, rollouts, influence, setting))
 
 
-def play_all(actor: Any, config: Config, *, both: bool) -> tuple[dict[str, Any], Any]:
+def play_all(
+    actor: Any, config: Config, *, both: bool, trips: str | None = None
+) -> tuple[dict[str, Any], Any]:
     """({policy: rollout `[B, T]`}, the environment, closed) in the same episodes.
 
     Args:
         actor: the learned policy.
         config: of the command; `traffic.deterministic` says how the actor acts.
         both: let it act the other way too; left out if it acts the same.
+        trips: folder for SUMO's records of the trips, below it one for each policy; None for none.
     """
     from ilvf.data.evaluation import evaluation_seed
     from ilvf.experiment.build import environment_factory
     from ilvf.reports.traffic import OTHER_MODE
 
     options = config.traffic
+    config.env.tripinfo = trips and f"{trips}/learned"  # of the first reset, which is used
     make_env = environment_factory(config)
     env = make_env(num_envs=options.episodes, seed=evaluation_seed(config.seed))
     try:
         likely = options.deterministic
-        rules = baselines(env, options.against)
-        rollouts = {"learned": play(env, actor, config.seed, likely)}
+        policies = {"learned": (actor, likely)}
         if both:
-            other = play(env, actor, config.seed, not likely)
-            if not same_actions(rollouts["learned"], other):
-                rollouts[OTHER_MODE[likely]] = other
-        for name, rule in rules.items():
-            rollouts[name] = play(env, rule, config.seed, likely)
+            policies[OTHER_MODE[likely]] = (actor, not likely)
+        for name, rule in baselines(env, options.against).items():
+            policies[name] = (rule, likely)
+        rollouts = {}
+        for name, (policy, mode) in policies.items():
+            env.record_trips(trips and f"{trips}/{name}")
+            rollouts[name] = play(env, policy, config.seed, mode)
+        if both and same_actions(rollouts["learned"], rollouts[OTHER_MODE[likely]]):
+            del rollouts[OTHER_MODE[likely]]
         return rollouts, env
     finally:
         env.close()

@@ -1,5 +1,7 @@
 """The command `traffic`: its page, its numbers, its files, and what it refuses."""
 
+from xml.etree import ElementTree
+
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
@@ -12,6 +14,7 @@ from ilvf.experiment.build import load_trained
 from ilvf.modules.actors.tempered import tempered
 
 SOFT = ("seed=4", "algorithm.discretise=soft", "algorithm.diagonal=false")  # Ŵ is w
+ALL_TRIPS = "--tripinfo-output.write-unfinished true --tripinfo-output.write-undeparted true"
 COLUMNS = {  # of the table: its first ones, metric → format
     "return/team": ".0f",
     "episode/queue": ".2f",
@@ -79,6 +82,38 @@ def test_page_pictures_and_numbers(trained, town, recipe, capsys):
     assert found["lanes"] == list(env.network.lanes)
     assert torch.allclose(found["influence"]["weight"], found["influence"]["influence"])
     assert_in_mlflow(run, found["policies"])
+
+
+@pytest.mark.slow
+def test_trips_of_every_policy(trained, recipe, tmp_path):
+    """Each has its files. The time of a trip in the table is at most half a second below SUMO's,
+    which counts unfinished trips in whole seconds.
+    """
+    run = trained("mappo")
+    options = (
+        "traffic.against=fixed_cycle,greedy",
+        "traffic.animation=false",
+        "traffic.deterministic=true",
+        "env.seconds=200",
+        f"env.tripinfo={tmp_path}",
+        f"env.options='{ALL_TRIPS}'",
+    )
+    assert recipe("traffic", f"checkpoint={run}", *options) == 0
+    found = torch.load(run / "traffic" / "traffic.pt", weights_only=True)["policies"]
+    assert {folder.name for folder in tmp_path.iterdir()} == set(found)
+    for name, record in found.items():
+        files = sorted((tmp_path / name).iterdir(), key=lambda file: len(file.name))
+        times = torch.tensor([mean_trip(file) for file in files])
+        missing = times - record["episode"]["trip_time"]
+        assert ((missing >= 0) & (missing <= 0.5)).all()
+        assert times.min() > 20
+
+
+def mean_trip(file):
+    """Mean time [s] from when a vehicle is to enter until its arrival, or the end, of SUMO."""
+    trips = ElementTree.parse(file).getroot().findall("tripinfo")
+    assert len(trips) > 20
+    return sum(float(t.get("duration")) + float(t.get("departDelay")) for t in trips) / len(trips)
 
 
 def loaded(run, town):

@@ -61,7 +61,7 @@ from ilvf.envs.traffic.senses import Senses
 from ilvf.envs.traffic.simulator.arguments import additional_in, split_words
 from ilvf.envs.traffic.simulator.child import get_ready
 from ilvf.envs.traffic.simulator.crowding import crowded
-from ilvf.envs.traffic.simulator.paths import as_list, existing_files
+from ilvf.envs.traffic.simulator.paths import as_list, existing_files, existing_folder
 from ilvf.envs.traffic.simulator.simulation import LONGEST, require_sumo
 from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT
 from ilvf.errors import UsageError, require, run_recipe
@@ -151,13 +151,23 @@ class Traffic(SavedStates):
 
     def queues(self) -> Tensor:
         """Halting vehicles now on each lane of `network.lanes`, or on its detector, `[B, M]`."""
+        queues = [copy.queues() for copy in self._copies_here("the queues")]
+        return torch.from_numpy(np.stack(queues, dtype=np.float32)).to(self.device)
+
+    def record_trips(self, folder: str | None) -> None:
+        """Let SUMO write the trips of the next episodes into a folder, as `tripinfo` does."""
+        place = existing_folder("tripinfo", folder)
+        for copy in self._copies_here("the trips"):
+            copy.simulation.tripinfo = place
+
+    def _copies_here(self, what: str) -> list[SumoTrafficEnv]:
+        """The copies, if they are in this process."""
         if not isinstance(self.copies, Copies):
             raise UsageError(
-                "the queues of copies in workers cannot be read; "
-                "make the environment with workers=0"
+                f"{what} of copies in workers cannot be reached; make the environment with "
+                "workers=0"
             )
-        queues = [copy.queues() for copy in self.copies.envs]
-        return torch.from_numpy(np.stack(queues, dtype=np.float32)).to(self.device)
+        return self.copies.envs
 
     def draw(self, rollout: TensorDictBase, index: int = 0) -> Any:
         """The first episode of environment `index` of a rollout `[B, T]`, as a figure."""
