@@ -39,14 +39,27 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def plain_warnings() -> None:
-    """Print this library's warnings as one sentence each, without file, line and code."""
+    """Print this library's warnings as one sentence each, without file, line and code.
+
+    Every warning has a line of its own, also beside a progress bar.
+    """
     warnings.formatwarning = _formatted  # type: ignore[assignment]
 
 
 def _formatted(message: Any, category: Any, filename: str, *place: Any) -> str:
-    if filename.startswith(LIBRARY):
-        return f"warning: {message}\n"
-    return USUAL_FORMAT(message, category, filename, *place)
+    if not filename.startswith(LIBRARY):
+        return USUAL_FORMAT(message, category, filename, *place)
+    return f"{_end_of_bar()}warning: {message}\n"
+
+
+def _end_of_bar() -> str:
+    """What ends the line of a progress bar, if there is one."""
+    if "tqdm" not in sys.modules:  # it is not needed for a warning
+        return ""
+    from tqdm import tqdm
+
+    bars: Any = getattr(tqdm, "_instances", None)
+    return "\n" if bars else ""
 
 
 def run_recipe(main: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from tqdm import tqdm
 
 import ilvf
 from helpers import TINY
@@ -46,6 +47,14 @@ def test_a_warning_of_this_library_is_one_sentence(monkeypatch):
     assert ours == "warning: few units\n"
     others = warnings.formatwarning("few units", UserWarning, "other.py", 3)
     assert others.startswith("other.py:3: UserWarning: few units")
+
+
+def test_a_warning_has_a_line_of_its_own_beside_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    plain_warnings()
+    with tqdm(total=3):
+        text = warnings.formatwarning("few units", UserWarning, ilvf.__file__, 3)
+    assert text == "\nwarning: few units\n"
 
 
 def test_an_output_folder_below_a_file(out, recipe, capsys):

@@ -10,7 +10,7 @@ from helpers import TINY
 from ilvf.analysis import audit, visited_states
 from ilvf.envs import Encircle
 from ilvf.modules import CategoricalActor
-from ilvf.reports.audit import draw_audit, kinds_of_pairs, verdicts, write_report
+from ilvf.reports.audit import draw_audit, kinds_of_pairs, power_table, verdicts, write_report
 
 N = 4
 SETTING = {
@@ -66,10 +66,18 @@ def test_page_files_and_metrics(found, env, tmp_path):
     assert "# Audit of best.ckpt" in page
     assert "8 states × 2 joint actions × 2 futures" in page
     assert "γ = 0.9" in page
+    assert "| pairs | 8 states |\n" in page
     assert "| ones (MAPPO) | 0.000 [0.000, 0.000] | 1.000 |" in page
     stored = torch.load(tmp_path / "new" / "audit.pt", weights_only=True)
     assert torch.equal(stored["effect"], found.effect)
     assert torch.equal(stored["weight"], weight.mean(0))
+
+
+def test_the_power_of_an_audit_of_few_states_is_its_own(env):
+    actor = CategoricalActor(N, env.observation_dim, env.n_actions, hidden=8)
+    visited = visited_states(Encircle(N, num_envs=3, horizon=5, seed=1), actor)
+    few = audit(env, actor, visited, actions=2, repeats=2, progress=False)
+    assert "| pairs | 3 states |\n" in power_table(few, kinds_of_pairs(env, N))
 
 
 def test_rows_of_the_picture_are_acting_agents(found):

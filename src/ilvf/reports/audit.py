@@ -196,9 +196,9 @@ def cost_table(cost: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def power_table(audit: Audit, kinds: Mapping[str, Tensor]) -> str:
-    """Share of the pairs of every kind that an audit with fewer states would find."""
+    """Share of the pairs of every kind that an audit with so many states, or fewer, would find."""
     most = audit.evidence.shape[0]
-    sizes = [states for states in POWER_STATES if states <= most]
+    sizes = [*(states for states in POWER_STATES if states < most), most]
     found = [audit.detected(states) for states in sizes]
     rows = []
     for kind, pairs in kinds.items():

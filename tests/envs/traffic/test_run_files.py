@@ -57,6 +57,14 @@ def test_traffic_that_begins_later_is_a_warning(morning, crossing, recipe, tmp_p
     assert "episode/running               0.0000" in capsys.readouterr().out
 
 
+def test_files_without_vehicles_are_named(crossing, recipe, tmp_path):
+    """The route file has a route, and nothing that drives along it."""
+    file = traffic_nets.write_routes(tmp_path / "r.rou.xml", ['<route id="r" edges="a_J1 J1_k"/>'])
+    settings = (f"env.routes={file}", "algorithm.eval_episodes=1", f"out={tmp_path}")
+    with pytest.warns(UserWarning, match=r"r\.rou\.xml.* has no vehicle, trip or flow"):
+        assert recipe("evaluate", "policy=random", *crossing, *settings) == 0
+
+
 def test_simulation_can_begin_later(morning, crossing, recipe, tmp_path, capsys):
     settings = (f"env.routes={morning}", "algorithm.eval_episodes=2", f"out={tmp_path}")
     with warnings.catch_warnings():

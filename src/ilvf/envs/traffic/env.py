@@ -30,6 +30,7 @@ from ilvf.envs.traffic.simulator.paths import (
     absolute,
     existing_files,
     existing_folder,
+    has_vehicles,
     require_numbers,
     require_plain_name,
 )
@@ -82,6 +83,7 @@ class SumoTrafficEnv(ParallelEnv):
         traffic_files = existing_files("routes", routes)
         require(bool(traffic_files), "routes is empty; name a file of vehicles, flows or trips")
         require_numbers([*traffic_files, *more])
+        self._traffic_files = [*traffic_files, *more]
         self.network = network_with_programs(network, [*more, *additional_in(words)])
         self.senses = Senses(self.network, settings, detectors=detectors)
         self.horizon = settings.episode_steps
@@ -209,9 +211,12 @@ class SumoTrafficEnv(ParallelEnv):
         """An episode has reached its end: warn if it had no traffic."""
         self.episodes.complete()
         if not self._statistics.totals["departed"]:
+            advice = "options='--begin SECONDS' starts when its traffic does"
+            if not any(map(has_vehicles, self._traffic_files)):
+                names = ", ".join(str(path) for path in self._traffic_files)
+                advice = f"{names} has no vehicle, trip or flow"
             warnings.warn(
-                f"no vehicle has departed in an episode of {self.network.net_file}; "
-                "options='--begin SECONDS' starts when its traffic does",
+                f"no vehicle has departed in an episode of {self.network.net_file}; {advice}",
                 stacklevel=3,
             )
 

@@ -11,6 +11,7 @@ from ilvf.errors import UsageError, require
 
 # SUMO splits lists of files at commas and replaces ${NAME} by the environment variable NAME.
 REFUSED = re.compile(r",|\$\{.*\}|\s$", re.DOTALL)
+VEHICLES = re.compile(rb"<(?:vehicle|trip|flow|include)\b")
 NOT_A_NUMBER = re.compile(
     rb"\w*(?:speed|speedFactor|speedDev|pos|accel|decel|length|gap|tau|sigma|impatience)"
     rb"""\s*=\s*["']\s*[+-]?nan\s*["']""",
@@ -78,6 +79,14 @@ def require_numbers(files: Iterable[Path]) -> None:
     for path in files:
         found = find_nan(path, path.stat().st_mtime_ns)
         require(not found, f"{named(path)}: {found}; correct that number")
+
+
+def has_vehicles(path: Path) -> bool:
+    """Whether a file may define vehicles. Compressed files are left to SUMO."""
+    if path.suffix == ".gz":
+        return True
+    with path.open("rb") as file:
+        return any(VEHICLES.search(line) for line in file)
 
 
 @functools.lru_cache  # every copy of an environment asks
