@@ -6,7 +6,7 @@ python benchmarks/bench.py --old HEAD~5 --turns 1 --only "collect.py --envs 32" 
 
 The older commit gets a git worktree in a temporary folder, and its own scripts run on its own
 sources in the same environment. Old and new take turns, script by script. Each figure is the median
-over the turns; under it is new ÷ old. Lines that one of the two does not print are shown alone.
+over the turns; under it is new ÷ old. Scripts, tables and lines of one of the two are shown alone.
 `large_teams.py` is left out: it writes a figure of the documentation.
 """
 
@@ -37,7 +37,7 @@ SCRIPTS = (
     "traffic.py",
 )
 LARGE = 1000  # figures from here on have no decimals, and never an exponent
-Lines = dict[tuple[str, int], str]
+Lines = dict[tuple[str, str, int], str]
 NUMBER = re.compile(r" *(?<![\w.])\d+(?:\.\d+)?(?!\w)")  # with the spaces before it
 
 
@@ -69,7 +69,8 @@ def compare(arguments: argparse.Namespace) -> list[str]:
         for command in arguments.only:
             print(f"\n{command}: {arguments.old} beside this tree", flush=True)
             if not Path(old, "benchmarks", shlex.split(command)[0]).exists():
-                print(f"  {arguments.old} does not have it")
+                print(f"  {arguments.old} does not have it; this tree alone:")
+                failed += show_lines(command)
                 continue
             turns = [
                 (printed(old, command), printed(ROOT, command)) for _ in range(arguments.turns)
@@ -80,6 +81,14 @@ def compare(arguments: argparse.Namespace) -> list[str]:
             for line in side_by_side(merged(before), merged(now)):
                 print(line, flush=True)
     return failed
+
+
+def show_lines(command: str) -> list[str]:
+    """Run a script that is in this tree alone; returns it if it failed."""
+    lines = printed(ROOT, command)
+    for line in lines:
+        print(f"      {line}", flush=True)
+    return [] if lines else [command]
 
 
 # ---------------------------------------------------------------------- processes
@@ -124,13 +133,16 @@ def printed(tree: Path, command: str) -> list[str]:
 
 # ---------------------------------------------------------------------- lines
 def by_place(lines: list[str]) -> Lines:
-    """Lines under their words and their number among lines of the same words."""
-    count: Counter[str] = Counter()
+    """Lines under the head of their table, their words, and their number among the same ones."""
+    count: Counter[tuple[str, str]] = Counter()
     found = {}
+    head = ""
     for line in lines:
         words = "".join(NUMBER.sub("#", line).split())
-        found[words, count[words]] = line
-        count[words] += 1
+        if "|" in line and not NUMBER.search(line):
+            head = words
+        found[head, words, count[head, words]] = line
+        count[head, words] += 1
     return found
 
 

@@ -63,8 +63,17 @@ def test_without_an_old_commit_the_tree_is_shown(repository):
 def test_a_new_script_is_said_to_be_new(repository):
     shutil.copy(repository / "benchmarks" / "fast.py", repository / "benchmarks" / "more.py")
     found = bench(repository, "--old", "HEAD", "--only", "more.py")
-    assert "HEAD does not have it" in found.stdout
+    assert "HEAD does not have it; this tree alone:" in found.stdout
+    assert "4.00 0.50" in found.stdout
     assert found.returncode == 0
+
+
+def test_tables_with_other_columns_have_no_ratio(repository):
+    script = repository / "benchmarks" / "fast.py"
+    script.write_text(SCRIPT.replace("  GiB", "  cores"))
+    found = bench(repository, "--old", "HEAD", "--only", "fast.py")
+    lines = [line.split()[0] for line in found.stdout.splitlines()[2:]]
+    assert lines == ["agents", "20", "old", "old"]
 
 
 def test_a_script_that_fails_is_named(repository):
