@@ -18,7 +18,7 @@ class Steps(gymnasium.Env):
             "one space" or "three spaces" from the start.
         bound: largest action, if actions are continuous.
         counts: choices of every component, if actions are several choices.
-        per_agent: flags are lists.
+        per_agent: flags are lists, or with "array" arrays.
     """
 
     def __init__(self, ends_at=None, limit=6, fault=None, per_agent=False, bound=None, counts=None):
@@ -57,6 +57,8 @@ class Steps(gymnasium.Env):
         if self.per_agent:
             ended = [ended, ended]
             stopped = [stopped, stopped]
+        if self.per_agent == "array":
+            ended, stopped = np.array(ended), np.array(stopped)
         seen = self.observations()
         if faulty == "three observations":
             seen = (*seen, seen[0])

@@ -1,9 +1,12 @@
 """Confidence intervals and the summary table of learning curves, worked out by hand."""
 
+import math
+
 import pandas as pd
 import pytest
 
 from ilvf.analysis import bootstrap_interval, summarise, t_interval
+from ilvf.analysis.curves import last_tenth
 
 INFINITE = (float("-inf"), float("inf"))
 
@@ -23,6 +26,14 @@ def test_bootstrap_interval():
     assert 1.0 <= low <= 1.34
     assert 2.66 <= high <= 3.0
     assert bootstrap_interval([[1.0]], sum, paired=False) == INFINITE
+
+
+def test_the_last_tenth_is_that_of_the_values():
+    """No episode ends in the last iteration."""
+    gaps = pd.Series([float("nan"), 1.0, 2.0, float("nan")], [10, 20, 30, 40])
+    assert last_tenth(gaps) == 2.0
+    assert last_tenth(pd.Series(range(20), range(20), dtype=float)) == 18.5
+    assert math.isnan(last_tenth(pd.Series([float("nan")], [10])))
 
 
 def test_share_of_the_oracles_gain():

@@ -108,3 +108,13 @@ def test_bad_arguments(recipe, out, capsys):
         assert recipe("influence", *arguments) == 2
         error = capsys.readouterr().err
         assert all(word in error for word in words), error
+
+
+@pytest.mark.slow
+def test_a_team_of_one_has_no_influence_to_report(out, recipe, capsys):
+    words = ("env=cacc", "env.n_agents=1", "trainer.max_epochs=1")
+    small = [word for word in TINY if not word.startswith(("env.", "trainer.max_epochs"))]
+    assert recipe("ilvf_p", *small, *words, f"out={out}") == 0
+    for command in ("audit", "influence"):
+        assert recipe(command, "checkpoint=last", f"out={out}") == 2
+        assert "is of a team of one agent" in capsys.readouterr().err

@@ -126,6 +126,23 @@ def test_a_preset_can_be_a_file(tmp_path):
     assert (config.algorithm.tau, config.env.n_agents) == (0.5, 6)
 
 
+@pytest.mark.parametrize("line", ["seeds: 0-2", "resume: last", "preset: paper"])
+def test_keys_of_the_command_line_alone_are_in_no_preset(line, tmp_path, refused):
+    """Each of the runs that `seeds` starts would read the preset, and start runs again."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"algorithm: {{tau: 0.5}}\n{line}\n")
+    with refused("mine.yaml has", line.split(":")[0], "which no preset can set"):
+        resolved(f"preset={mine}")
+
+
+def test_what_cfg_prints_is_a_preset(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command_line(training_schema("ilvf_p"), ["algorithm.tau=0.5", "--cfg"])
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(capsys.readouterr().out)
+    assert resolved(f"preset={mine}").algorithm.tau == 0.5
+
+
 def test_a_later_argument_wins():
     assert resolved("seed=1", "seed=2").seed == 2
 

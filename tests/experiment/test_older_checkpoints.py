@@ -184,6 +184,24 @@ def test_a_whole_run_goes_back_and_goes_on(out, recipe, capsys):
 
 
 @pytest.mark.slow
+def test_the_run_goes_on_from_one_of_the_best_evaluations(out, recipe):
+    """It becomes the best, and those after it are kept under other names."""
+    options = ("algorithm.eval_every=1", "trainer.max_epochs=4", "trainer.save_top_k=4")
+    assert recipe("ilvf_p", *TINY, f"out={out}", *options) == 0
+    folder = only_run(out) / "checkpoints"
+    assert {path.name for path in folder.glob("top-*")} == {f"top-{k}.ckpt" for k in range(4)}
+    shutil.copy(folder / "last.ckpt", folder / "best.ckpt")  # as if iteration 4 were best
+    top = folder / "top-1.ckpt"
+    more = (f"resume={top}", "algorithm.eval_every=100", "trainer.max_epochs=3")
+    assert recipe("ilvf_p", *more, f"out={out}") == 0
+    best = read_checkpoint(folder / "best.ckpt")["ilvf"]["state"]["frames"]
+    assert best in (80, 120)  # it, or the evaluation at the end of the run
+    names = {path.name for path in folder.glob("top-*")}
+    later = {f"top-{k}-before-resuming-at-80.ckpt" for k in (2, 3)}
+    assert names == {"top-0.ckpt", "top-1.ckpt", *later}
+
+
+@pytest.mark.slow
 def test_a_better_checkpoint_of_the_replaced_iterations_is_no_longer_best(out, recipe):
     options = ("algorithm.eval_every=1", "trainer.max_epochs=1")
     assert recipe("ilvf_p", *TINY, f"out={out}", *options) == 0

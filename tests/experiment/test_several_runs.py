@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 
 from helpers import TINY
 from ilvf.experiment.store import open_store, tracking_uri
@@ -103,6 +104,17 @@ def test_the_experiment_of_the_newest_run_is_compared(tmp_path, capsys, recipe):
     printed = capsys.readouterr().out
     assert "\nexperiment matching\nothers, for compare.experiment=: gifts\n" in printed
     assert (tmp_path / "compare-matching.png").is_file()
+
+
+def test_the_store_of_the_variable_is_compared(tmp_path, recipe, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    open_store(tracking_uri(tmp_path), tmp_path, "encircle")
+    client = MlflowClient(tracking_uri(tmp_path))
+    run = client.create_run(client.get_experiment_by_name("encircle").experiment_id).info.run_id
+    client.log_param(run, "seed", 0)
+    client.log_metric(run, "reward/agent_step", 1.0, step=10)
+    client.set_terminated(run)
+    assert recipe("compare", f"out={tmp_path}") == 0
 
 
 def test_a_folder_without_runs_cannot_be_compared(tmp_path, recipe, capsys):

@@ -98,6 +98,21 @@ def test_a_checkpoint_does_not_choose_which_files_are_written(
     assert "on the command line" in error
 
 
+@pytest.mark.parametrize("reader", ["audit", "influence"])
+def test_a_checkpoint_does_not_choose_the_code_of_its_influence(
+    reader, foreign, victim, recipe, capsys, tmp_path, monkeypatch
+):
+    (tmp_path / "payload.py").write_text(f"open({str(victim)!r}, 'w')\nraise ImportError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = read_checkpoint(OLD)["ilvf"]["config"]
+    algorithm = {**content["algorithm"], "influence": "payload:find"}
+    path = foreign(content["env"], algorithm=algorithm)
+    assert recipe(reader, f"checkpoint={path}") == 2
+    error = capsys.readouterr().err
+    assert "algorithm.influence='payload:find', which imports code" in error
+    assert "trust=true" in error
+
+
 def test_the_user_can_allow_it(foreign):
     path = foreign({"name": "pettingzoo", "task": "my.package", "kwargs": {"n": 3}})
     given = [f"resume={path}", "env.task=my.package"]

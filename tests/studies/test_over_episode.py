@@ -10,7 +10,7 @@ from ilvf.studies.analyses import OverEpisode, finds_influence
 from ilvf.studies.description import StudyAlgorithm
 from ilvf.studies.over_episode import matrices_of, moments_table, report_parts, rows_of
 from ilvf.studies.plan import planned_runs
-from study_helpers import small_study
+from study_helpers import TINY_KEYS, small_study
 
 K, T, N = 2, 3, 3
 STUDY = small_study(after=["influence_over_episode"])
@@ -94,7 +94,20 @@ def test_runs_that_can_be_analysed_and_are_not_yet(analysed):
     assert analysis.missing([MAPPO, ILVF_P]) == [ILVF_P]
     assert OverEpisode(small_study(), analysed).missing([ILVF_P]) == []
     rows_of(analysed, ILVF_P).to_csv(analysis.file, index=False)
-    assert OverEpisode(STUDY, analysed).missing([ILVF_P]) == []
+    analysis = OverEpisode(STUDY, analysed)
+    assert analysis.missing([ILVF_P]) == []
+    assert len(analysis.table)
+    assert analysis.missing([]) == []  # the run is to be trained again
+    assert not len(analysis.table)
+
+
+def test_a_task_of_ones_own_is_named_again(analysed):
+    keys = {"env.task": "own_package:make", "env.kwargs.n": 4}
+    task = {"title": "Own", "env": "torchrl", "frames": 80, "keys": keys}
+    scale = {"seeds": "0", "keys": {k: v for k, v in TINY_KEYS.items() if k[:4] != "env."}}
+    study = small_study(after=["influence_over_episode"], tasks=[task], scales={"tiny": scale})
+    run = next(run for run in planned_runs(study) if run.recipe == "ilvf_p")
+    assert "env.task=own_package:make" in OverEpisode(study, analysed)._job(run).command
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\0\0"])

@@ -71,6 +71,7 @@ def test_keys_of_a_task_that_an_algorithm_does_not_have_are_left_out():
         (encircle(keys={"env.agents": 4}), ("keys of Encircle", "env.agents")),
         (encircle(keys={"algorithm.clip": -1}), ("MAPPO on Encircle", "algorithm.clip=-1")),
         (encircle(keys={"seed": 5}), ("cannot have seed",)),
+        (encircle(keys={"trainer.early_stopping": 3}), ("cannot have trainer.early_stopping",)),
         (
             {"algorithms": [{"recipe": "mappo", "keys": {"algorithm.tau": 1}}]},
             ("MAPPO on Encircle", "algorithm.tau"),

@@ -121,6 +121,11 @@ def test_the_command_lists_the_grid(recipe, out, capsys):
     assert not (out / "sweeps").exists()
 
 
+def test_an_environment_of_ones_own_is_swept(recipe, out, capsys):
+    assert recipe("sweep", "algorithm.tau=1,2", "env=own_package:make", "dry=true") == 0
+    assert "2 of 2 runs have not finished" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -134,6 +139,7 @@ def test_the_command_lists_the_grid(recipe, out, capsys):
         (["sampler=tp", "trials=3"], ("sampler='tp'", "did you mean 'tpe'")),
         (["algorithm.tau=1,2", "seed=3"], ("cannot have seed", "seeds=")),
         (["trainer.max_epochs=1,2"], ("cannot have trainer.max_epochs", "frames=")),
+        (["algorithm.tau=1,2", "trainer.early_stopping=3"], ("cannot have trainer.early_stopp",)),
         (["sede=1"], ("'sede'", "did you mean 'seeds'")),
         (["triasl=null", "--cfg"], ("'triasl'", "did you mean 'trials'")),
         (["algorithm.tau=1,2", "seeds=x"], ("no list of seeds",)),

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ilvf.analysis.curves import RESAMPLES, UNBOUNDED
+
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # [..., R, M] → [...]
-RESAMPLES = 2000
 CURVE_RESAMPLES = 500
 MOST_NUMBERS = 2**22  # of resampled curves at a time
 LEVEL = 0.95
-UNBOUNDED = (float("-inf"), float("inf"))  # the interval for a single run
 
 
 def interquartile_mean(scores: Array) -> Array:

@@ -162,9 +162,9 @@ def whole_curve(curve: "pd.Series") -> float:
 
 
 def last_tenth(curve: "pd.Series") -> float:
-    """Mean of the last tenth of a curve, at least of its last point."""
-    points = max(1, len(curve) // 10)
-    return float(curve.iloc[-points:].mean())
+    """Mean of the last tenth of a curve's values, at least of the last one; NaN without a value."""
+    values = curve.dropna()
+    return float(values.iloc[-max(1, len(values) // 10) :].mean())
 
 
 def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:

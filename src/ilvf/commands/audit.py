@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ilvf.commands.checkpointed import (
-    CheckpointOptions,
+    TrainedOptions,
     load,
     publish,
     report_folder,
+    require_a_team,
     require_rows,
 )
 from ilvf.commands.experiments import audit_sizes, quiet_elsewhere
@@ -84,7 +85,7 @@ class AuditOptions(Options):
     )
 
 
-SCHEMA = Schema("audit", __doc__, CheckpointOptions, {"audit": AuditOptions}, env="encircle")
+SCHEMA = Schema("audit", __doc__, TrainedOptions, {"audit": AuditOptions}, env="encircle")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = sizes["states"] * sizes["actions"] * sizes["repeats"]
     require_rows("audit", rows)
     trained = load(config, options.threads)
+    require_a_team(trained)
     folder = report_folder(trained, "audit")
     from ilvf.analysis import audit, visited_states
     from ilvf.experiment.build import environment_factory

@@ -32,6 +32,15 @@ class CheckpointOptions(Options):
     out: str = option("runs", "folder in which `last` is looked for", path=True)
 
 
+@dataclass
+class TrainedOptions(CheckpointOptions):
+    """Which trained team, with its critics and its influence."""
+
+    trust: bool = option(
+        False, "let the checkpoint import code: an influence of your own, package.module:function"
+    )
+
+
 class Trained(NamedTuple):
     """A trained algorithm and where it comes from."""
 
@@ -70,7 +79,16 @@ def load(config: Config, threads: int) -> Trained:
         torch.set_num_threads(threads)
     path = Path(config.checkpoint)
     content = read_checkpoint(path)
-    return Trained(path, content, load_trained(path, content, config.env))
+    module = load_trained(path, content, config.env, trust=config.trust)
+    return Trained(path, content, module)
+
+
+def require_a_team(trained: Trained) -> None:
+    """Raise unless there are pairs of agents that could influence each other."""
+    require(
+        trained.module.loss.actor.arguments["n_agents"] > 1,
+        f"{trained.path} is of a team of one agent, so there is no influence between agents",
+    )
 
 
 def require_rows(section: str, *sizes: int) -> None:

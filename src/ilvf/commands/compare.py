@@ -67,14 +67,14 @@ SCHEMA = Schema("compare", __doc__, StoreOptions, {"compare": CompareOptions})
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare as the arguments say."""
     config = command_line(SCHEMA, arguments)
-    from ilvf.experiment.store import open_store, tracking_uri
+    from ilvf.experiment.store import SQLITE, open_store, tracking_uri
 
     options = config.compare
     out = Path(config.out)
     uri = tracking_uri(out)
+    file = Path(uri.removeprefix(SQLITE))
     require(
-        not uri.startswith("sqlite") or (out / "mlflow.db").is_file(),
-        f"out={out} has no MLflow store (mlflow.db)",
+        not uri.startswith(SQLITE) or file.is_file(), f"out={out} has no MLflow store: no {file}"
     )
     picture = Path(options.picture) if options.picture else None
     if picture is not None:

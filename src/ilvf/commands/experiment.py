@@ -175,6 +175,7 @@ class Experiment:
         words = [f"out={self.config.out}"]
         if checkpoint is None:
             words += confirmed_words(schema, self.config.env.name, self._words)
+            words += ["trust=true"] if "trust" in schema.leaves(None) else []
         return words
 
 

@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ilvf.commands.checkpointed import (
-    CheckpointOptions,
     Trained,
+    TrainedOptions,
     load,
     publish,
     report_folder,
+    require_a_team,
     require_rows,
 )
 from ilvf.commands.experiments import measurement_sizes, quiet_elsewhere
@@ -28,7 +29,7 @@ from ilvf.experiment.schema import Schema
 from ilvf.reports.options import InfluenceOptions, read_moments
 
 SCHEMA = Schema(
-    "influence", __doc__, CheckpointOptions, {"influence": InfluenceOptions}, env="encircle"
+    "influence", __doc__, TrainedOptions, {"influence": InfluenceOptions}, env="encircle"
 )
 
 
@@ -47,6 +48,7 @@ def report(config: Config) -> dict[str, float]:
     moments = read_moments(options.moments)
     require_rows("influence", options.episodes, options.actions, options.repeats)
     trained = load(config, options.threads)
+    require_a_team(trained)
     folder = report_folder(trained, "influence")
     from ilvf.envs.names import names_of
     from ilvf.experiment.build import environment_factory

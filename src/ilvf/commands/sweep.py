@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ilvf.commands.study import print_missing
+from ilvf.envs.options import expanded
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config, environment_of, given_values
@@ -24,6 +25,7 @@ from ilvf.experiment.engines import engine_of
 from ilvf.experiment.options import training_schema
 from ilvf.experiment.schema import Leaf, Schema
 from ilvf.options import option
+from ilvf.studies.keys import RESERVED
 
 if TYPE_CHECKING:
     from ilvf.studies.space import Space
@@ -32,15 +34,7 @@ if TYPE_CHECKING:
 
 RECIPE = "ilvf_p"
 ENV = "encircle"
-DECIDED = {  # keys of a training run that other keys of a sweep decide
-    "resume",
-    "seed",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.max_epochs",
-    "trainer.progress",
-    "trainer.threads",
-}
+DECIDED = RESERVED - {"out", "preset", "seeds"}  # keys of a run that other keys of a sweep decide
 SHOWN = 5  # combinations that are printed at the end
 
 
@@ -135,6 +129,7 @@ def space_of(recipe: str, given: dict[str, str]) -> "Space":
         not clash,
         f"a sweep cannot have {', '.join(clash)}; frames=, seeds= and accelerator= decide it",
     )
+    given = expanded(given)
     word = given.pop("env", ENV)
     env, _ = environment_of(word)
     leaves = SCHEMA.leaves(None) | keys_of_runs([recipe], str(env))

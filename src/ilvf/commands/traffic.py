@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ilvf.algorithms.options import check_temperature
-from ilvf.commands.checkpointed import CheckpointOptions, load, publish, report_folder
+from ilvf.commands.checkpointed import TrainedOptions, load, publish, report_folder
 from ilvf.commands.influence import learned_in
 from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
@@ -58,7 +58,7 @@ class TrafficOptions(Options):
         check_temperature(self.temperature, self.deterministic)
 
 
-SCHEMA = Schema("traffic", __doc__, CheckpointOptions, {"traffic": TrafficOptions}, "large_grid")
+SCHEMA = Schema("traffic", __doc__, TrainedOptions, {"traffic": TrafficOptions}, "large_grid")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,9 +13,12 @@ from ilvf.algorithms.options import config_of
 from ilvf.checkpoints.fit import require_fit
 from ilvf.checkpoints.verify import require_config
 from ilvf.envs import make_env
+from ilvf.errors import require
 from ilvf.experiment.config import Config, saved_values
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.schema import Leaf
 from ilvf.experiment.sizes import require_memory
+from ilvf.options import shown
 
 
 def environment_factory(config: Config, **more: Any) -> EnvFactory:
@@ -45,16 +48,25 @@ def saved_form(config: Config) -> dict[str, Any]:
 
 
 def load_trained(
-    path: Path, content: Mapping[str, Any], env: Config | Mapping[str, Any]
+    path: Path,
+    content: Mapping[str, Any],
+    env: Config | Mapping[str, Any],
+    *,
+    trust: bool = False,
 ) -> Training:
     """The trained algorithm of a checkpoint's content, on the environment `env`, in eval mode.
 
+    Args:
+        trust: let the checkpoint import code, such as an influence of one's own.
+
     Raises:
-        UsageError: the networks of the checkpoint do not fit the environment.
+        UsageError: the networks of the checkpoint do not fit the environment; or it imports code.
     """
     saved = require_config(path, content)
     schema = training_schema(saved.get("recipe", "ilvf_p"))  # the first version did not name it
     name, values = saved_values(schema, saved, str(path))
+    if not trust:
+        require_harmless(path, values, schema.leaves(name))
     options = OmegaConf.to_container(env) if isinstance(env, Config) else dict(env)
     assert isinstance(options, dict)
     values |= {f"env.{key!s}": value for key, value in options.items() if key != "name"}
@@ -62,3 +74,14 @@ def load_trained(
     require_fit(path, content, module)
     module.load_state_dict(content["state_dict"])
     return module.eval()
+
+
+def require_harmless(path: Path, values: Mapping[str, Any], leaves: Mapping[str, Leaf]) -> None:
+    """Raise if the algorithm of a checkpoint imports code; its environment is checked elsewhere."""
+    for key, leaf in leaves.items():
+        effect = leaf.effect_of(values[key]) if key.startswith("algorithm.") else ""
+        require(
+            not effect,
+            f"{path} has {key}={shown(values[key])}, which {effect}; if you trust it, add "
+            "trust=true",
+        )

@@ -31,6 +31,7 @@ OVERLAYS = Path(__file__).with_name("configs")
 RESUMING = ("resume", "checkpoint")  # keys that name a checkpoint, whose config counts
 MOST_BYTES = 1_000_000  # of a yaml file
 SAVED_SECTIONS = ("algorithm", "trainer")
+NOT_OF_A_PRESET = (*RESUMING, "preset", "seeds")  # keys that a command line alone has
 
 
 def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
@@ -52,8 +53,7 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
     preset = given.get("preset")
     if preset:
         content = overlay_of("preset", preset)
-        require_sections(leaves, content, f"preset {preset}")
-        update(values, leaves, known_part(leaves, content), f"preset {preset}")
+        update(values, leaves, preset_part(leaves, content, f"preset {preset}"), f"preset {preset}")
     require_confirmed(values, leaves, given, "the environment or preset file")
     update_from_text(values, leaves, given)
     make_files_absolute(values, leaves)
@@ -212,7 +212,7 @@ def text_of(path: Path) -> str:
 
 
 def overlays(kind: str) -> list[str]:
-    """Names of the overlays of a kind, `env` or `preset`."""
+    """Names of the overlays of a kind: `env`, `preset`, `study` or `task`."""
     return sorted(path.stem for path in (OVERLAYS / kind).glob("*.yaml"))
 
 
@@ -289,6 +289,26 @@ def assign(values: dict[str, Any], leaf: Leaf, key: str, value: Any) -> None:
         inner = inner[name]
     require_literal(key, value)
     inner[last] = value
+
+
+def preset_part(
+    leaves: Mapping[str, Leaf], content: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """The entries of a preset that this command has keys for.
+
+    Raises:
+        UsageError: it has a key that a command line alone can have, such as `seeds`.
+    """
+    require_sections(leaves, content, where)
+    known = known_part(leaves, content)
+    for key in NOT_OF_A_PRESET:
+        value = known.pop(key, None)  # null in what --cfg has printed
+        require(
+            value is None,
+            f"{where} has {key}={shown(value)}, which no preset can set; give it on the command "
+            "line",
+        )
+    return known
 
 
 def require_sections(leaves: Mapping[str, Leaf], content: Mapping[str, Any], where: str) -> None:

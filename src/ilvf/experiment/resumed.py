@@ -33,6 +33,10 @@ HARMLESS = (  # config keys that do not change what an iteration computes
 )
 
 
+TOP = "top-"  # begins the names of the checkpoints of the best evaluations
+ASIDE = "-before-resuming-at-"
+
+
 @dataclass(frozen=True)
 class Resumed:
     """The checkpoint that a run continues.
@@ -68,7 +72,8 @@ def set_aside(run_dir: Path, resumed: Resumed, rows: Sequence[Row]) -> list[Row]
 
     `metrics.jsonl` is copied to `metrics-before-resuming-at-FRAMES.jsonl` and cut at the
     checkpoint. `last.ckpt` is copied likewise, and becomes a copy of the checkpoint that is
-    resumed. A later `best.ckpt` is renamed likewise.
+    resumed. A later `best.ckpt` is renamed likewise; if the run continues from a `top-K.ckpt`, this
+    becomes the best. Later `top-K.ckpt` are renamed, too.
 
     Args:
         run_dir: folder of the run.
@@ -91,7 +96,14 @@ def set_aside(run_dir: Path, resumed: Resumed, rows: Sequence[Row]) -> list[Row]
             replace_by_copy(last, resumed.checkpoint)
         if best.is_file() and frames_of(best) > resumed.frames:
             kept.append(copy_aside(best, resumed.frames))
-            best.unlink()
+            if resumed.checkpoint.name.startswith(TOP):
+                replace_by_copy(best, resumed.checkpoint)
+            else:
+                best.unlink()
+        for top in last.parent.glob(f"{TOP}*.ckpt"):
+            if ASIDE not in top.name and frames_of(top) > resumed.frames:
+                kept.append(copy_aside(top, resumed.frames))
+                top.unlink()
         kept.append(copy_aside(run_dir / METRICS, resumed.frames))
         rewrite(run_dir / METRICS, earlier)
     except OSError as error:
@@ -118,7 +130,7 @@ def frames_of(checkpoint: Path) -> float:
 
 def copy_aside(path: Path, frames: int) -> Path:
     """Copy a file to `NAME-before-resuming-at-FRAMES`, or to a name like it that is free."""
-    name = f"{path.stem}-before-resuming-at-{frames}"
+    name = f"{path.stem}{ASIDE}{frames}"
     copy = path.with_name(f"{name}{path.suffix}")
     number = 1
     while copy.exists():

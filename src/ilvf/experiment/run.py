@@ -105,7 +105,7 @@ def train(
     lock = RunLock(folder) if trainer.is_global_zero else None
     try:
         resumed = _resumed(checkpoint, content, module, trainer)
-        frames = config.trainer.max_epochs * _frames_of_an_iteration(module, trainer)
+        frames = module.options.frames_of(config.trainer.max_epochs) * trainer.world_size
         _fit(trainer, module, tracker, stop, resumed, tags_of(config, folder, frames))
     finally:
         if lock is not None:
@@ -219,13 +219,13 @@ def make_trainer(
         ModelCheckpoint, folder / "checkpoints", enable_version_counter=False
     )
     best = checkpoints(filename="best", monitor=MONITOR, mode="max")
-    last = checkpoints(filename="last")  # saved after best, so that it knows what is best
+    last = checkpoints(filename="last")  # `best` is saved first, so that all others know it
     bars = [IterationBar()] if config.trainer.progress else []
     try:
         return L.Trainer(
             **options,
             logger=tracker,
-            callbacks=[*callbacks, *monitors(config, folder), best, last, *bars],
+            callbacks=[*callbacks, best, *monitors(config, folder), last, *bars],
             plugins=[AtomicCheckpoints(), *cluster_environment(processes)],
             default_root_dir=folder,
             enable_progress_bar=bool(bars),

@@ -81,8 +81,8 @@ def bars_of(config: Config, jobs: Mapping[Job, Path]) -> SeedBars:
     """
     trainer: Any = OmegaConf.to_container(config.trainer)
     processes = number_of_processes(trainer["accelerator"], trainer["devices"])
-    iteration = config.algorithm.num_envs * config.algorithm.rollout_steps
-    frames = trainer["max_epochs"] * iteration * processes * trainer["num_nodes"]
+    algorithm: Any = OmegaConf.to_object(config.algorithm)
+    frames = algorithm.frames_of(trainer["max_epochs"]) * processes * trainer["num_nodes"]
     return SeedBars(jobs, frames)
 
 

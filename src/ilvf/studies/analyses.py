@@ -9,7 +9,9 @@ import pandas as pd
 from ilvf.algorithms.options import RelationOptions, config_of
 from ilvf.credit.options import ScoreOptions
 from ilvf.envs.names import AgentNames
+from ilvf.experiment.config import confirmed_words, environment_of
 from ilvf.experiment.jobs import Engine, Job
+from ilvf.experiment.options import training_schema
 from ilvf.options import text_of
 from ilvf.reports.matrices_file import MATRICES, read_names
 from ilvf.studies.after import OVER_EPISODE
@@ -43,9 +45,15 @@ class OverEpisode:
         self.table = read_table(self.file, COLUMNS, COLUMNS[2:])
 
     def missing(self, finished: Sequence[PlannedRun]) -> list[PlannedRun]:
-        """Those of the finished runs that can be analysed here and are not in the table."""
+        """Those of the finished runs that can be analysed here and are not in the table.
+
+        Rows of a run that is to be trained again are dropped.
+        """
         if not self.wanted:
             return []
+        again = {run.key for run in planned_runs(self.study)} - {run.key for run in finished}
+        keys = pd.MultiIndex.from_frame(self.table[RUN])
+        self.table = self.table[~keys.isin(list(again))] if again else self.table
         done = set(self.table[RUN].itertuples(index=False, name=None))
         left = [run for run in finished if run.key not in done]
         return [run for run in left if run.algorithm in self.algorithms and self._is_here(run)]
@@ -73,6 +81,9 @@ class OverEpisode:
         command = [sys.executable, "-m", "ilvf", "influence"]
         command.append(f"checkpoint={self.folder / run.folder}")
         command += [f"influence.{name}={text_of(value)}" for name, value in self.options.items()]
+        env = next(task.env for task in self.study.tasks if task.title == run.task)
+        name, _ = environment_of(env)
+        command += confirmed_words(training_schema(run.recipe), str(name), run.arguments)
         return Job(command, self.folder / "logs" / f"{run.folder}.influence.log")
 
     def _add(self, run: PlannedRun) -> None:

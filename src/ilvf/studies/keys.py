@@ -18,6 +18,7 @@ RESERVED = {  # decided by frames, seeds, scales and the runner
     "seeds",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.early_stopping",  # a run ends at its last frame
     "trainer.logger",
     "trainer.max_epochs",
     "trainer.progress",

@@ -84,6 +84,8 @@ def parts_of(table: pd.DataFrame, study: Study, best: pd.Series, missing: int) -
 
 def combinations_table(table: pd.DataFrame, study: Study, best: pd.Series) -> str:
     """One row for each combination, the best first."""
+    if best.empty and len(table):
+        return "No run has a finite value of the metric."
     if best.empty:
         return "No run has finished."
     curves = curves_of(table, study, study.tasks[0])

@@ -41,7 +41,7 @@ def test_actions_can_be_continuous_within_bounds(refused):
         steps_env(bound=float("inf"))
 
 
-@pytest.mark.parametrize("per_agent", [False, True])
+@pytest.mark.parametrize("per_agent", [False, True, "array"])
 def test_a_time_limit_is_no_end_of_the_task(per_agent):
     """Although the environment calls both a termination."""
     rollout = play_ones(steps_env(per_agent=per_agent), 6)["next"]

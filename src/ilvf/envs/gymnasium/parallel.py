@@ -137,7 +137,7 @@ class TeamEnv(ParallelEnv):
 
     def _flags(self, value: Any, kind: str) -> dict[str, Any]:
         """Agent → its flag; a single one is that of all agents."""
-        if isinstance(value, Sequence):
+        if isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim):
             return self._by_agent(value, kind)
         return dict.fromkeys(self.possible_agents, value)
 

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from ilvf.envs.base import BatchedWorlds, World
 from ilvf.envs.options import VmasOptions
+from ilvf.envs.pettingzoo.specs import first_true
 from ilvf.envs.pictures import first_episode
 from ilvf.envs.vmas.simulator import Simulator
 from ilvf.options import configure
@@ -56,8 +57,8 @@ class Vmas(BatchedWorlds):
         self.masked = min(counts) < self.n_actions
         self.observation_dim = max(sizes)
         self.state_dim = self.observation_dim
-        self._possible = _first_true(counts, place)
-        self._observed = _first_true(sizes, place)
+        self._possible = first_true(counts, max(counts)).to(place)
+        self._observed = first_true(sizes, max(sizes)).to(place)
         super().__init__(num_envs=num_envs, horizon=options.horizon, seed=seed, device=device)
 
     @property
@@ -132,9 +133,3 @@ class Vmas(BatchedWorlds):
         """Where all E entities are in the first episode, `[T + 1, E, 3]`."""
         frames = self.snapshot()[index : index + 1] if rollout is None else rollout[index]
         return first_episode(frames, "places").cpu()
-
-
-def _first_true(counts: list[int], device: torch.device) -> Tensor:
-    """Rows whose first `counts[i]` entries are True, bool `[N, most]`."""
-    numbers = torch.arange(max(counts), device=device)
-    return numbers < torch.tensor(counts, device=device).unsqueeze(1)
