@@ -198,7 +198,8 @@ def test_the_run_goes_on_from_one_of_the_best_evaluations(out, recipe):
     assert best in (80, 120)  # it, or the evaluation at the end of the run
     names = {path.name for path in folder.glob("top-*")}
     later = {f"top-{k}-before-resuming-at-80.ckpt" for k in (2, 3)}
-    assert names == {"top-0.ckpt", "top-1.ckpt", *later}
+    assert names >= {"top-0.ckpt", "top-1.ckpt", *later}
+    assert "top-3.ckpt" not in names
 
 
 @pytest.mark.slow
