@@ -1,6 +1,7 @@
 """ILVF-P as an algorithm: its first steps, its credit, its metrics, its learning."""
 
 import functools
+import math
 
 import lightning as L
 import pytest
@@ -13,6 +14,13 @@ from ilvf.envs import Encircle
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 
 N = 4  # agents
+QUIET = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 SMALL = {
     "num_envs": 8,
     "rollout_steps": 10,
@@ -109,6 +117,37 @@ def test_the_influence_is_drawn_per_rollout_or_per_epoch(draw, same):
 def test_the_learning_rate_falls_in_a_straight_line():
     rates = watched_fit(algorithm(lr=0.01, lr_end=0.002), 5).rates
     assert rates[::4] == pytest.approx([0.01, 0.008, 0.006, 0.004, 0.002])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_epochs": -1}, ("lr_end=0.0", "max_epochs")),
+        ({"max_epochs": 2, "accumulate_grad_batches": 2}, ("accumulate_grad_batches=2",)),
+        (
+            {"max_epochs": 2, "gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
+            ("gradient_clip_algorithm=value", "by norm"),
+        ),
+    ],
+)
+def test_a_trainer_that_asks_for_something_else_is_refused(options, words, refused):
+    with refused(*words):
+        L.Trainer(**options, **QUIET).fit(algorithm(lr_end=0.0))
+
+
+@pytest.mark.parametrize(("limit", "norm"), [(1e-3, 1e-3), (0, math.inf), (None, 40.0)])
+def test_the_trainers_limit_of_the_gradient_counts(limit, norm, monkeypatch):
+    """Without one it is that of the options, 10, times the number of agents."""
+    clip = torch.nn.utils.clip_grad_norm_
+    limits = []
+
+    def clipped(parameters, most):
+        limits.append(most)
+        return clip(parameters, most)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clipped)
+    L.Trainer(max_epochs=1, gradient_clip_val=limit, **QUIET).fit(algorithm(max_grad_norm=10.0))
+    assert set(limits) == {norm}
 
 
 # ---------------------------------------------------------------------- credit

@@ -117,6 +117,13 @@ class Seen(IPPO):
         return super().training_step(batch, batch_idx)
 
 
+def test_a_second_training_begins_without_memories():
+    module = ippo("gru", Seen, **{**SMALL, "minibatches": 2})
+    for _ in range(2):
+        fit(module, 1)
+        assert not module.kept[0]["agents", "hidden"][:, 0].any()
+
+
 KEYS = [("agents", "hidden"), "critic_hidden"]
 
 

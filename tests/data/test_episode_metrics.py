@@ -56,6 +56,14 @@ def rollout_of_two_steps(returns, interrupted):
     return TensorDict({"next": {"agents": agents, "done": ends, "episode": episode}}, [b, 3])
 
 
+def test_a_statistic_may_be_unknown_before_the_end():
+    rollout = rollout_of_two_steps([10, 30], [0, 0])
+    statistic = rollout["next", "episode", "return"]
+    rollout["next", "episode", "return"] = statistic.masked_fill(statistic == 0, float("nan"))
+    sums = episode_sums(rollout)
+    assert sums["episode/return"] == 40
+
+
 @pytest.mark.parametrize(
     ("interrupted", "team_return", "share"),
     [([0, 0, 0], 20, 0), ([0, 1, 0], 15, 1 / 3), ([1, 1, 1], None, 1)],

@@ -55,7 +55,33 @@ def test_the_value_is_0_after_death(shifted):
     assert advantage[:, 1].tolist() == [-3.0, -8.0, 0.0, 0.0]
 
 
-def coma_rollout(next_mask, next_bootstrap=None, lmbda=0.0):
+@pytest.mark.parametrize("payment", [10.0, float("nan")])
+def test_what_the_team_is_paid_after_a_death_is_not_the_dead_agents_return(payment):
+    """V = 0, γ = 0.9, λ = 0.8; the second step of two pays. A of step 0 is 0.72 · 10, or 0."""
+    mask = torch.tensor([[[True, True, True], [True, False, True]]])
+    state = torch.zeros(1, 2, N, D)
+    reward = torch.tensor([0.0, payment]).view(1, 2, 1, 1).repeat(1, 1, N, 1)
+    if payment != payment:
+        reward[:, 1, [0, 2]] = 10.0
+    next_mask = torch.tensor([[[True, False, True]] * 2])
+    no_end = torch.zeros(1, 2, 1, dtype=torch.bool)
+    later = {"agents": {"state": state.clone(), "reward": reward, "mask": next_mask}}
+    later |= {"done": no_end, "terminated": no_end.clone()}
+    td = TensorDict({"agents": {"state": state, "mask": mask}, "next": later}, [1, 2])
+    critic = TensorDictModule(
+        lambda x: torch.zeros(*x.shape[:-1], 1),
+        in_keys=[("agents", "state")],
+        out_keys=[("agents", "state_value")],
+    )
+    inner = MultiAgentGAE(gamma=0.9, lmbda=0.8, value_network=None)
+    estimate = ILVFAdvantage(inner, critic, torch.eye(N), normalize="none")
+    advantage = estimate(td)["agents", "advantage"][0, :, :, 0]
+    assert advantage.flatten().tolist() == pytest.approx([7.2, 0, 7.2, 10, 0, 10])
+    assert not td["next", "done"].any()
+    assert td["next", "agents", "reward"] is reward
+
+
+def coma_rollout(next_mask, next_bootstrap=None, lmbda=0.0, gamma=0.5):
     """A rollout `[1, 2]` with COMA's targets; agent 1 is dead in its second step.
 
     The team's reward is 3 and γ = 0.5. Q̄ of agent 1 is 1000, of the others 10.
@@ -83,13 +109,18 @@ def coma_rollout(next_mask, next_bootstrap=None, lmbda=0.0):
     with torch.no_grad():
         actor(td)
     estimate = CounterfactualAdvantage(
-        actor, critic, None, gamma=0.5, lmbda=lmbda, normalize="none"
+        actor, critic, None, gamma=gamma, lmbda=lmbda, normalize="none"
     )
     return estimate(td)
 
 
 WITHOUT_AGENT_1 = [True, False, True]
 EVERYONE = [True, True, True]
+
+
+def test_comas_target_without_a_future_is_the_teams_reward():
+    td = coma_rollout([EVERYONE] * 2, lmbda=0.8, gamma=0.0)
+    assert td["agents", "value_target"].flatten().tolist() == pytest.approx([3.0] * 6)
 
 
 @pytest.mark.parametrize("bootstrap", [None, [WITHOUT_AGENT_1] * 2])

@@ -84,6 +84,17 @@ def test_a_disk_that_is_full_for_a_while(out, recipe, full_disk, capfd):
     assert status(out) == "FINISHED"
 
 
+def test_the_replay_files_of_the_last_good_checkpoint_stay(out, recipe, full_disk, capfd):
+    """The ring has two rollouts, so that every iteration overwrites one of a checkpoint."""
+    full_disk(3, 4, 5)
+    ring = ("algorithm.capacity=80", "algorithm.batch_size=8", "trainer.max_epochs=5")
+    of_ppo = ("algorithm.epochs", "algorithm.minibatches")
+    tiny = [word for word in TINY if not word.startswith(of_ppo)]
+    assert recipe("qmix", *tiny, *ring, "algorithm.warmup=0", f"out={out}") == 2
+    assert "is of an earlier iteration" in capfd.readouterr().err
+    assert recipe("qmix", "resume=last", f"out={out}", "trainer.max_epochs=6") == 0
+
+
 def test_a_run_that_ends_without_its_last_checkpoint(out, recipe, full_disk, capfd):
     full_disk(3, 4)
     assert recipe("ilvf_p", *ON_POLICY, f"out={out}") == 2

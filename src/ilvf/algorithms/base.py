@@ -3,6 +3,7 @@
 Lightning drives the collector: one trainer epoch is one iteration, `training_step` is the loss.
 """
 
+import math
 import sys
 import time
 from abc import abstractmethod
@@ -20,17 +21,18 @@ from torchrl.envs import EnvBase
 
 from ilvf.algorithms.evaluating import evaluated_metrics, evaluation_steps
 from ilvf.algorithms.options import TrainingOptions
+from ilvf.algorithms.trainer_options import require_trainer
 from ilvf.checkpoints.fit import require_same_workers
 from ilvf.checkpoints.hidden_states import restored_states, saved_states
 from ilvf.checkpoints.policy import arguments_of
 from ilvf.checkpoints.state import (
-    checksum,
     load_env,
     load_generators,
     save_run_state,
     state_of_process,
     warn_of_new_generators,
 )
+from ilvf.checkpoints.verify import checksum_of
 from ilvf.collectors.elsewhere import Elsewhere
 from ilvf.collectors.part import Plan
 from ilvf.collectors.team import WorkerRollouts
@@ -46,10 +48,10 @@ EnvFactory = Callable[..., EnvBase]  # make_env(num_envs=, seed=, device=)
 class Training(L.LightningModule):
     """Base of `OnPolicy` and `OffPolicy`, which define how an iteration's minibatches are made.
 
-    An algorithm overrides at most these six methods, and nothing else of this class:
-    `parameter_groups` (what is optimised), `behaviour` (what collects), `evaluated` (what is
-    evaluated), `train_dataloader` (the minibatches), `measure` (metrics of a rollout) and
-    `state_of_rank` (more to save per process).
+    An algorithm overrides these methods: `parameter_groups` (what is optimised), `behaviour` (what
+    collects), `evaluated` (what is evaluated), `train_dataloader` (the minibatches), `measure`
+    (metrics of a rollout) and `state_of_rank` (more to save per process). It may have Lightning's
+    hooks besides; they call `super()`.
 
     Args:
         make_env: builds the environment, called with `num_envs`, `seed` and `device`.
@@ -112,6 +114,7 @@ class Training(L.LightningModule):
 
     # ------------------------------------------------------------------ set-up
     def on_fit_start(self) -> None:
+        require_trainer(self.trainer, self.options.lr_end)
         torch.manual_seed(self._seed_of_process)
         self.env = self.make_env(
             num_envs=self.options.num_envs if self.elsewhere is None else 1,
@@ -132,11 +135,12 @@ class Training(L.LightningModule):
         self.rollouts = iter(self.collector)
 
     def _collector_here(self) -> Collector:
-        """The environments of this process and their collector, where a checkpoint has them."""
+        """The environments of this process and their collector, as a checkpoint has left them."""
         if self.pending is not None:
             place = (self.global_rank, self.trainer.world_size)
             load_env(self.pending, self.env, *place, seed=self._seed_of_process)
         policy = self.behaviour()
+        self.hidden = {}
         if self.pending is not None:
             saved = self.pending["ranks"][self.global_rank]
             self.hidden = restored_states(saved, policy, self.env)
@@ -144,7 +148,7 @@ class Training(L.LightningModule):
         return make_collector(env, policy, self.options.rollout_steps)
 
     def _collector_in(self, elsewhere: Elsewhere) -> WorkerRollouts:
-        """The workers, where a checkpoint has them."""
+        """The workers, as a checkpoint has left them."""
         self.env.close()  # it has told what the environments are like
         saved = None
         if self.pending is not None:
@@ -199,7 +203,7 @@ class Training(L.LightningModule):
             load_generators(self.pending, self.env, rank, seed=self._seed_of_process)
             self.pending = None
         if self.options.lr_end is not None:
-            done = self.current_epoch / max((self.trainer.max_epochs or 1) - 1, 1)
+            done = min(self.current_epoch / max((self.trainer.max_epochs or 1) - 1, 1), 1)
             self._set_learning_rates(1 - done * (1 - self.options.lr_end / self.options.lr))
         self.started_at = time.perf_counter()
         self._frames_before = self.frames
@@ -231,7 +235,9 @@ class Training(L.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         n_agents = self.loss.actor.arguments["n_agents"]
-        limit = gradient_clip_val or self.options.max_grad_norm * n_agents  # losses sum over agents
+        limit = self.options.max_grad_norm * n_agents  # most losses sum over agents
+        if gradient_clip_val is not None:
+            limit = gradient_clip_val or math.inf  # 0 is no limit
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
         self._steps[-1] = torch.cat([self._steps[-1], norm.detach().unsqueeze(0)])
 
@@ -303,7 +309,7 @@ class Training(L.LightningModule):
             "actor": arguments_of(self.loss.actor),
             "run": getattr(self.logger, "run_id", None),
             "wall_s": self.wall_s,
-            "state": save_run_state(self.env, self.frames, checksum(self), **more),
+            "state": save_run_state(self.env, self.frames, checksum_of(self.state_dict()), **more),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

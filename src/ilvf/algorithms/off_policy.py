@@ -63,6 +63,7 @@ class OffPolicy(Training):
     # ------------------------------------------------------------------ Lightning
     def on_fit_start(self) -> None:
         super().on_fit_start()
+        self.layout = layout_of(self.loss, self.options)
         keep = bool(self.trainer.checkpoint_callbacks)
         folder = Path(self.trainer.default_root_dir) / FOLDER if keep else None
         batches = -(-self.options.batch_size // self.rows)  # rounded up
@@ -110,12 +111,19 @@ class OffPolicy(Training):
     def state_of_rank(self) -> dict[str, Any]:
         return {"replay": self.replay.state(), **self.layout.state()}
 
+    def _checkpoint_failed(self) -> bool:
+        """Whether the newest checkpoint could not be written, so that an older one counts."""
+        files: Any = self.trainer.strategy.checkpoint_io
+        failed = bool(getattr(files, "failed", None))  # the first process writes
+        return self.trainer.strategy.reduce_boolean_decision(failed, all=False)
+
     # ------------------------------------------------------------------ one iteration
     @torch.no_grad()
     def collect(self) -> None:
         """Add a new rollout to the buffer; before the first one, rollouts of random actions."""
         self.begin_iteration()
-        self.replay.prune()
+        if not self._checkpoint_failed():
+            self.replay.prune()
         self.explorer.random = True
         while self._needs_warmup():
             self.collected(self._rollout())

@@ -37,6 +37,8 @@ KINDS: dict[str, type[Actor]] = {
 }
 
 
+LARGEST_SET = 1_000_000  # numbers of an observation with sets of entities
+
 ARGUMENTS = {  # of an actor → type; those that its options check are left out
     "n_agents": int,
     "observation_dim": int,
@@ -235,6 +237,8 @@ def require_arguments(arguments: Mapping[str, Any], state: Mapping[str, Tensor])
     weights = sum(value.numel() for value in state.values())
     for name, value in arguments.items():
         most = len(state) if name == "depth" else weights
+        if name == "observation_dim" and arguments.get("parts"):
+            most = LARGEST_SET  # the weights do not grow with the entities of a set
         require(
             all(not isinstance(x, int) or abs(x) <= max(most, 1) for x in numbers_in(value)),
             f"{name} is {shown(value)}, more than its weights have",

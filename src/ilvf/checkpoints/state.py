@@ -5,7 +5,6 @@ continue on a CPU, nor the reverse: a run that resumes on another kind of device
 numbers, from its seed and its frame count.
 """
 
-import hashlib
 import random
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torchrl.envs import EnvBase
 
 from ilvf.checkpoints.restoring import restoring
@@ -39,14 +38,6 @@ def save_generators(device: torch.device = CPU) -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": [torch.cuda.get_rng_state(device)] if device.type == "cuda" else [],
     }
-
-
-def checksum(module: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers; equal on all processes of a healthy run."""
-    digest = hashlib.sha256()
-    for value in module.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def require_weights(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def checksum_of(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of all tensors, in their order."""
+    """SHA-256 of all tensors, in their order; equal on all processes of a healthy run."""
     digest = hashlib.sha256()
     for value in weights.values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

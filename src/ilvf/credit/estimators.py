@@ -182,7 +182,7 @@ class CounterfactualAdvantage:
         valued = alive(following, self.tensor_keys.bootstrap, value.shape[-1])
         if living is not None and valued is not None:
             done = done | (valued & ~living).squeeze(-1)  # an agent's own clock has ended
-        if self.lmbda == 0:
+        if self.gamma * self.lmbda == 0:
             return (reward + self.gamma * ~terminated * value).unsqueeze(-1)
         target = vec_td_lambda_return_estimate(
             self.gamma, self.lmbda, value, reward, done, terminated

@@ -1,7 +1,7 @@
 """`IndividualAdvantages`: any TorchRL value estimator for every agent of one or several groups."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchrl.objectives.value import MultiAgentGAE, ValueEstimatorBase
 
 from ilvf.credit.signals import (
+    alive,
     alive_in_groups,
     key_tuple,
     number_of_agents,
@@ -252,12 +253,34 @@ class IndividualAdvantages(ValueEstimatorBase):
             if end is not None:
                 require_truth(str(key), end)
         has_network = self.inner.value_network is not None
-        if has_network and isinstance(self.inner, MultiAgentGAE):  # it expands them itself
-            return work
+        mask = self.key_of("mask", group)
+        if has_network and isinstance(self.inner, MultiAgentGAE) and mask not in tensordict:
+            return work  # it expands them itself
         value = self.key_of("value", group)
         signals = {name: ("next", *key_tuple(self.key_of(name, group))) for name in SIGNALS}
         if has_network:
             n = number_of_agents(tensordict, group, [value, signals["reward"]])
         else:
             n = per_agent(tensordict, value).shape[-2]
-        return work.update({key: to_agents(tensordict, key, n) for key in signals.values()})
+        work.update({key: to_agents(tensordict, key, n) for key in signals.values()})
+        living = alive(tensordict, mask, n)
+        if living is not None:
+            self._end_with_the_agent(work, living, alive(tensordict["next"], mask, n), signals)
+        return work
+
+    @staticmethod
+    def _end_with_the_agent(
+        work: TensorDictBase,
+        living: Tensor,
+        following: Tensor | None,
+        signals: Mapping[str, NestedKey],
+    ) -> None:
+        """Let the returns of an agent end where it dies, whatever the team is paid afterwards.
+
+        Args:
+            living, following: who lives in the state and in the next one, `[*B, T, N, 1]`.
+            signals: keys of `work`; `reward` and `done` have the same shape.
+        """
+        work[signals["reward"]] = work[signals["reward"]].masked_fill(~living, 0)
+        if following is not None:
+            work[signals["done"]] = work[signals["done"]] | (living & ~following)

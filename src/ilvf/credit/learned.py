@@ -39,7 +39,8 @@ class LearnedInfluence(InfluenceSource):
         orientation: `influence` reads rows of w as acting agents; `attention` transposes, which is
             the literal reading of eq. 10 (App. B.3 says why it is not the default).
         diagonal: force Ŵ_ii = 1; False is the paper's literal text.
-        generator: of the sampling; None uses torch's global generator.
+        generator: of the sampling; None uses torch's global generator. Checkpoints save that one
+            alone, so with a generator of its own a resumed run draws others.
         writer: module that writes the weights into a rollout, where the critic of
             `ILVFAdvantage` does not; `RelevanceCritic.relevance_module()` makes PRD.
         neighbours: the weights are those of an `InfluenceCritic` with these `neighbours` `[N, K]`,

@@ -43,8 +43,8 @@ class AgentSignals:
 class InfluenceSource(nn.Module):
     """Base of all influence sources.
 
-    `ILVFAdvantage` calls `prepare`, then estimates values and advantages, then calls `observe`, and
-    asks for `influence`. Only the last must be written.
+    `ILVFAdvantage` estimates values and advantages, then calls `prepare` and `observe`, and asks
+    for `influence`. Only the last must be written.
 
     Attributes:
         reads_weights: the source reads influence weights that are written into the rollout.

@@ -159,7 +159,7 @@ def episode_sums(
     done = rollout["next", "done"]
     steps = torch.ones_like(done) if counted is None else counted
     sums = {
-        "reward": (reward * steps.unsqueeze(-2)).sum(),
+        "reward": reward.masked_fill(~steps.unsqueeze(-2), 0).sum(),
         "entries": steps.sum().float() * reward.shape[-2],
     }
     if not keeps_episodes(rollout):
@@ -169,7 +169,7 @@ def episode_sums(
     sums["episodes"] = whole.sum().float()
     for name, value in rollout["next", "episode"].items():
         rows = ends if name == INTERRUPTED else whole
-        sums[f"episode/{name}"] = (value * rows).sum()
+        sums[f"episode/{name}"] = value.masked_fill(~rows, 0).sum()  # NaN before it is known
     return sums
 
 

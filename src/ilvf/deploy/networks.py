@@ -5,8 +5,9 @@
 The normalisation of inputs and the masks are inside. B is free. `outputs` are what the networks
 put out: for discrete actions log-probabilities up to a constant, or action values, with the lowest
 finite number for impossible actions; of `MultiChoices` those of all components side by side; for
-continuous ones the mean in units of the action's range (`GaussianActor`; then its raw scale, if
-that depends on the state). `action` is what a deterministic policy does: `[B, N]`, `[B, N, D]` of
+continuous ones the mean in units of half the range (`GaussianActor` with `distribution=normal`;
+then its raw scale, if that depends on the state), or the number before tanh (`tanh_normal`,
+`DeterministicActor`). `action` is what a deterministic policy does: `[B, N]`, `[B, N, D]` of
 `MultiChoices`, or `[B, N, A]` in the units of the environment.
 
 A recurrent team also takes `hidden` [B, N, S], zeros where an episode begins, and returns
@@ -62,10 +63,11 @@ class ActingNetwork(nn.Module):
         """Inputs of the right shapes, with two rows."""
         arguments = self.actor.arguments
         n_agents = arguments["n_agents"]
-        inputs = [torch.zeros(EXAMPLE, n_agents, arguments["observation_dim"])]
+        place = next(self.actor.parameters()).device
+        inputs = [torch.zeros(EXAMPLE, n_agents, arguments["observation_dim"], device=place)]
         if self.actor.masked:
             width = self.actor.actions.width
-            inputs.append(torch.ones(EXAMPLE, n_agents, width, dtype=torch.bool))
+            inputs.append(torch.ones(EXAMPLE, n_agents, width, dtype=torch.bool, device=place))
         if self.actor.memory is not None:
             inputs.append(self.actor.memory.start(EXAMPLE))
         return tuple(inputs)

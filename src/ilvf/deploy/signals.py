@@ -135,8 +135,9 @@ class SignalController:
         """The number of a phase for each signal, from the waves `[E]`."""
         arguments = self.policy.actor.arguments
         n = len(self.network.signals)
-        observation = torch.zeros(n, arguments["observation_dim"])
-        possible = torch.zeros(n, arguments["n_actions"], dtype=torch.bool)
+        place = next(self.policy.parameters()).device
+        observation = torch.zeros(n, arguments["observation_dim"], device=place)
+        possible = torch.zeros(n, arguments["n_actions"], dtype=torch.bool, device=place)
         for i, seen in enumerate(self._entries):
             observation[i, : len(seen)] = torch.from_numpy(waves[seen])
             possible[i, : len(self.network.signals[i].phases)] = True

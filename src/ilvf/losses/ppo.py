@@ -149,7 +149,7 @@ class PPOLoss(LossModule):
 
     @property
     def batch_keys(self) -> list[NestedKey]:
-        """The keys that a minibatch must have; the mask is optional."""
+        """The keys that the loss reads of a minibatch; the mask is optional."""
         optional = {"mask", "reward"}
         if not self.supervision:
             optional.add("link_evidence")

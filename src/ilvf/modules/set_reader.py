@@ -76,8 +76,8 @@ class EntityAttention(nn.Module):
         α   = softmax_k(q(r) · k(e_k) / √(E / heads))     over those that are there, and e_0
         p   = Σ_k α_k v(e_k)                              in every head; the heads side by side
 
-    q, k and v are linear. e_0 is learned and always there: it is what an agent sees of nobody, and
-    keeps the softmax and its gradient finite. All is separate for every agent, in one batched
+    q, k and v are linear. e_0 is learned and always there: it stands for an empty set, and keeps
+    the softmax and its gradient finite. All is separate for every agent, in one batched
     product for the team.
 
     Attention over entities with their mask, where r goes into every entity, is as in Baker et al.

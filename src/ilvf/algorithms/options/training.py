@@ -83,7 +83,9 @@ class OnPolicyOptions(PPOOptions, TrainingOptions):
     epochs: int = option(5, "passes over a rollout", least=1)
     minibatches: int = option(4, "minibatches of each pass", least=1)
     eval_temperature: float = option(
-        1.0, "of sampled actions, π^(1/T); below 1 is more certain, 1 the policy itself", above=0
+        1.0,
+        "temperature T of sampled actions, π^(1/T); below 1 is more certain, 1 the policy itself",
+        above=0,
     )
 
     def check(self) -> None:

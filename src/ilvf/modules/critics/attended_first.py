@@ -25,8 +25,8 @@ class AttendedFirst(nn.Module):
         y_i = A_i LN(s_i) + B_i Σ_{j ∈ T_i} α_ij v_j
 
     T_i depends on the state. Choosing it needs O(N²·W) multiplications for a state, in chunks and
-    without gradients; all else is gathered, `[B, N, K, W]`. The 1 in α is for nobody: the weights
-    of agents that do not matter can all be small. The gradient of α teaches q and k, which are
+    without gradients; all else is gathered, `[B, N, K, W]`. The 1 in α stands for no agent, so that
+    all weights can be small. The gradient of α teaches q and k, which are
     functions of the states and so tell about agents that are not chosen, too. With `share` the
     matrices are those of all agents, whose biases are learned embeddings of their numbers. `relu`
     is the activation of `network`; with `input_norm="none"` there is no LN.

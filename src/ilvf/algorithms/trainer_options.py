@@ -1,0 +1,35 @@
+"""Which options of Lightning's Trainer an algorithm cannot follow."""
+
+import lightning as L
+
+from ilvf.errors import require
+
+
+def require_trainer(trainer: L.Trainer, lr_end: float | None) -> None:
+    """Raise unless an algorithm can do what a Trainer asks for.
+
+    Args:
+        lr_end: the learning rate in the last iteration, or None.
+
+    Raises:
+        UsageError: gradients are clipped by value or accumulated over batches; or `lr_end` is given
+            and the number of iterations is not.
+    """
+    way = getattr(trainer.gradient_clip_algorithm, "value", None)
+    require(
+        way in (None, "norm"),
+        f"gradient_clip_algorithm={way} of the Trainer: gradients are clipped by norm; leave "
+        "it out",
+    )
+    batches = trainer.accumulate_grad_batches
+    require(
+        batches == 1,
+        f"accumulate_grad_batches={batches} of the Trainer: every minibatch is a step; take fewer "
+        "minibatches instead (options.minibatches), or a larger batch_size off-policy",
+    )
+    iterations = trainer.max_epochs or 0
+    require(
+        lr_end is None or iterations > 0,
+        f"lr_end={lr_end} needs the number of iterations, max_epochs of the Trainer, which is "
+        f"{trainer.max_epochs}",
+    )
