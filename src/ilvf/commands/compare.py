@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ilvf.commands.picture import require_picture, writing
-from ilvf.errors import require
+from ilvf.errors import UsageError, require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
 from ilvf.experiment.schema import Schema
@@ -87,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     open_store(uri, out)
     experiment = options.experiment or newest_experiment(uri, out)
     runs = read_runs(uri, experiment, options.metric, options.where)
-    where = f" and {options.where}" if options.where else ""
-    require(
-        bool(runs),
-        f"no finished run with {options.metric}{where} in the experiment {experiment} of {out}; "
-        f"{known_experiments(uri)}",
-    )
+    if not runs:
+        where = f" and {options.where}" if options.where else ""
+        raise UsageError(
+            f"no finished run with {options.metric}{where} in the experiment {experiment} of "
+            f"{out}; {known_experiments(uri)}"
+        )
     picture = picture or out / f"compare-{experiment.replace('/', '-')}.png"
     panels = group_runs(runs, [key.strip() for key in (options.by or "").split(",") if key.strip()])
     print(f"{options.metric}: {TABLE_TITLE}")

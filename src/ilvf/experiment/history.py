@@ -81,7 +81,7 @@ def known_experiments(uri: str) -> str:
 def finished_runs(
     client: MlflowClient, experiments: Sequence[str], where: str | None = None
 ) -> list[Run]:
-    """Finished runs that have a seed, oldest first.
+    """Finished runs that have a seed, oldest first; of more than `MOST_RUNS` the newest.
 
     Args:
         experiments: their ids.
@@ -95,12 +95,12 @@ def finished_runs(
             list(experiments),
             query,
             max_results=MOST_RUNS,
-            order_by=["attributes.start_time ASC"],
+            order_by=["attributes.start_time DESC"],
         )
     except MlflowException as error:
         reason = first_line(error)
         raise UsageError(f"compare.where={where!r} is no MLflow filter: {reason}") from error
-    return [run for run in runs if "seed" in run.data.params]
+    return [run for run in reversed(runs) if "seed" in run.data.params]
 
 
 def curve_of(points: Sequence[Metric]) -> pd.Series:
