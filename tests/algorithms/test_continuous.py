@@ -85,8 +85,16 @@ def test_every_algorithm_that_takes_a_box_is_tested():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("name", ONE_POLICY)
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        *((name, "normal") for name in ONE_POLICY),
+        ("ilvf_s", "normal, state"),
+        ("ilvf_s", "tanh_normal"),
+        ("mappo", "normal, state"),
+        ("mappo", "tanh_normal"),
+    ],
+)
 def test_on_policy_algorithms_learn(name, policy):
     actor = gaussian(**POLICIES[policy])
     assert reward_of(actor) < -0.2

@@ -88,8 +88,17 @@ def test_a_recurrent_team_remembers_the_cue(recurrent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recurrent", ["none", "gru", "lstm"])
-@pytest.mark.parametrize("make", [mappo, central, ilvf_s, ilvf_p])
+@pytest.mark.parametrize(
+    ("make", "recurrent"),
+    [
+        (mappo, "none"),
+        (mappo, "lstm"),
+        (central, "gru"),
+        (ilvf_s, "lstm"),
+        (ilvf_p, "none"),
+        (ilvf_p, "gru"),
+    ],
+)
 def test_every_kind_of_critic_teaches_it(make, recurrent):
     right = share_of_right_actions(make(recurrent), 15)
     assert right <= 0.55 if recurrent == "none" else right >= 0.95

@@ -23,7 +23,6 @@ def plain_values():
 
 
 CASES = {  # name → estimator, rollout
-    "critic": (lambda: ILVFAdvantage(gae(), influence_values()), acted_rollout),
     "shifted": (lambda: ILVFAdvantage(gae(), influence_values(), shifted=True), acted_rollout),
     "graph": (lambda: ILVFAdvantage(gae(), plain_values(), torch.eye(N)), acted_rollout),
 }

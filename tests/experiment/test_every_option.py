@@ -41,15 +41,24 @@ class Effect(NamedTuple):
 
 
 class Run(EvaluationCallback, Callback):
-    """A tiny training run and what was seen of it."""
+    """A tiny run, trained when an observation asks for `run.trained`, and what was seen of it."""
 
     def __init__(self, module):
         self.module = module
+        self.credit = getattr(module, "advantage", None)
         self.rollout = None
         self.batch_sizes = []
         self.rates = []
         self.norms = []
         self.evaluations = []
+
+    @functools.cached_property
+    def trained(self):
+        """This run after two iterations."""
+        if self.credit is not None:
+            self.module.__dict__["advantage"] = Watched(self.credit, self)
+        bare_trainer(ITERATIONS, self).fit(self.module)
+        return self
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         groups = trainer.optimizers[0].param_groups
@@ -63,7 +72,8 @@ class Run(EvaluationCallback, Callback):
         self.evaluations.append(rollout)
 
     def __getitem__(self, key):
-        return self.rollout[key] if isinstance(key, tuple) else self.rollout["agents", key]
+        rollout = self.trained.rollout
+        return rollout[key] if isinstance(key, tuple) else rollout["agents", key]
 
 
 class Watched:
@@ -97,25 +107,24 @@ def built(name, *arguments):
     return build(config)
 
 
-def trained(name, *arguments):
-    """A run of two iterations; with the same arguments it is the same run."""
-    return run_of(name, *sorted(arguments))
+def run_of(name, *arguments):
+    """A run; with the same arguments it is the same run."""
+    return one_run(name, *sorted(arguments))
 
 
 @functools.cache
-def run_of(name, *arguments):
-    run = Run(built(name, *arguments))
-    run.credit = getattr(run.module, "advantage", None)
-    if run.credit is not None:
-        run.module.__dict__["advantage"] = Watched(run.credit, run)
-    bare_trainer(ITERATIONS, run).fit(run.module)
-    return run
+def one_run(name, *arguments):
+    return Run(built(name, *arguments))
+
+
+def trained(name, *arguments):
+    return run_of(name, *arguments).trained
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget():
     yield
-    run_of.cache_clear()
+    one_run.cache_clear()
 
 
 # ---------------------------------------------------------------------- what is observed
@@ -166,15 +175,15 @@ def standard_deviation(run):
 
 
 def smallest_scale(run):
-    return run.module.loss.value_norm.moments()[1].min().item() >= 999
+    return run.trained.module.loss.value_norm.moments()[1].min().item() >= 999
 
 
 def largest_norm(run):
-    return max(run.norms) <= 0.001 * 4 + 1e-6
+    return max(run.trained.norms) <= 0.001 * 4 + 1e-6
 
 
 def greedy(run):
-    rollout = run.evaluations[0]
+    rollout = run.trained.evaluations[0]
     actor = run.module.loss.actor
     outputs = getattr(actor, "log_probs", None) or actor.values
     with torch.no_grad():
@@ -183,7 +192,7 @@ def greedy(run):
 
 
 def targets_equal_sources(run):
-    pairs = run.module.loss.target_pairs
+    pairs = run.trained.module.loss.target_pairs
     return all(
         torch.equal(a, b)
         for target, source in pairs
@@ -197,7 +206,7 @@ def attention_before_training(run):
 
 
 def losses(run):
-    return set(run.module._step_names)
+    return set(run.trained.module._step_names)
 
 
 def embed(run):
@@ -207,11 +216,11 @@ def embed(run):
 
 
 def epsilon(run):
-    return round(run.module.loss.actor.epsilon.item(), 6)
+    return round(run.trained.module.loss.actor.epsilon.item(), 6)
 
 
 def start_of_epsilon(run):
-    run.module._set_epsilon(0)
+    run.trained.module._set_epsilon(0)
     return epsilon(run)
 
 
@@ -256,7 +265,7 @@ def critic(run):
 
 def burn_in(run):
     """Steps before a chunk in the replay buffer."""
-    return run.module.replay.sample(1)["next", "done"].shape[1] - run.module.options.chunk
+    return run.trained.module.replay.sample(1)["next", "done"].shape[1] - run.module.options.chunk
 
 
 def neighbours(run):
@@ -271,11 +280,11 @@ def attended(run):
 
 
 def noise(run):
-    return round(run.module.noisy.epsilon.item(), 6)
+    return round(run.trained.module.noisy.epsilon.item(), 6)
 
 
 def start_of_noise(run):
-    run.module._set_noise(0)
+    run.trained.module._set_noise(0)
     return noise(run)
 
 
@@ -297,21 +306,23 @@ NETWORK = {
     "embedding": Effect("8", of_part("embedding"), 8, under=("sets=attention", *SETS)),
 }
 TRAINING = {
-    "lr": Effect("0.01", lambda run: next(iter(run.rates[0].values())), 0.01),
-    "lr_end": Effect("0.001", lambda run: round(next(iter(run.rates[-1].values())), 6), 0.001),
-    "adam_eps": Effect("0.1", lambda run: run.eps, 0.1),
+    "lr": Effect("0.01", lambda run: next(iter(run.trained.rates[0].values())), 0.01),
+    "lr_end": Effect(
+        "0.001", lambda run: round(next(iter(run.trained.rates[-1].values())), 6), 0.001
+    ),
+    "adam_eps": Effect("0.1", lambda run: run.trained.eps, 0.1),
     "max_grad_norm": Effect("0.001", largest_norm, True),
-    "num_envs": Effect("3", lambda run: run.module.env.batch_size[0], 3),
-    "eval_every": Effect("1", lambda run: len(run.evaluations), 2),
-    "eval_episodes": Effect("5", lambda run: run.evaluations[0].shape[0], 5),
-    "eval_steps": Effect("4", lambda run: run.evaluations[0].shape[1], 4),
+    "num_envs": Effect("3", lambda run: run.trained.module.env.batch_size[0], 3),
+    "eval_every": Effect("1", lambda run: len(run.trained.evaluations), 2),
+    "eval_episodes": Effect("5", lambda run: run.trained.evaluations[0].shape[0], 5),
+    "eval_steps": Effect("4", lambda run: run.trained.evaluations[0].shape[1], 4),
     "eval_deterministic": Effect("false", greedy, False),
     "recurrent": Effect("lstm", argument("recurrent"), "lstm"),
 }
 PPO = {
-    "rollout_steps": Effect("4", lambda run: run.rollout.shape[1], 4),
-    "epochs": Effect("3", lambda run: len(run.batch_sizes), ITERATIONS * 3 * 2),
-    "minibatches": Effect("4", lambda run: run.batch_sizes[0], 10),
+    "rollout_steps": Effect("4", lambda run: run.trained.rollout.shape[1], 4),
+    "epochs": Effect("3", lambda run: len(run.trained.batch_sizes), ITERATIONS * 3 * 2),
+    "minibatches": Effect("4", lambda run: run.trained.batch_sizes[0], 10),
     "normalize": Effect("none", is_mixed_only, True),
     "gamma": Effect("0", no_future, True),
     "lmbda": Effect("0", one_step, True),
@@ -322,21 +333,21 @@ PPO = {
     "value": Effect("0.5", of_loss("value"), 0.5),
     "value_clip": Effect("0.3", of_loss("value_clip"), 0.3),
     "huber_delta": Effect("0.1", of_loss("huber_delta"), 0.1),
-    "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
+    "chunk": Effect("5", lambda run: run.trained.batch_sizes[0], 4, under=("recurrent=gru",)),
     "eval_temperature": Effect("1e-6", greedy, True, under=("eval_deterministic=false",)),
 }
 REPLAY = {
-    "rollout_steps": Effect("5", lambda run: run.module.rows, 20),
+    "rollout_steps": Effect("5", lambda run: run.trained.module.rows, 20),
     "gamma": Effect("0.5", of_loss("gamma"), 0.5),
     "normalize_values": Effect("false", of_loss("norm"), None),
     "huber_delta": Effect("0.1", of_loss("huber_delta"), 0.1),
     "tau": Effect("1.0", targets_equal_sources, True),
     "target_every": Effect("4", targets_equal_sources, True),
-    "updates": Effect("5", lambda run: len(run.batch_sizes), ITERATIONS * 5),
-    "batch_size": Effect("8", lambda run: run.batch_sizes[0], 8),
-    "capacity": Effect("80", lambda run: run.module.replay.pieces, 2),
-    "warmup": Effect("0", lambda run: run.module.frames, ITERATIONS * 40),
-    "chunk": Effect("5", lambda run: run.batch_sizes[0], 4, under=("recurrent=gru",)),
+    "updates": Effect("5", lambda run: len(run.trained.batch_sizes), ITERATIONS * 5),
+    "batch_size": Effect("8", lambda run: run.trained.batch_sizes[0], 8),
+    "capacity": Effect("80", lambda run: run.trained.module.replay.pieces, 2),
+    "warmup": Effect("0", lambda run: run.trained.module.frames, ITERATIONS * 40),
+    "chunk": Effect("5", lambda run: run.trained.batch_sizes[0], 4, under=("recurrent=gru",)),
     "burn_in": Effect("3", burn_in, 3, under=("recurrent=gru",)),
 }
 SHARING = {"reward": Effect("split", lambda run: "loss_reward" in losses(run), True)}
@@ -429,8 +440,8 @@ EFFECTS = {
         **REPLAY,
         "temperature": Effect("0.1", of_loss("temperature"), 0.1),
         "entropy": Effect("3", of_loss("entropy"), 3.0),
-        "actor_lr": Effect("0.05", lambda run: run.rates[0].get("actor"), 0.05),
-        "noise": Effect("ou", lambda run: bool(run.module.noisy.process), True, under=BOX),
+        "actor_lr": Effect("0.05", lambda run: run.trained.rates[0].get("actor"), 0.05),
+        "noise": Effect("ou", lambda run: bool(run.trained.module.noisy.process), True, under=BOX),
         "noise_start": Effect("0.9", start_of_noise, 0.9, under=BOX),
         "noise_end": Effect("0.3", noise, 0.3, under=("noise_frames=40", *BOX)),
         "noise_frames": Effect("0", noise, 0.1, under=BOX),
@@ -479,9 +490,9 @@ CASES = [(name, key) for name in ALGORITHMS for key in effects(name)]
 def test_an_option_has_its_effect(name, key):
     effect = effects(name)[key]
     under = tuple(key if key.startswith("env") else f"algorithm.{key}" for key in effect.under)
-    without = effect.observe(trained(name, *under))
+    without = effect.observe(run_of(name, *under))
     assert without != effect.expected
-    observed = effect.observe(trained(name, *under, *arguments_for(name, key)))
+    observed = effect.observe(run_of(name, *under, *arguments_for(name, key)))
     assert observed == effect.expected
 
 
@@ -494,7 +505,7 @@ def test_every_option_is_tested(name):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_same_seed_learns_the_same(name):
     first = [p.clone() for p in trained(name).module.parameters()]
-    run_of.cache_clear()
+    one_run.cache_clear()
     again = trained(name).module.parameters()
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 

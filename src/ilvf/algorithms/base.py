@@ -250,7 +250,8 @@ class Training(L.LightningModule):
         self.last_metrics = metrics
         if self.logger is not None:
             self.logger.log_metrics(metrics, step=self.frames)
-        self.log_dict(metrics, logger=False, batch_size=1)
+        # All that callbacks need of `self.log`, which takes a millisecond for each metric
+        self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
         self.trainer.should_stop = self.trainer.should_stop or stop
 
     def _gather_metrics(self) -> dict[str, float]:

@@ -53,8 +53,12 @@ def test_agents_die_in_a_run(workers, out, recipe):
 
 
 ONE_AGENT = {
-    "pettingzoo": (*TASK, "env.kwargs.names=[bob]", "env.kwargs.with_state=true"),
-    "pettingzoo, masked": (*TASK, "env.kwargs.names=[bob]", "env.kwargs.mask_in=info"),
+    "pettingzoo": (
+        *TASK,
+        "env.kwargs.names=[bob]",
+        "env.kwargs.with_state=true",
+        "env.kwargs.mask_in=info",
+    ),
     "cacc": ("env=cacc", "env.n_agents=1", "env.horizon=10"),
 }
 
