@@ -36,11 +36,14 @@ drills: $(VENV)/installed  ## kills, store faults, payloads, bad inputs, a soak;
 bench: $(VENV)/installed  ## the tables of the speed page (OLD=COMMIT for those of a commit beside them)
 	$(BIN)/python benchmarks/bench.py $(if $(OLD),--old $(OLD)) $(ARGS)
 
+# Modules are compiled when they are first imported: most of what is installed never is
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps benchmarl
+	$(INSTALL) --upgrade pip
+	$(INSTALL) --constraint constraints.txt --editable ".[dev]"
+	$(INSTALL) --constraint constraints.txt --no-deps benchmarl
 	touch $@
 
 clean:  ## remove the environment (runs stay)

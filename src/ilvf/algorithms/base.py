@@ -242,7 +242,8 @@ class Training(L.LightningModule):
         self._steps[-1] = torch.cat([self._steps[-1], norm.detach().unsqueeze(0)])
 
     def on_train_epoch_end(self) -> None:
-        metrics = self._gather_metrics()
+        metrics = self._gathered() | self._clock() | {"frames": float(self.frames)}
+        self._steps = []
         epoch = self.current_epoch + 1
         stop = self.trainer.strategy.reduce_boolean_decision(self.stop_requested, all=False)
         if epoch == self.trainer.max_epochs or epoch % self.options.eval_every == 0:
@@ -254,10 +255,9 @@ class Training(L.LightningModule):
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
         self.trainer.should_stop = self.trainer.should_stop or stop
 
-    def _gather_metrics(self) -> dict[str, float]:
-        """All metrics of this iteration, over all processes, in one transfer to the host."""
+    def _gathered(self) -> dict[str, float]:
+        """What this iteration has measured, over all processes, in one transfer to the host."""
         steps = torch.stack(self._steps)
-        self._steps = []
         names = [*map(self._metric_name, self._step_names), "optim/grad_norm"]
         means = dict(zip(names, steps.mean(0), strict=True)) | self._measures
         reduce = self.trainer.strategy.reduce
@@ -270,8 +270,7 @@ class Training(L.LightningModule):
         if not is_finite:
             self._raise_not_finite(steps)
         metrics = episode_metrics(dict(zip(self._sums, numbers[: len(sums)], strict=True)))
-        metrics |= dict(zip(means, numbers[len(sums) :], strict=True))
-        return metrics | self._clock() | {"frames": float(self.frames)}
+        return metrics | dict(zip(means, numbers[len(sums) :], strict=True))
 
     def _metric_name(self, name: str) -> str:
         if name.startswith("loss_"):
