@@ -1,4 +1,4 @@
-"""All tables of the speed page in one run, beside those of an older commit.
+"""The tables of the speed page in one run, beside those of an older commit.
 
 make bench                        the tables of this tree, on an idle core
 make bench OLD=v1.0               those of a commit, a branch or a tag, beside them
@@ -7,7 +7,8 @@ python benchmarks/bench.py --old HEAD~5 --turns 1 --only "collect.py --envs 32" 
 The older commit gets a git worktree in a temporary folder, and its own scripts run on its own
 sources in the same environment. Old and new take turns, script by script. Each figure is the median
 over the turns; under it is new ÷ old. Scripts, tables and lines of one of the two are shown alone.
-`large_teams.py` is left out: it writes a figure of the documentation.
+`large_teams.py` and `gpu.py` are left out: one writes a figure of the documentation, and the other
+needs a GPU.
 """
 
 import argparse

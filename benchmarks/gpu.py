@@ -31,6 +31,7 @@ from common import argument_parser
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
+from training import without_evaluation
 
 AGENTS = 20
 STEPS = 20
@@ -84,9 +85,10 @@ def names(chosen: list[str]) -> str:
     return "; ".join([cpu, *(cards if "cuda" in chosen else [])])
 
 
-def keys(envs: int) -> list[str]:
-    """The arguments of a run."""
+def keys(algorithm: str, envs: int) -> list[str]:
+    """The arguments of a run; ILVF-P is without its score test."""
     return [
+        *(["algorithm.supervision=0"] if algorithm == "ilvf_p" else []),
         f"env.n_agents={AGENTS}",
         f"algorithm.num_envs={envs}",
         f"algorithm.rollout_steps={STEPS}",
@@ -97,8 +99,8 @@ def keys(envs: int) -> list[str]:
 
 def trained(algorithm: str, device: str, envs: int, iterations: int, *callbacks: Any) -> Any:
     """The module after some iterations."""
-    module: Any = build(resolve(training_schema(algorithm), keys(envs)))
-    module._evaluate = dict  # the last iteration is not evaluated
+    module: Any = build(resolve(training_schema(algorithm), keys(algorithm, envs)))
+    without_evaluation()
     L.Trainer(
         max_epochs=iterations,
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -158,13 +160,13 @@ def by_ddp(algorithm: str, envs: int, iterations: int) -> str:
     """The row of all cards, with `envs` environments each."""
     cards = torch.cuda.device_count()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "ilvf", "train", algorithm, *keys(envs)]
+        command = [sys.executable, "-m", "ilvf", "train", algorithm, *keys(algorithm, envs)]
         more = ["trainer.accelerator=gpu", f"trainer.devices={cards}", "trainer.progress=false"]
         more += [f"trainer.max_epochs={iterations}", "trainer.logger=csv", f"out={folder}"]
         subprocess.run([*command, *more], check=True, capture_output=True)
         [file] = Path(folder).rglob("metrics.jsonl")
         rows = [json.loads(line) for line in file.read_text().splitlines()]
-    speed = statistics.median(row["metrics"]["time/frames_per_s"] for row in rows[1:])
+    speed = statistics.median(row["time/frames_per_s"] for row in rows[1:])
     return f"| {algorithm} | {cards} × cuda | {envs} each | {speed:,.0f} | | | |"
 
 

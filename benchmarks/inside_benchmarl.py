@@ -79,7 +79,7 @@ def main() -> None:
             for name in ALGORITHMS:
                 if not is_done(task, name, seed):
                     append(run(task, name, seed))
-    report(args.tasks)
+    report()
 
 
 def run(task: str, name: str, seed: int) -> pd.DataFrame:
@@ -149,8 +149,9 @@ def append(rows: pd.DataFrame) -> None:
     rows.to_csv(RAW, mode="a", header=not RAW.exists(), index=False)
 
 
-def report(tasks: list[str]) -> None:
-    """Print a table of each task, and draw the curves of all."""
+def report() -> None:
+    """Print a table of each task that has runs, and draw the curves of all."""
+    tasks = [task for task in TASKS if (raw()["task"] == task).any()]
     size = (4 * len(tasks), 3.4)
     figure, axes = plt.subplots(1, len(tasks), figsize=size, layout="constrained", squeeze=False)
     rows = raw()

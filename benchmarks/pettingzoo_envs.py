@@ -62,9 +62,9 @@ def torchrl(env: EnvBase, actions: torch.Tensor) -> None:
         td = env.step_and_maybe_reset(td)[1]
 
 
-def step_ms(episode: Callable[[], object], repeats: int = 3) -> float:
+def step_ms(episode: Callable[[], object]) -> float:
     """Milliseconds per step of all copies."""
-    return best_ms(episode, repeats, warmup=1) / STEPS
+    return best_ms(episode, 3, warmup=1) / STEPS
 
 
 def variants(copies: int, sleep: float, workers: list[int]) -> dict[str, float]:
@@ -80,7 +80,7 @@ def variants(copies: int, sleep: float, workers: list[int]) -> dict[str, float]:
         times[f"ilvf, {place}"] = step_ms(functools.partial(torchrl, env, actions))
         env.close()
     serial = SerialEnv(copies, functools.partial(wrapped, sleep))
-    times["TorchRL, SerialEnv"] = step_ms(functools.partial(torchrl, serial, actions), repeats=1)
+    times["TorchRL, SerialEnv"] = step_ms(functools.partial(torchrl, serial, actions))
     return times
 
 

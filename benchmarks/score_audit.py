@@ -1,6 +1,6 @@
 """What each influence omits of the policy gradient, and what variance it saves: the audit.
 
-python benchmarks/score_audit.py                          all tasks, one core-hour; one csv row a Ŵ
+python benchmarks/score_audit.py                          all tasks, core-hours; one csv row a Ŵ
 python benchmarks/score_audit.py --only encircle-10 --seeds 10-12
 python benchmarks/score_audit.py --report                 the table of the csv file only
 
@@ -39,8 +39,8 @@ from ilvf.experiment.options import training_schema
 from ilvf.experiment.seeds import parse_seeds
 from ilvf.options import text_of
 from ilvf.studies.tasks import task_content
-from score_effects import EFFECTS, write_effects
-from training import quiet_trainer
+from score_effects import write_effects
+from training import quiet_trainer, without_evaluation
 
 RESULTS = Path(__file__).parent / "results" / "score_audit.csv"
 ALGORITHMS = {
@@ -119,12 +119,17 @@ def main() -> None:
         for name in args.only:
             for title, recipe in ALGORITHMS.items():
                 if (name, title, str(seed)) not in done:
-                    rows += audited(name, title, recipe, seed)
+                    rows += audited(name, title, recipe, seed, effects_of(args.out))
                     write(args.out, rows)
     print("\n".join(table(rows)))
 
 
-def audited(name: str, title: str, recipe: str, seed: int) -> list[dict[str, str]]:
+def effects_of(table: Path) -> Path:
+    """The second file, beside the table."""
+    return table.with_name(f"{table.stem}_effects.csv")
+
+
+def audited(name: str, title: str, recipe: str, seed: int, effects: Path) -> list[dict[str, str]]:
     """Train a team, audit it, and compare every Ŵ with what was measured."""
     task = TASKS[name]
     print(f"{name}, {title}, seed {seed}", flush=True)
@@ -132,7 +137,7 @@ def audited(name: str, title: str, recipe: str, seed: int) -> list[dict[str, str
     arguments = (*task.arguments, *alone, f"seed={seed}", "algorithm.eval_every=100000")
     config = resolve(training_schema(recipe), list(arguments))
     module = build(config)
-    module._evaluate = dict  # the last iteration is not evaluated
+    without_evaluation()
     quiet_trainer(task.iterations).fit(module)
     make_env = environment_factory(config, seed=seed)
     rows = []
@@ -150,7 +155,7 @@ def audited(name: str, title: str, recipe: str, seed: int) -> list[dict[str, str
         )
         weight, own = learned_influence(module, env, states)
         if hasattr(env, "network"):
-            write_effects(EFFECTS, (title, str(seed)), found, env.network, weight, own)
+            write_effects(effects, (title, str(seed)), found, env.network, weight, own)
         for influence, matrix in influences(title, own, env).items():
             key = dict(zip(KEY, (name, title, str(seed), moment), strict=True))
             rows.append({**key, "influence": influence, **numbers(found, matrix)})

@@ -18,7 +18,7 @@ from common import argument_parser
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
-from training import quiet_trainer
+from training import quiet_trainer, without_evaluation
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 def seconds(n_agents: int, iterations: int) -> tuple[float, float]:
     """Medians of an iteration and of its score test [s], without the first."""
     module: Any = build(resolve(training_schema("ilvf_s"), [f"env.n_agents={n_agents}"]))
-    module._evaluate = dict
+    without_evaluation()
     source = module.influence_source
     observe = source.observe
     tests: list[float] = []

@@ -18,6 +18,7 @@ from ilvf.analysis import locality
 from ilvf.checkpoints.files import read_checkpoint
 from ilvf.credit.options import ScoreOptions
 from ilvf.envs import make_env
+from ilvf.errors import require, run_recipe
 
 
 def main() -> None:
@@ -26,8 +27,8 @@ def main() -> None:
     args = parser.parse_args()
     rows = []
     for run in args.runs:
-        z, kinds = found_in(run)
-        row = counts(z, kinds)
+        z, kinds, evidence = found_in(run)
+        row = counts(z > evidence, kinds)
         rows.append(row)
         print(run.name, *(f"{name} {count} of {total}" for name, (count, total) in row.items()))
         for name, pairs in kinds.items():
@@ -41,12 +42,22 @@ def main() -> None:
         print(f"{name}: {min(found)} to {max(found)} of {rows[0][name][1]}, {len(rows)} runs")
 
 
-def found_in(run: Path) -> tuple[Tensor, dict[str, Tensor]]:
-    """Z `[N, N]` at the end of a run, and its kinds of pairs."""
+def found_in(run: Path) -> tuple[Tensor, dict[str, Tensor], float]:
+    """Z `[N, N]` at the end of a run, its kinds of pairs, and the z of a link.
+
+    Raises:
+        UsageError: a run with neighbours.
+    """
     checkpoint = read_checkpoint(run / "checkpoints" / "last.ckpt")
+    config = checkpoint["ilvf"]["config"]
+    require(
+        not config["algorithm"].get("neighbours"),
+        f"{run} has algorithm.neighbours, so that not all pairs were tested",
+    )
     state = checkpoint["state_dict"]
     total = state["influence_source.z_sum"] / state["influence_source.test_count"].sqrt()
-    return total.amax(0), kinds_of_pairs(dict(checkpoint["ilvf"]["config"]["env"]))
+    evidence = config["algorithm"].get("evidence", ScoreOptions().evidence)
+    return total.amax(0), kinds_of_pairs(dict(config["env"])), evidence
 
 
 def kinds_of_pairs(options: dict[str, Any]) -> dict[str, Tensor]:
@@ -64,11 +75,10 @@ def kinds_of_pairs(options: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def counts(z: Tensor, kinds: dict[str, Tensor]) -> dict[str, tuple[int, int]]:
+def counts(links: Tensor, kinds: dict[str, Tensor]) -> dict[str, tuple[int, int]]:
     """Kind of pair → (links, pairs)."""
-    links = z > ScoreOptions().evidence
     return {name: (int(links[pairs].sum()), int(pairs.sum())) for name, pairs in kinds.items()}
 
 
 if __name__ == "__main__":
-    main()
+    run_recipe(main)

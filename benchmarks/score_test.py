@@ -25,7 +25,7 @@ from ilvf.envs import Tabular
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
-from training import quiet_trainer
+from training import quiet_trainer, without_evaluation
 
 PLATOON = ("env=cacc", "env.collision_rule=pay_to_horizon", "env.action_repeat=5")
 SLOW_DOWN = (*PLATOON, "env.scenario=slow-down", "algorithm.share=true")
@@ -56,6 +56,9 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     names = [*TASKS, *(GAMES if args.what == "power" else ())]
+    unknown = set(args.only or ()) - set(names)
+    if unknown:
+        parser.error(f"--only {' '.join(sorted(unknown))}: choose from {', '.join(names)}")
     for name in args.only or names:
         if args.what == "null":
             rows.append(null_row(name, args.iterations))
@@ -83,7 +86,7 @@ def trained(name: str, iterations: int, after: Any) -> Any:
     size = (f"algorithm.num_envs={envs}", f"algorithm.rollout_steps={steps}")
     schema = training_schema("ilvf_s")
     module = build(resolve(schema, [*arguments, *size, "algorithm.eval_every=100000"]))
-    module._evaluate = dict  # the last iteration is not evaluated
+    without_evaluation()
     source = module.influence_source
     observe = source.observe
 

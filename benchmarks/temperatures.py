@@ -20,6 +20,7 @@ from common import argument_parser
 from ilvf.checkpoints.files import find_checkpoint
 from ilvf.commands.evaluate import SCHEMA, trained_actor
 from ilvf.data.evaluation import evaluate, evaluation_seed
+from ilvf.errors import require, run_recipe
 from ilvf.experiment.build import environment_factory
 from ilvf.experiment.command_line import command_line
 from ilvf.modules.actors.tempered import tempered
@@ -59,6 +60,7 @@ def rows_of(run: str, args: argparse.Namespace) -> list[dict[str, Any]]:
         found, rollout = evaluate(
             env, policy, max_steps=env.horizon, deterministic=likely, seed=seed
         )
+        require(args.metric in found, f"--metric {args.metric} is not one of {', '.join(found)}")
         changes, longest = stretches(rollout["agents", "action"])
         rows.append(
             {
@@ -89,4 +91,4 @@ def stretches(action: Tensor) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    run_recipe(main)

@@ -42,7 +42,10 @@ PARALLEL = "ParallelEnv of 2"
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--steps", type=int, default=720, help="of 5 s, at most 720")
-    steps = parser.parse_args().steps // TURN * TURN
+    given = parser.parse_args().steps
+    if not TURN <= given <= 720:
+        parser.error(f"--steps={given} must be between {TURN} and 720")
+    steps = given // TURN * TURN
     torch.set_num_threads(1)
     cost(steps)
     print("start-up")

@@ -2,6 +2,8 @@
 
 import lightning as L
 
+from ilvf.algorithms import base
+
 
 def quiet_trainer(iterations: int, *callbacks: L.Callback) -> L.Trainer:
     """A trainer on the CPU without logger, checkpoints and output."""
@@ -14,3 +16,8 @@ def quiet_trainer(iterations: int, *callbacks: L.Callback) -> L.Trainer:
         enable_model_summary=False,
         callbacks=list(callbacks),
     )
+
+
+def without_evaluation() -> None:
+    """In this process, the last iteration of a training is not evaluated."""
+    base.evaluated_metrics = lambda module: {}

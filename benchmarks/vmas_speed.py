@@ -28,7 +28,7 @@ from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.options import training_schema
-from training import quiet_trainer
+from training import quiet_trainer, without_evaluation
 
 # isort: split
 from benchmarl.algorithms import MappoConfig
@@ -137,7 +137,7 @@ def ours(envs: int) -> tuple[list[float], list[float]]:
         "algorithm.critic=central",
     )
     module: Any = build(resolve(training_schema("mappo"), arguments))
-    module._evaluate = dict  # the last iteration is not evaluated
+    without_evaluation()
     laps = Laps()
     collect, end = module.collect, module.on_train_epoch_end
 
@@ -159,6 +159,7 @@ def ours(envs: int) -> tuple[list[float], list[float]]:
 def theirs(envs: int) -> tuple[list[float], list[float]]:
     """Seconds of BenchMARL's iterations."""
     laps = Laps()
+    folder = tempfile.TemporaryDirectory()
     task = VmasTask.NAVIGATION.get_from_yaml()
     task.config |= {"n_agents": AGENTS, "max_steps": STEPS}
     model = MlpConfig.get_from_yaml()
@@ -176,7 +177,7 @@ def theirs(envs: int) -> tuple[list[float], list[float]]:
         "evaluation": False,
         "loggers": [],
         "create_json": False,
-        "save_folder": tempfile.mkdtemp(),
+        "save_folder": folder.name,
     }
     for key, value in changes.items():
         setattr(config, key, value)
@@ -191,6 +192,7 @@ def theirs(envs: int) -> tuple[list[float], list[float]]:
     )
     laps.start = time.process_time()
     experiment.run()
+    folder.cleanup()
     return laps.seconds
 
 

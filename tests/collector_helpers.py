@@ -1,6 +1,5 @@
-"""Tiny modules whose rollouts come from workers, and environments that fail there."""
+"""Tiny modules whose rollouts come from workers."""
 
-import multiprocessing
 import os
 import signal
 
@@ -10,8 +9,6 @@ import torch
 from helpers import bare_trainer
 from ilvf.collectors.elsewhere import Elsewhere
 from ilvf.collectors.part import Plan
-from ilvf.envs import Encircle
-from ilvf.errors import UsageError
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
@@ -91,47 +88,6 @@ def trained(module, folder, kill=None, **options):
 def kill_process(module):
     """Kill the second worker of a module, a process of this machine."""
     os.kill(module.collector.workers[1].process.pid, signal.SIGKILL)
-
-
-# ---------------------------------------------------------------------- environments
-class Forgetful(Encircle):
-    """Environments whose state cannot be saved."""
-
-    def __getattribute__(self, name):
-        if name in ("get_state", "set_state"):
-            raise AttributeError(name)
-        return super().__getattribute__(name)
-
-
-def in_worker():
-    """Is this a process that another one has started?"""
-    return multiprocessing.parent_process() is not None
-
-
-def forgetful(**arguments):
-    """Environments whose state cannot be saved."""
-    return Forgetful(4, **arguments)
-
-
-def deadly(**arguments):
-    """Environments that kill a worker."""
-    if in_worker():
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Encircle(4, **arguments)
-
-
-def broken(**arguments):
-    """Environments that cannot be made in a worker."""
-    if in_worker():
-        raise ValueError("no license\nfor this machine")
-    return Encircle(4, **arguments)
-
-
-def refusing(**arguments):
-    """Environments that are refused in a worker."""
-    if in_worker():
-        raise UsageError("this machine lacks the simulator")
-    return Encircle(4, **arguments)
 
 
 def rollouts_of(make_env, policy, workers=1, num_envs=2):

@@ -73,9 +73,11 @@ def changes(words: Sequence[str]) -> dict[str, Any]:
 
 def record_of(run: Path, run_id: str) -> dict[str, str]:
     """The row of a run in the study's `runs.csv`."""
-    with (run.parent / "runs.csv").open() as file:
+    table = run.parent / "runs.csv"
+    require(table.exists(), f"{run} is no run of a study: there is no {table}")
+    with table.open() as file:
         rows = [row for row in csv.DictReader(file) if row["run_id"] == run_id]
-    require(bool(rows), f"{run.parent / 'runs.csv'} does not have the run {run_id}")
+    require(bool(rows), f"{table} does not have the run {run_id}")
     return rows[0]
 
 

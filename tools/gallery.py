@@ -14,7 +14,6 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "gallery.md"
 PICTURES = ROOT / "docs" / "images" / "gallery"
 COLOURS = 256  # of a picture
 WIDEST = 1100  # [pixels]
@@ -91,6 +90,9 @@ ENTRIES = {
 
 def main() -> None:
     names = sys.argv[1:] or list(ENTRIES)
+    unknown = set(names) - set(ENTRIES)
+    if unknown:
+        sys.exit(f"unknown {', '.join(sorted(unknown))}; choose from {', '.join(ENTRIES)}")
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

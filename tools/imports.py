@@ -17,7 +17,7 @@ LAYERS = (  # from low to high; a module may import from its own layer and from 
     ("algorithms",),
     ("experiment", "reports"),
     ("studies", "deploy", "integrations"),
-    ("commands", "cli", "__main__", ""),  # "": the package itself
+    ("commands", "__main__", ""),  # "": the package itself
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 LEVELS["envs"] = LEVELS["modules"]

@@ -82,7 +82,12 @@ def page_of(package: Path) -> str:
 
 def index_page() -> str:
     """The list of packages, and the modules that belong to none."""
-    lines = ["# API", "", "All public names can be imported from `ilvf`.", ""]
+    lines = [
+        "# API",
+        "",
+        "The names used most can be imported from `ilvf`, and all from these packages.",
+        "",
+    ]
     lines += ["| package | contents |", "|---|---|"]
     for package in packages():
         link = page_of(package).removeprefix(f"{FOLDER}/")

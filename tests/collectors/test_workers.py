@@ -6,15 +6,12 @@ import functools
 import pytest
 import torch
 
+from collector_envs import broken, deadly, forgetful, refusing
 from collector_helpers import (
     CHECKPOINT,
     WORDS,
-    broken,
-    deadly,
-    forgetful,
     kill_process,
     made,
-    refusing,
     rollouts_of,
     trained,
 )

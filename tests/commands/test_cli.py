@@ -25,6 +25,15 @@ def test_every_command_has_a_summary_and_a_help_page():
         assert "key=value" in result.output
 
 
+@pytest.mark.parametrize("name", ["study", "compare", "theory"])
+@pytest.mark.parametrize("key", ["checkpoint", "resume"])
+def test_a_command_without_a_checkpoint_knows_no_key_for_it(name, key):
+    words = ["fig3"] if name == "study" else []
+    result = run(name, *words, f"{key}=last")
+    assert result.exit_code == 2
+    assert f"unknown key '{key}'" in result.output
+
+
 def test_the_program_alone_lists_the_commands():
     result = run()
     assert result.exit_code == 0

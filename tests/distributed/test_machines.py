@@ -12,10 +12,12 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from helpers import TINY
+from helpers import ROOT, TINY
+from run_helpers import folder_with_store, last_checkpoint, logged_frames
 
 pytestmark = pytest.mark.slow
-COMMAND = ("-m", "ilvf", "train", "ippo", *TINY, "trainer.max_epochs=1")
+COMMAND = ("-m", "ilvf", "train", "ilvf_p", *TINY)
+RECIPE = (ROOT / "recipes" / "ilvf_p.py", *TINY)  # Lightning starts a file in another way
 RUN_BY_LAUNCHER = ("trainer.num_nodes=2",)
 UNRECORDED = ("trainer.logger=none",)
 
@@ -78,11 +80,17 @@ def tasks_of_srun(port, *words):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The states of two processes that Lightning has started on one machine."""
-    out = tmp_path_factory.mktemp("local")
-    outputs(started(*COMMAND, *UNRECORDED, f"out={out}", "trainer.devices=2"))
-    return ranks_of(out)
+def local_run(tmp_path_factory, store):
+    """The folder above a run of two processes that Lightning has started on one machine."""
+    out = folder_with_store(tmp_path_factory.mktemp("machines") / "local", store)
+    outputs(started(*RECIPE, f"out={out}", "trainer.devices=2", "trainer.strategy=ddp"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def local(local_run):
+    """The states of its processes."""
+    return ranks_of(local_run)
 
 
 def require_same_ranks(ranks, local):
@@ -91,6 +99,17 @@ def require_same_ranks(ranks, local):
     for mine, other in zip(ranks, local, strict=True):
         assert torch.equal(mine["env"]["position"], other["env"]["position"])
     assert not torch.equal(ranks[0]["env"]["position"], ranks[1]["env"]["position"])
+
+
+def test_two_local_processes_learn_the_same_from_environments_of_their_own(local_run):
+    """DDP: equal parameters on both ranks; frames and rewards are those of both together."""
+    state = last_checkpoint(local_run)["ilvf"]["state"]
+    first, second = state["ranks"]
+    assert first["checksum"] == second["checksum"]
+    assert not torch.equal(first["env"]["position"], second["env"]["position"])
+    assert not torch.equal(first["generators"]["torch"], second["generators"]["torch"])
+    assert state["frames"] == 2 * 2 * 40
+    assert logged_frames(local_run) == [80, 160]
 
 
 def test_two_machines_of_torchrun_are_one_run_and_like_two_local_processes(out, local):

@@ -35,12 +35,14 @@ def torchrun(*arguments, **variables):
     return finished.returncode, finished.stdout
 
 
-@pytest.fixture(scope="module", params=["hosted by the agent", "hosted by the first process"])
-def answers(request, tmp_path_factory):
-    """What both processes of `worker.py` computed."""
+HOSTED_BY_THE_FIRST = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # not by torchrun's agent
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What both processes of `worker.py` computed; torchrun's agent hosts what they agree on."""
     folder = tmp_path_factory.mktemp("answers")
-    alone = request.param == "hosted by the first process"
-    code, said = torchrun(WORKER, folder, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="01"[alone])
+    code, said = torchrun(WORKER, folder, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
     assert code == 0, said
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
@@ -102,17 +104,21 @@ def require_one_run(out, rollouts):
     assert first["checksum"] == second["checksum"]
     assert not torch.equal(first["env"]["position"], second["env"]["position"])
     assert state["frames"] == rollouts * 2 * 40
+    names, other_names = (set(rank["replay"]["files"]) for rank in state["ranks"])
+    assert not names & other_names
+    assert names | other_names <= {path.name for path in (folder / "buffer").iterdir()}
 
 
 def test_a_module_that_torchrun_starts_is_one_run_which_a_recipe_resumes(out):
     """QMIX: each process has a replay buffer, which it finds again.
 
-    An on-policy algorithm in two processes is in tests/experiment/test_several_runs.py.
+    ILVF-P in two processes is in test_machines.py.
     """
     program = ("-m", "ilvf", "train", "qmix")
     sampled = ("algorithm.eval_deterministic=false", "algorithm.eval_every=1")
     lengths = ("trainer.devices=2", "trainer.max_epochs=1")
-    code, said = torchrun(*program, *QMIX, *sampled, f"out={out}", *lengths)
+    words = (*program, *QMIX, *sampled, f"out={out}", *lengths)
+    code, said = torchrun(*words, **HOSTED_BY_THE_FIRST)
     assert code == 0, said
     require_one_run(out, rollouts=2)  # the first is random
     program = ROOT / "recipes" / "qmix.py"
@@ -122,9 +128,8 @@ def test_a_module_that_torchrun_starts_is_one_run_which_a_recipe_resumes(out):
 
 
 def test_a_wrong_argument_is_one_sentence_of_each_process_and_ends_both(out):
-    code, said = torchrun(
-        ROOT / "recipes" / "ilvf_p.py", *TINY, f"out={out / 'mlflow.db' / 'x'}", "trainer.devices=2"
-    )
+    words = (*TINY, f"out={out / 'mlflow.db' / 'x'}", "trainer.devices=2")
+    code, said = torchrun(ROOT / "recipes" / "ilvf_p.py", *words, **HOSTED_BY_THE_FIRST)
     assert code != 0
     assert "cannot be made" in said
     assert "DistStoreError" not in said

@@ -6,19 +6,15 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from mlflow.tracking import MlflowClient
 
 from helpers import TINY
 from ilvf.experiment.store import open_store, tracking_uri
 from run_helpers import (
-    last_checkpoint,
-    logged_frames,
     mlflow_client,
     mlflow_runs,
     output_of,
     run_folders,
-    start_recipe,
 )
 
 pytestmark = pytest.mark.slow
@@ -122,15 +118,3 @@ def test_a_folder_without_runs_cannot_be_compared(tmp_path, recipe, capsys):
     open_store(tracking_uri(tmp_path), tmp_path)
     assert recipe("compare", f"out={tmp_path}") == 2
     assert "has no finished run" in capsys.readouterr().err
-
-
-def test_two_processes_learn_the_same_from_environments_of_their_own(out):
-    """DDP: equal parameters on both ranks; frames and rewards are those of both together."""
-    output_of(start_recipe(out, "ilvf_p", *TINY, "trainer.devices=2", "trainer.strategy=ddp"))
-    state = last_checkpoint(out)["ilvf"]["state"]
-    first, second = state["ranks"]
-    assert first["checksum"] == second["checksum"]
-    assert not torch.equal(first["env"]["position"], second["env"]["position"])
-    assert not torch.equal(first["generators"]["torch"], second["generators"]["torch"])
-    assert state["frames"] == 2 * 2 * 40
-    assert logged_frames(out) == [80, 160]

@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 
 import pandas as pd
 import pytest
@@ -11,6 +10,7 @@ import torch
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
+from ilvf.commands.train import train_algorithm
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.metrics_file import METRICS, append_row
 from ilvf.studies.csv_tables import write_table
@@ -21,7 +21,6 @@ from ilvf.studies.processes import job_of
 from ilvf.studies.raw_table import read_raw, with_run
 from ilvf.studies.records import read_records
 from ilvf.studies.runner import LOCK, Runner
-from run_helpers import PATIENCE
 from study_helpers import yaml_of
 
 MAPPO_CURVE = pd.Series({40: -3.0, 80: -2.0})
@@ -60,16 +59,15 @@ def run_first_iteration(study, folder):
     """Train the second run of the study until its first checkpoint, as if killed then."""
     run = planned_runs(study)[1]
     job = job_of(run, study, folder, ParentRun(study, folder).run_id)
-    changed = [word for word in job.command if not word.startswith("trainer.max_epochs")]
-    with job.log.open("wb") as log:
-        subprocess.run(
-            [*changed, "trainer.max_epochs=1"],
-            env={**os.environ, **job.variables},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=True,
-            timeout=PATIENCE,
-        )
+    assert job.command[1:5] == ("-m", "ilvf", "train", run.recipe)
+    words = [word for word in job.command[5:] if not word.startswith("trainer.max_epochs")]
+    before = dict(os.environ)
+    os.environ.update(job.variables)
+    try:
+        train_algorithm(run.recipe, arguments=[*words, "trainer.max_epochs=1"])
+    finally:  # the processes of the study do not see the variables of this run
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.mark.slow

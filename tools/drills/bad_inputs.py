@@ -18,7 +18,7 @@ from drills.outcome import Drill, Record, Setting
 from drills.program import Program
 from drills.recorded import last_line, require_no_traceback
 from drills.runs import ON_POLICY, SIZES, Kind, Runs
-from ilvf.commands.cli import main
+from ilvf.commands.cli import main, module_of
 from ilvf.experiment.options import training_schema
 
 KIND = Kind("ilvf_p", iterations=3, eval_every=3)
@@ -151,11 +151,11 @@ def arguments_of(bad: BadInput, run: Path, out: Path) -> list[str]:
     keys = {argument.partition("=")[0] for argument in bad.arguments}
     if name == "train":
         base = [*small_training(bad), f"out={out}"]
-    elif name in ("compare", "theory"):
-        base = [f"out={run.parent}"] if name == "compare" else []
+    elif "checkpoint" in module_of(name).SCHEMA.leaves(None):
+        base = [f"checkpoint={run}", *SMALL.get(name, []), f"out={out}"]
     else:
-        policy = [f"checkpoint={run}"]
-        base = [*policy, *SMALL.get(name, []), f"out={out}"]
+        kept = {"compare": [f"out={run.parent}"], "theory": [], "study": ["dry=true"]}
+        base = kept.get(name, [f"out={out}"])
     base = [argument for argument in base if argument.partition("=")[0] not in keys]
     return [*bad.command, *base, *bad.arguments]
 

@@ -42,9 +42,10 @@ def resolve(schema: Schema, arguments: Iterable[str] = ()) -> Config:
             bounds; a missing file.
     """
     given = expanded(given_values(arguments))
-    checkpoint = next((key for key in RESUMING if given.get(key) not in (None, "", "null")), None)
-    if checkpoint is not None:
-        return _resume(schema, given, checkpoint)
+    known = schema.leaves(None)
+    for key in RESUMING:
+        if key in known and given.get(key) not in (None, "", "null"):
+            return _resume(schema, given, key)
     word = given.pop("env", schema.env) if schema.env else None
     env, overlay = environment_of(word)
     leaves = schema.leaves(env)

@@ -67,7 +67,7 @@ def test_algorithms_respect_the_mask(name, recipe, out):
     """After a short run action agents do capture, and perception agents never do."""
     off_policy = name in ("qmix", "maddpg")
     arguments = TINY_PREY_OFF_POLICY if off_policy else TINY_PREY
-    pictures = ("trainer.pictures=true", "trainer.animation=true")
+    pictures = ("trainer.pictures=true", "trainer.animation=true", "trainer.logger=none")
     assert recipe(name, *arguments, *pictures, f"out={out}") == 0
     (folder,) = (path.parent for path in out.glob("*/checkpoints"))
     assert len(list(folder.glob("pictures/episode-*.png"))) == 1

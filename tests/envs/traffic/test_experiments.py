@@ -16,7 +16,8 @@ TINY_AUDIT = ("audit.states=2", "audit.steps=2", "audit.batch=4")
 @pytest.mark.slow
 def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(crossing, out, recipe):
     """Seven steps of ten, so that episodes do not end with the rollout; one run draws pictures."""
-    options = (*SMALL, *crossing, "algorithm.rollout_steps=7", "algorithm.eval_every=9")
+    lengths = ("algorithm.rollout_steps=7", "algorithm.eval_every=9")
+    options = (*SMALL, *crossing, *lengths, "trainer.logger=none")
     whole = f"out={out / 'whole'}"
     halves = f"out={out / 'halves'}"
     drawn = (whole, "trainer.pictures=true", "trainer.max_epochs=4")
