@@ -12,7 +12,7 @@ RECIPES = ("mappo", "ippo", "ilvf_s", "no_inferring", "coma", "prd")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mappo", "ilvf_s", "coma"])  # ILVF-P and others: elsewhere
+@pytest.mark.parametrize("name", ["mappo", "ilvf_s", "coma"])  # ILVF-P: test_one_run.py
 def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(name, out, store, recipe, capsys):
     """Bit for bit, with episodes that cross the rollouts; then the checkpoint is evaluated."""
     whole = folder_with_store(out / "whole", store)
