@@ -31,7 +31,7 @@ from common import argument_parser
 from ilvf.experiment.build import build
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
-from training import without_evaluation
+from training import quiet_trainer, without_evaluation
 
 AGENTS = 20
 STEPS = 20
@@ -101,16 +101,8 @@ def trained(algorithm: str, device: str, envs: int, iterations: int, *callbacks:
     """The module after some iterations."""
     module: Any = build(resolve(training_schema(algorithm), keys(algorithm, envs)))
     without_evaluation()
-    L.Trainer(
-        max_epochs=iterations,
-        accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=list(callbacks),
-    ).fit(module)
+    accelerator = "gpu" if device == "cuda" else "cpu"
+    quiet_trainer(iterations, *callbacks, accelerator=accelerator).fit(module)
     return module
 
 

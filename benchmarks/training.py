@@ -5,11 +5,12 @@ import lightning as L
 from ilvf.algorithms import base
 
 
-def quiet_trainer(iterations: int, *callbacks: L.Callback) -> L.Trainer:
-    """A trainer on the CPU without logger, checkpoints and output."""
+def quiet_trainer(iterations: int, *callbacks: L.Callback, accelerator: str = "cpu") -> L.Trainer:
+    """A trainer on one device without logger, checkpoints and output."""
     return L.Trainer(
         max_epochs=iterations,
-        accelerator="cpu",
+        accelerator=accelerator,
+        devices=1,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
