@@ -55,7 +55,7 @@ def has_boolean_index(args):
 
 
 def asking():
-    """ "algorithms/base.py _gather_metrics", or the name of another library."""
+    """ "algorithms/base.py _gathered", or the name of another library."""
     frame = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename

@@ -34,7 +34,7 @@ ENVIRONMENTS = {
     "capture_prey": ("env=capture_prey", "env.horizon=10"),
     "cacc": ("env=cacc", "env.n_agents=4"),
 }
-METRICS = "algorithms/base.py _gather_metrics"
+METRICS = "algorithms/base.py _gathered"
 ALLOWED = {  # reads of a whole iteration, by file and function
     METRICS: 1,  # all metrics in one transfer
     "data/tensor_collector.py step": STEPS,  # whether an episode has ended, as in TorchRL's loop
@@ -56,7 +56,7 @@ def reads_of_the_last_iteration(name, env):
     module = build(config)
     reads = HostReads()
     begin = Training.begin_iteration
-    gather = Training._gather_metrics
+    gather = Training._gathered
     seen = []
 
     def begin_counting(self):
@@ -73,7 +73,7 @@ def reads_of_the_last_iteration(name, env):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "begin_iteration", begin_counting)
-        patch.setattr(Training, "_gather_metrics", stop_counting)
+        patch.setattr(Training, "_gathered", stop_counting)
         bare_trainer(ITERATIONS).fit(module)
     return seen[-1]
 
