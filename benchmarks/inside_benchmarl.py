@@ -151,10 +151,10 @@ def append(rows: pd.DataFrame) -> None:
 
 def report() -> None:
     """Print a table of each task that has runs, and draw the curves of all."""
-    tasks = [task for task in TASKS if (raw()["task"] == task).any()]
+    rows = raw()
+    tasks = [task for task in TASKS if (rows["task"] == task).any()]
     size = (4 * len(tasks), 3.4)
     figure, axes = plt.subplots(1, len(tasks), figsize=size, layout="constrained", squeeze=False)
-    rows = raw()
     for task, panel in zip(tasks, axes[0], strict=True):
         print(f"\n{task}\n")
         show(task, rows[rows["task"] == task], panel)

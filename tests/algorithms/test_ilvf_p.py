@@ -212,6 +212,17 @@ def test_a_loss_that_explodes_stops_the_run(refused):
         fit(module, 5)
 
 
+def test_a_stopped_run_leaves_nothing_for_the_next_one(refused):
+    module = algorithm(lr=1e30)
+    weights = {name: value.clone() for name, value in module.state_dict().items()}
+    with refused("loss_"):
+        fit(module, 1)
+    module.load_state_dict(weights)
+    module.options.lr = 0.001
+    fit(module, 1)
+    assert all(math.isfinite(value) for value in module.last_metrics.values())
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

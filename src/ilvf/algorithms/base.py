@@ -205,6 +205,7 @@ class Training(L.LightningModule):
         if self.options.lr_end is not None:
             done = min(self.current_epoch / max((self.trainer.max_epochs or 1) - 1, 1), 1)
             self._set_learning_rates(1 - done * (1 - self.options.lr_end / self.options.lr))
+        self._steps = []
         self.started_at = time.perf_counter()
         self._frames_before = self.frames
 
@@ -243,7 +244,6 @@ class Training(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         metrics = self._gathered() | self._clock() | {"frames": float(self.frames)}
-        self._steps = []
         epoch = self.current_epoch + 1
         stop = self.trainer.strategy.reduce_boolean_decision(self.stop_requested, all=False)
         if epoch == self.trainer.max_epochs or epoch % self.options.eval_every == 0:
