@@ -251,7 +251,7 @@ class Training(L.LightningModule):
         self.last_metrics = metrics
         if self.logger is not None:
             self.logger.log_metrics(metrics, step=self.frames)
-        # All that callbacks need of `self.log`, which takes a millisecond for each metric
+        # All that callbacks need of `self.log`, which takes half a millisecond for each
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in metrics.items()})
         self.trainer.should_stop = self.trainer.should_stop or stop
 
