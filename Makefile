@@ -36,7 +36,9 @@ drills: $(VENV)/installed  ## kills, store faults, payloads, bad inputs, a soak;
 bench: $(VENV)/installed  ## the tables of the speed page (OLD=COMMIT for those of a commit beside them)
 	$(BIN)/python benchmarks/bench.py $(if $(OLD),--old $(OLD)) $(ARGS)
 
-# Modules are compiled when they are first imported: most of what is installed never is
+# Modules are compiled when they are first imported: most of what is installed never is.
+# The variable forbids that, and many containers set it; then every process would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 $(VENV)/installed: pyproject.toml constraints.txt
