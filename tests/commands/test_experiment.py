@@ -68,6 +68,12 @@ def test_keys_are_dotted_or_nested_and_values_are_pythons():
     ]
 
 
+@pytest.mark.parametrize("word", ["7", "off", "null", "1e3", "a: b", "x #1", "[1", '"', "plain"])
+def test_a_word_for_the_environment_stays_a_word(word):
+    config = {"env.task": "zoo", "env.kwargs.name": word}
+    assert ilvf.Experiment("pettingzoo", config=config).config.env.kwargs["name"] == word
+
+
 def test_the_config_is_checked_at_once(refused):
     with refused("algorithm.taus", "did you mean 'algorithm.tau'"):
         ilvf.Experiment(config={"algorithm.taus": 1})

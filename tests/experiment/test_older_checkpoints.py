@@ -7,6 +7,7 @@ import pytest
 
 from helpers import TINY
 from ilvf.checkpoints.files import read_checkpoint
+from ilvf.experiment.history import read_runs
 from ilvf.experiment.metrics_file import METRICS, append_row, read_rows
 from ilvf.experiment.resumed import Resumed
 from run_helpers import last_checkpoint, metric_history, mlflow_client, mlflow_runs, only_run
@@ -97,8 +98,21 @@ def test_an_older_checkpoint_goes_on_in_a_new_mlflow_run(out, recorded, capsys):
     tags = mlflow_client(out).get_run(tracker.run_id).data.tags
     assert tags["resume.run"] == old
     assert tags["resume.frames"] == "120"
-    assert "'algorithm.lr': 0.1" in tags["resume.changes"]
+    assert json.loads(tags["resume.changes"])["algorithm.lr"] == 0.1
     assert f"the MLflow run {old} went on after older.ckpt (120 frames)" in capsys.readouterr().out
+
+
+def test_a_run_is_compared_by_the_options_that_its_resumes_have_set(out, recorded):
+    run = recorded(3)
+    for iteration, changes in ((4, LR), (5, LONGER)):
+        tracker = started_tracker(out, run, resumed(out, changes, frames=40 * (iteration - 1)))
+        tracker.log_metrics(row(40 * iteration), 40 * iteration)
+        tracker.close("FINISHED")
+    assert tracker.run_id == run
+    mlflow_client(out).log_param(run, "seed", 0)
+    (found,) = read_runs(tracker.uri, "encircle", "reward/agent_step")
+    assert found.params["algorithm.lr"] == "0.1"
+    assert found.params["trainer.max_epochs"] == "9"
 
 
 def test_going_back_twice_keeps_the_files_of_both_times(out, recorded):

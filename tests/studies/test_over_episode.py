@@ -88,16 +88,19 @@ def test_algorithms_that_find_influence(recipe, influence, finds):
 def test_runs_that_can_be_analysed_and_are_not_yet(analysed):
     """Runs without checkpoints are from another machine; MAPPO finds no influence."""
     analysis = OverEpisode(STUDY, analysed)
-    assert analysis.missing([MAPPO, ILVF_P]) == []
+    assert analysis.missing([MAPPO, ILVF_P], []) == []
     for run in (MAPPO, ILVF_P):
         (analysed / run.folder / "checkpoints").mkdir(parents=True)
-    assert analysis.missing([MAPPO, ILVF_P]) == [ILVF_P]
-    assert OverEpisode(small_study(), analysed).missing([ILVF_P]) == []
+    assert analysis.missing([MAPPO, ILVF_P], []) == [ILVF_P]
+    assert OverEpisode(small_study(), analysed).missing([ILVF_P], []) == []
     rows_of(analysed, ILVF_P).to_csv(analysis.file, index=False)
     analysis = OverEpisode(STUDY, analysed)
-    assert analysis.missing([ILVF_P]) == []
+    assert analysis.missing([ILVF_P], [MAPPO]) == []
+    assert analysis.missing([], [MAPPO]) == []  # ILVF-P is in another part of the study
     assert len(analysis.table)
-    assert analysis.missing([]) == []  # the run is to be trained again
+    assert ILVF_P.algorithm in " ".join(analysis.report([ILVF_P])[0])
+    assert analysis.report([MAPPO])[0] == []  # the study has no such run any more
+    assert analysis.missing([], [ILVF_P]) == []  # the run is to be trained again
     assert not len(analysis.table)
 
 

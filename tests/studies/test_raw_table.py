@@ -7,7 +7,14 @@ import pytest
 
 from ilvf.studies.csv_tables import write_table
 from ilvf.studies.plan import planned_runs
-from ilvf.studies.raw_table import COLUMNS, curve_of, finished_keys, read_raw, with_run
+from ilvf.studies.raw_table import (
+    COLUMNS,
+    curve_of,
+    finished_keys,
+    read_raw,
+    require_metric,
+    with_run,
+)
 from study_helpers import small_study
 
 RUNS = planned_runs(small_study())
@@ -58,10 +65,24 @@ def test_a_run_in_whose_last_iteration_no_episode_ends_is_finished(tmp_path):
     assert finished_keys(with_run(read_raw(tmp_path / "none"), RUNS[0], curve), RUNS, tmp_path)
 
 
-def test_a_metric_that_a_run_does_not_log_is_refused(tmp_path, refused):
-    write_metrics(tmp_path, {"frames": 80, "other": 1.0})
-    with refused("no metric 'reward/agent_step'", "'Encircle'"):
+def test_a_run_that_is_longer_than_planned_is_refused(tmp_path, refused):
+    write_metrics(tmp_path, {"frames": 120, "reward/agent_step": 1.0})
+    with refused(str(tmp_path), "has 120 frames instead of 80", "delete this folder"):
         curve_of(tmp_path, RUNS[0])
+
+
+def test_a_metric_that_no_run_of_a_task_logs_is_refused(tmp_path, refused):
+    """One that a single run lacks, such as one in which no episode ends, is missing there alone."""
+    write_metrics(tmp_path, {"frames": 80, "other": 1.0})
+    curve = curve_of(tmp_path, RUNS[0])
+    assert curve.index.tolist() == [80]
+    assert curve.isna().all()
+    table = read_raw(tmp_path / "none")
+    with refused("no metric 'reward/agent_step'", "'Encircle'"):
+        require_metric(tmp_path, RUNS[0], table)
+    require_metric(tmp_path, RUNS[0], with_run(table, RUNS[1], pd.Series({80: 1.0})))
+    write_metrics(tmp_path, {"frames": 80, "reward/agent_step": float("nan")})
+    require_metric(tmp_path, RUNS[0], table)
 
 
 def test_a_table_with_a_run_twice_is_refused(tmp_path, refused):

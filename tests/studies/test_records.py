@@ -1,5 +1,6 @@
 """Records of runs, and runs that were trained with other settings than the study has now."""
 
+import dataclasses
 import math
 
 import pandas as pd
@@ -7,7 +8,9 @@ import pytest
 
 from ilvf.experiment.metrics_file import METRICS, append_row
 from ilvf.studies.csv_tables import write_table
+from ilvf.studies.description import StudyScale
 from ilvf.studies.plan import planned_runs
+from ilvf.studies.raw_table import with_run
 from ilvf.studies.records import (
     COLUMNS,
     command_of,
@@ -16,8 +19,9 @@ from ilvf.studies.records import (
     recorded_keys,
     with_record,
 )
+from ilvf.studies.runner import Runner
 from ilvf.studies.settings import require_recorded_settings
-from study_helpers import TINY_KEYS, content, small_study
+from study_helpers import TINY_KEYS, content, small_study, table_of
 
 RUNS = planned_runs(small_study())
 KEYS = {run.key for run in RUNS}
@@ -153,3 +157,46 @@ def test_a_damaged_command_is_refused(command, tmp_path, refused):
 def test_runs_that_have_not_finished_and_runs_without_a_record_are_not_compared(tmp_path):
     check(records_of(RUNS), changed({"algorithm.tau": 2.0}), tmp_path, finished={RUNS[0].key})
     check(records_of(RUNS[:1]), changed({"algorithm.tau": 2.0}), tmp_path)
+
+
+def test_another_network_is_another_run_unless_the_task_has_only_one(tmp_path, refused):
+    """Files are compared by name, since folders can move."""
+
+    def study(env, file):
+        keys = {k: v for k, v in TINY_KEYS.items() if k[:4] != "env."}
+        task = {"title": "Town", "env": env, "frames": 80, "keys": {"env.net_file": file}}
+        return small_study(tasks=[task], scales={"tiny": {"seeds": "0", "keys": keys}})
+
+    def compared(env, old, new):
+        runs = planned_runs(study(env, old))
+        finished = {run.key for run in runs}
+        check(records_of(runs), study(env, new), tmp_path / "runs.csv", finished)
+
+    (tmp_path / "other").mkdir()
+    files = [tmp_path / name for name in ("a.net.xml", "b.net.xml", "other/a.net.xml")]
+    for file in files:
+        file.write_text("<net/>")
+    first, second, moved = map(str, files)
+    compared("sumo", first, moved)
+    compared("monaco", first, second)
+    with refused("env.net_file='a.net.xml' instead of 'b.net.xml'"):
+        compared("sumo", first, second)
+
+
+def test_runs_that_the_study_has_no_longer_are_not_in_its_report(tmp_path):
+    """Its seeds were others, with another τ and shorter runs."""
+    old = changed(TAU)
+    new = dataclasses.replace(
+        changed({"algorithm.tau": 5.0}), scale=StudyScale(seeds="3-4", keys=TINY_KEYS, frames=160)
+    )
+    table = table_of(planned_runs(old), {"MAPPO": [0.0] * 2, "ILVF-P (threshold)": [100.0] * 2})
+    for run in planned_runs(new):
+        table = with_run(table, run, pd.Series({80: 0.0, 160: 2.0}))
+    write_table(tmp_path / "raw.csv", table)
+    write_table(tmp_path / "runs.csv", records_of([*planned_runs(old), *planned_runs(new)]))
+    runner = Runner(new, tmp_path)
+    assert not runner.missing()
+    runner.report()
+    page = (tmp_path / "report.md").read_text()
+    assert "| ILVF-P (threshold) | 2 | 1.000 [1.000, 1.000] |" in page
+    assert len(runner.table) == len(table)

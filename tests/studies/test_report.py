@@ -12,7 +12,9 @@ from ilvf.studies.description import StudyTask
 from ilvf.studies.page import Results
 from ilvf.studies.pictures import SHARES, curves_picture, efficiency_picture
 from ilvf.studies.plan import planned_runs
+from ilvf.studies.raw_table import with_run
 from ilvf.studies.records import COLUMNS
+from ilvf.studies.references import Reference
 from ilvf.studies.report import write_report
 from ilvf.studies.scores import (
     curves_of,
@@ -22,6 +24,7 @@ from ilvf.studies.scores import (
     scores_of,
     whole_curve,
 )
+from ilvf.studies.tables import task_table
 from study_helpers import TINY_KEYS, small_study, table_of
 
 STUDY = small_study(scales={"tiny": {"seeds": "0-3", "keys": TINY_KEYS}})
@@ -155,9 +158,53 @@ def test_a_single_seed_has_values_without_intervals(tmp_path):
     assert "inf" not in page
 
 
-def test_a_baseline_that_gains_nothing_gives_no_ratio():
-    flat = pd.Series({0: 0.0, 1: 0.0})
-    assert gain_ratio(flat + 1.0, flat) == ""
+@pytest.mark.parametrize("gains", [[0.0, 0.0], [0.0], [0.5, -0.4, 0.3, -0.2, 0.1]])
+def test_a_baseline_that_may_gain_nothing_gives_no_ratio(gains):
+    base = pd.Series(gains)
+    assert gain_ratio(base + 1.0, base) == ""
+    assert gain_ratio(base + 1.0, base + 2.0)
+
+
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_a_baseline_that_becomes_worse_gives_no_ratio(better):
+    """MAPPO becomes worse than the start, the other better."""
+    task = {"title": "one", "env": "encircle", "frames": 80, "better": better}
+    study = small_study(tasks=[task])
+    sign = 1 if better == "higher" else -1
+    ends = {"MAPPO": -sign, "ILVF-P (threshold)": sign}
+    table = pd.DataFrame()
+    for run in planned_runs(study):
+        table = with_run(table, run, pd.Series({40: 0.0, 80: ends[run.algorithm]}))
+    assert "| ILVF-P (threshold) | 2 |" in task_table(table, study, study.tasks[0])
+    assert task_table(table, study, study.tasks[0]).count("|  |") == 2
+
+
+def test_a_run_that_begins_without_a_value_hides_no_gains(tmp_path):
+    table = TABLE.copy()
+    first = (table["algorithm"] == "MAPPO") & (table["seed"] == 3) & (table["frames"] == 40)
+    table.loc[first, "value"] = float("nan")
+    assert "| MAPPO | 4 | " in page_of(table, tmp_path)
+    assert "| 1.00 [1.00, 1.00] |" in page_of(table, tmp_path)
+
+
+def test_the_best_of_several_is_that_of_the_seeds_that_all_have():
+    """B's only run is of a seed on which A is better."""
+    values = pd.DataFrame({"A": [20.0, 10.0, 11.0], "B": [19.0, np.nan, np.nan]})
+    assert Reference("best", ["A", "B"]).on(values, task()) == "A"
+    values["B"] = [np.nan, 12.0, 13.0]
+    assert Reference("best", ["A", "B"]).on(values, task()) == "B"
+    values["A"] = [20.0, np.nan, np.nan]
+    assert Reference("best", ["A", "B"]).on(values, task()) == "A"
+    assert Reference("best", ["C"]).on(values, task()) is None
+
+
+def test_titles_are_no_formulas(tmp_path):
+    titled = {"title": r"ILVF-P ($\bm{W}$)", "recipe": "ilvf_p"}
+    tasks = [{"title": r"Encircle $\no", "env": "encircle", "frames": 80}]
+    study = small_study(algorithms=[{"recipe": "mappo"}, titled], tasks=tasks)
+    runs = planned_runs(study)
+    table = table_of(runs, {"MAPPO": [0.0, 1.0], titled["title"]: [1.0, 2.0]})
+    assert write_report(Results(study, runs, table, NO_RECORDS), tmp_path)
 
 
 def labels_of(axes):

@@ -170,8 +170,8 @@ def last_tenth(curve: "pd.Series") -> float:
 def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:
     """Ratio of mean gains over common seeds with its paired interval.
 
-    It is empty without a common seed, and if the baseline gains nothing. The interval is left out
-    for a single seed, and if the baseline of a resample gains nothing.
+    It is empty without a common seed, and if the baseline may gain nothing: the 95 % interval of
+    its mean gain contains 0. The interval of the ratio is left out for a single seed.
 
     Args:
         gain: gain of every run, by seed.
@@ -180,12 +180,18 @@ def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:
     gain = gain.dropna()
     base = base.dropna()
     seeds = gain.index.intersection(base.index)
-    if len(seeds) == 0 or base[seeds].mean() == 0:
-        return ""
     numerator = gain[seeds].tolist()
     denominator = base[seeds].tolist()
+    if not denominator or may_be_zero(denominator):
+        return ""
     interval = bootstrap_interval([numerator, denominator], ratio_of_means, paired=True)
     return f"{ratio_of_means(numerator, denominator):.2f} {in_brackets(interval, 2)}".rstrip()
+
+
+def may_be_zero(values: Sequence[float]) -> bool:
+    """Does the bootstrap interval of a mean contain 0? For a single value: is it 0?"""
+    low, high = bootstrap_interval([values], mean_of, paired=False)
+    return low <= 0 <= high if len(values) > 1 else values[0] == 0
 
 
 def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> float:

@@ -12,9 +12,9 @@ from ilvf.errors import require
 from ilvf.experiment.command_line import program_words
 from ilvf.experiment.config import Config, confirmed_words, resolve
 from ilvf.experiment.options import training_schema
-from ilvf.experiment.schema import Schema, flatten, require_mapping
+from ilvf.experiment.schema import Schema, flatten, require_mapping, word_of
 from ilvf.experiment.variables import require_launched, require_variables
-from ilvf.options import shown, text_of
+from ilvf.options import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +182,7 @@ class Experiment:
 def words_of(config: Mapping[str, Any] | None) -> list[str]:
     """`key=value` for every key of a config, dotted or nested."""
     given = flatten(require_mapping({} if config is None else config, "config"))
-    return [f"{key}={text_of(as_plain(value))}" for key, value in given.items()]
+    return [word_of(key, as_plain(value)) for key, value in given.items()]
 
 
 def as_plain(value: Any) -> Any:

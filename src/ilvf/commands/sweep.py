@@ -189,7 +189,7 @@ def print_best(runner: "SweepRunner") -> None:
 
     print(f"{runner.study.tasks[0].metric}, last tenth:")
     combinations = {algorithm.title: algorithm.keys for algorithm in runner.study.algorithms}
-    for title, value in ranking(runner.table, runner.study)[:SHOWN].items():
+    for title, value in ranking(runner.planned_table(), runner.study)[:SHOWN].items():
         keys = " ".join(f"{key}={text}" for key, text in combinations[title].items())
         print(f"  {value:12.4f}  {keys}")
     print(f"report: {runner.folder / 'report.md'}")

@@ -15,6 +15,7 @@ NOT_COMPARED = (  # config keys that do not distinguish groups of runs
     "seeds",
     "out",
     "preset",
+    "trainer.max_epochs",  # panels have the frames
     "trainer.threads",
     "trainer.logger",
     "trainer.animation",

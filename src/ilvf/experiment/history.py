@@ -12,6 +12,8 @@ from mlflow.tracking import MlflowClient
 
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import UsageError
+from ilvf.experiment.resumed import changes_in
+from ilvf.experiment.schema import flatten
 from ilvf.experiment.store import first_line
 from ilvf.options import one_line
 
@@ -24,7 +26,7 @@ class FinishedRun:
 
     Attributes:
         title: the algorithm's name, of the study or its own.
-        params: config key → text of its value.
+        params: config key → text of its value, the last one if a resume has changed it.
         frames: environment frames at its end.
         curve: frames → value; its name is the seed.
     """
@@ -61,8 +63,14 @@ def read_runs(
             continue
         curve.name = int(run.data.params["seed"])
         frames = int(run.data.metrics.get("frames", curve.index[-1]))
-        found.append(FinishedRun(title_of_run(run), run.data.params, frames, curve))
+        found.append(FinishedRun(title_of_run(run), params_of(run), frames, curve))
     return found
+
+
+def params_of(run: Run) -> dict[str, str]:
+    """The config of a run, with what its resumes have changed."""
+    changes = flatten(changes_in(run.data.tags))
+    return run.data.params | {key: str(value) for key, value in changes.items()}
 
 
 def experiments_with_runs(uri: str) -> list[str]:

@@ -4,6 +4,7 @@ Iterations after the checkpoint are computed again. Their records of the first t
 other names, so that no curve mixes both.
 """
 
+import json
 import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ HARMLESS = (  # config keys that do not change what an iteration computes
 
 
 TOP = "top-"  # begins the names of the checkpoints of the best evaluations
+CHANGES = "resume.changes"  # tag of the run in MLflow: json, of all its resumes
 ASIDE = "-before-resuming-at-"
 
 
@@ -65,6 +67,19 @@ class Resumed:
         later = {frames for frames in recorded if frames > self.frames}
         changed = set(self.changes) - set(HARMLESS)
         return bool(later) and (later != {self.next_frames} or bool(changed))
+
+
+def changes_in(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The config keys that resumes have changed, with their last values.
+
+    Args:
+        tags: of the run in MLflow; an older version's text is no json, and is left out.
+    """
+    try:
+        changes = json.loads(tags.get(CHANGES, "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return changes if isinstance(changes, dict) else {}
 
 
 def set_aside(run_dir: Path, resumed: Resumed, rows: Sequence[Row]) -> list[Row]:

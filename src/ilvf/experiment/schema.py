@@ -20,8 +20,10 @@ from ilvf.options import (
     one_line,
     parse,
     shown,
+    text_of,
     types_of,
     words_of,
+    yaml_text_of,
 )
 from ilvf.options import alternatives as alternatives_of
 
@@ -202,6 +204,15 @@ def require_known(key: str, leaves: Mapping[str, Leaf], where: str) -> Leaf:
             return leaf
     advice = of_other_algorithms(key) or nearest(key, list(leaves))
     raise UsageError(f"unknown key {shown(key)} ({where}){advice}; --help lists all keys")
+
+
+def word_of(key: str, value: Any) -> str:
+    """`KEY=VALUE` that a command reads as this value.
+
+    A key is SECTION.NAME; a longer one lies in an open mapping, whose entries are read as yaml.
+    """
+    in_open_mapping = key.count(".") > 1
+    return f"{key}={yaml_text_of(value) if in_open_mapping else text_of(value)}"
 
 
 def of_other_algorithms(key: str) -> str:

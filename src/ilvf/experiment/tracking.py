@@ -4,6 +4,7 @@ A tracking store must never end a run: records that cannot be sent are kept and 
 continues, and one warning says so. The metrics of every iteration are also in `metrics.jsonl`.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from ilvf.experiment.metrics_file import METRICS, Row
 from ilvf.experiment.models import log_policy
 from ilvf.experiment.outbox import Outbox
 from ilvf.experiment.presentation import log_environment
-from ilvf.experiment.resumed import Resumed
+from ilvf.experiment.resumed import CHANGES, Resumed, changes_in
 from ilvf.experiment.run_folder import RunFolder
 from ilvf.experiment.saved_view import save_view
 from ilvf.experiment.schema import flatten
@@ -135,8 +136,6 @@ class MLflowTracker(MLFlowLogger):
     ) -> None:
         client = self._mlflow_client
         chosen = self._choose_run(resumed)
-        if resumed is not None and resumed.changes:
-            chosen["resume.changes"] = resumed.changes
         rows = self._folder.continued(resumed)
         continued = self._run_id is not None
         assert self.experiment is client  # the property creates the run
@@ -150,6 +149,8 @@ class MLflowTracker(MLFlowLogger):
             log_environment(client, str(self.run_id), config["env"])
             chosen |= {"seed": seed, **code_version(), **machine()}
         present = client.get_run(self.run_id).data.tags
+        if resumed is not None and resumed.changes:
+            chosen[CHANGES] = json.dumps(changes_in(present) | dict(resumed.changes), default=str)
         more = {key: text for key, text in tags.items() if key not in present | chosen}
         chosen = more | chosen  # MLflow's menus list them in this order
         client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in chosen.items()])

@@ -17,7 +17,7 @@ from ilvf.options.checks import (
     words_of,
 )
 from ilvf.options.declaration import Options, configure, option, select, types_of
-from ilvf.options.text import parse, parse_yaml, text_of
+from ilvf.options.text import parse, parse_yaml, text_of, yaml_text_of
 from ilvf.options.words import nearest, one_line, short_names, shown
 from ilvf.options.yaml_text import read_yaml
 
@@ -41,4 +41,5 @@ __all__ = [
     "text_of",
     "types_of",
     "words_of",
+    "yaml_text_of",
 ]

@@ -47,8 +47,23 @@ def parse_yaml(name: str, text: str) -> Any:
     return read_yaml(text, f"{name}={one_line(text)} cannot be read")
 
 
+def yaml_text_of(value: Any) -> str:
+    """The text that means a value in yaml notation; the inverse of `parse_yaml`.
+
+    A word such as "7", "off" or "null" gets quotes, without which it means something else.
+    """
+    text = text_of(value)
+    if not isinstance(value, str):
+        return text
+    try:
+        same = parse_yaml("", text) == value
+    except UsageError:
+        same = False
+    return text if same else json.dumps(value)
+
+
 def text_of(value: Any) -> str:
-    """The text that means a value; the inverse of `parse`."""
+    """The text that means a value; the inverse of `parse`, where words are taken as typed."""
     if value is None:
         return "null"
     if isinstance(value, bool):

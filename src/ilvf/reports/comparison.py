@@ -34,7 +34,7 @@ def comparison(panels: Mapping[str, Groups], metric: str) -> Figure:
     styles = styles_of(panels)
     for number, (heading, groups) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, columns, number, xlabel="environment frames", ylabel=metric)
-        axes.set_title(heading)
+        axes.set_title(heading, parse_math=False)
         of_names = dict(zip(named[heading], (styles[label] for label in groups), strict=True))
         draw_curves(axes, named[heading], of_names)
     return figure

@@ -56,7 +56,7 @@ def draw_effects(network: Network, effect: Tensor, rings: Sequence[Ring], title:
         title: of the figure.
     """
     figure = Figure(figsize=(15, 4.8), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     left, middle, right = figure.subplots(1, 3)
     others = effect.clone()
     others.fill_diagonal_(float("nan"))

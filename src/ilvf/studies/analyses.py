@@ -19,6 +19,7 @@ from ilvf.studies.csv_tables import RUN, read_table, write_table
 from ilvf.studies.description import Study, StudyAlgorithm
 from ilvf.studies.over_episode import COLUMNS, report_parts, rows_of
 from ilvf.studies.plan import PlannedRun, planned_runs
+from ilvf.studies.raw_table import of_runs
 
 INFLUENCE = "algorithm.influence"  # config key
 FOUND = ("learned", "score")  # its values that are no fixed graph
@@ -44,16 +45,19 @@ class OverEpisode:
         self.file = folder / f"{OVER_EPISODE}.csv"
         self.table = read_table(self.file, COLUMNS, COLUMNS[2:])
 
-    def missing(self, finished: Sequence[PlannedRun]) -> list[PlannedRun]:
+    def missing(
+        self, finished: Sequence[PlannedRun], unfinished: Sequence[PlannedRun]
+    ) -> list[PlannedRun]:
         """Those of the finished runs that can be analysed here and are not in the table.
 
-        Rows of a run that is to be trained again are dropped.
+        Args:
+            finished: runs of the part of the study that is run.
+            unfinished: of the whole study; rows of these are of a training that is to be repeated,
+                so they are dropped.
         """
         if not self.wanted:
             return []
-        again = {run.key for run in planned_runs(self.study)} - {run.key for run in finished}
-        keys = pd.MultiIndex.from_frame(self.table[RUN])
-        self.table = self.table[~keys.isin(list(again))] if again else self.table
+        self.table = self.table[~of_runs(self.table, unfinished)]
         done = set(self.table[RUN].itertuples(index=False, name=None))
         left = [run for run in finished if run.key not in done]
         return [run for run in left if run.algorithm in self.algorithms and self._is_here(run)]
@@ -62,9 +66,11 @@ class OverEpisode:
         """Are the run's checkpoints on this machine? A raw table alone is from another one."""
         return (self.folder / run.folder / "checkpoints").is_dir()
 
-    def run(self, finished: Sequence[PlannedRun], engine: Engine) -> tuple[list[Job], list[Job]]:
-        """Analyse what is missing; all jobs, and those that failed."""
-        missing = self.missing(finished)
+    def run(
+        self, finished: Sequence[PlannedRun], unfinished: Sequence[PlannedRun], engine: Engine
+    ) -> tuple[list[Job], list[Job]]:
+        """Analyse what is `missing`; all jobs, and those that failed."""
+        missing = self.missing(finished, unfinished)
         jobs = {self._job(run): run for run in missing}
 
         def ended(job: Job, code: int) -> None:
@@ -93,11 +99,12 @@ class OverEpisode:
         self.table = both.sort_values(COLUMNS[:7], ignore_index=True)
         write_table(self.file, self.table)
 
-    def report(self) -> tuple[list[str], list[Path]]:
-        """Parts of the study's page, and files."""
+    def report(self, runs: Sequence[PlannedRun]) -> tuple[list[str], list[Path]]:
+        """Parts of the study's page about these runs, and files."""
         if not self.wanted:
             return [], []
-        parts, pictures = report_parts(self.table, self.folder, self._agents())
+        table = self.table[of_runs(self.table, runs)]
+        parts, pictures = report_parts(table, self.folder, self._agents())
         return parts, [self.file, *pictures]
 
     def _agents(self) -> dict[str, AgentNames]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from ilvf.analysis.aggregates import Array
@@ -11,6 +10,7 @@ from ilvf.reports.tables import code, escaped
 from ilvf.studies.csv_tables import RUN
 from ilvf.studies.description import Study, StudyTask
 from ilvf.studies.plan import Key, PlannedRun
+from ilvf.studies.raw_table import of_runs
 from ilvf.studies.references import references_of
 from ilvf.studies.scores import complete_tasks
 from ilvf.studies.tables import all_comparisons, comparisons_table, scores_table, task_table
@@ -71,9 +71,7 @@ class Results:
 
     def known_records(self) -> pd.DataFrame:
         """The records of the finished runs."""
-        keys = {run.key for run in self.finished()}
-        rows = self.records[RUN].itertuples(index=False, name=None)
-        return self.records[np.array([row in keys for row in rows], dtype=bool)]
+        return self.records[of_runs(self.records, self.finished())]
 
 
 def parts_of(

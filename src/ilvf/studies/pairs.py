@@ -25,7 +25,7 @@ class PairedComparison:
         difference: mean.
         interval: 95 % interval of the mean by Student's t.
         p: of the two-sided paired t test that the mean is 0; NaN for fewer than two pairs.
-        adjusted_p: corrected for all comparisons of the study; p until `corrected` has set it.
+        adjusted_p: corrected for all comparisons with a baseline; p until `corrected` has set it.
     """
 
     task: str

@@ -35,7 +35,7 @@ def curves_picture(table: pd.DataFrame, study: Study) -> Figure:
     styles = styles_of(study)
     for number, (heading, metric, curves) in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, number, xlabel="environment frames", ylabel=metric)
-        axes.set_title(heading)
+        axes.set_title(heading, parse_math=False)
         draw_curves(axes, curves, styles)
     return figure
 
@@ -89,7 +89,9 @@ def profiles_picture(arrays: Mapping[str, Array], study: Study) -> Figure:
         profile = performance_profile(array, thresholds)
         low, high = profile_band(array, thresholds) if len(array) > 1 else (profile, profile)
         draw_band(axes, thresholds, (profile, low, high), styles[title], label=title)
-    figure.legend(fontsize=8, loc="outside right upper", frameon=False, handlelength=3)
+    legend = figure.legend(fontsize=8, loc="outside right upper", frameon=False, handlelength=3)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
 
 

@@ -11,8 +11,9 @@ from ilvf.algorithms.options import TrainingOptions
 from ilvf.errors import UsageError, require
 from ilvf.experiment.config import resolve
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.schema import word_of
 from ilvf.experiment.seeds import parse_seeds
-from ilvf.options import shown, text_of
+from ilvf.options import shown
 from ilvf.studies.description import Study, StudyAlgorithm, StudyTask
 from ilvf.studies.keys import keys_of, require_keys_of_some
 
@@ -77,7 +78,7 @@ def runs_of(
     arguments = [f"env={task.env}"]
     if study.scale.preset is not None:
         arguments.append(f"preset={study.scale.preset}")
-    arguments += [f"{key}={text_of(value)}" for key, value in keys_of(study, task, algorithm)]
+    arguments += [word_of(key, value) for key, value in keys_of(study, task, algorithm)]
     config = resolve(training_schema(algorithm.recipe), arguments)
     wanted = study.scale.frames or task.frames * study.scale.factor
     options: Any = OmegaConf.to_object(config.algorithm)

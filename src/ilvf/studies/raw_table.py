@@ -4,7 +4,7 @@ The table is all that a report needs, and small enough to be committed. A run th
 as finished, so a study continues from it on another machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -56,6 +56,13 @@ def with_run(table: pd.DataFrame, run: PlannedRun, curve: pd.Series) -> pd.DataF
     return both.sort_values([*RUN, "frames"], ignore_index=True)
 
 
+def of_runs(table: pd.DataFrame, runs: Iterable[PlannedRun]) -> pd.Series:
+    """Which rows of a table with the columns `RUN` belong to one of the runs."""
+    keys = {run.key for run in runs}
+    rows = table[RUN].itertuples(index=False, name=None)
+    return pd.Series([row in keys for row in rows], index=table.index, dtype=bool)
+
+
 def finished_keys(table: pd.DataFrame, runs: Sequence[PlannedRun], path: Path) -> set[Key]:
     """The runs that the table has.
 
@@ -70,8 +77,8 @@ def finished_keys(table: pd.DataFrame, runs: Sequence[PlannedRun], path: Path) -
         require(
             last.get(run.key, run.frames) == run.frames,
             f"{path}: {shown(run.algorithm)} on {shown(run.task)}, seed {run.seed}, ends at "
-            f"{last.get(run.key)} frames instead of {run.frames}; delete these rows to run it "
-            "again, or give another out",
+            f"{last.get(run.key)} frames instead of {run.frames}; delete these rows and the folder "
+            f"{run.folder} to run it again, or give another out",
         )
     return {run.key for run in runs if run.key in last}
 
@@ -83,16 +90,30 @@ def curve_of(folder: Path, run: PlannedRun) -> pd.Series | None:
     of the curve all the same, with NaN.
 
     Raises:
-        UsageError: the run has never logged the metric.
+        UsageError: the run is longer than planned.
     """
     rows = read_rows(folder / METRICS)
     if not rows or rows[-1]["frames"] < run.frames:
         return None
-    points = {int(row["frames"]): row[run.metric] for row in rows if run.metric in row}
     require(
-        bool(points),
+        rows[-1]["frames"] == run.frames,
+        f"the run {folder} has {rows[-1]['frames']:.0f} frames instead of {run.frames}; delete "
+        "this folder to run it again, or give another out",
+    )
+    points = {int(row["frames"]): row[run.metric] for row in rows if run.metric in row}
+    points.setdefault(run.frames, float("nan"))
+    return pd.Series(points, dtype=float)
+
+
+def require_metric(folder: Path, run: PlannedRun, table: pd.DataFrame) -> None:
+    """Raise if neither a run nor a run of its task in the table has logged the task's metric.
+
+    A run may lack it, such as one in which no episode ends; if all do, its name is wrong.
+    """
+    of_task = table[table["task"] == run.task]
+    logged = any(run.metric in row for row in read_rows(folder / METRICS))
+    require(
+        logged or bool(of_task["value"].notna().any()),
         f"the run {folder} has no metric {shown(run.metric)}; correct the metric of the task "
         f"{shown(run.task)}",
     )
-    points.setdefault(run.frames, float("nan"))
-    return pd.Series(points, dtype=float)

@@ -21,12 +21,17 @@ class Reference:
     algorithms: Sequence[str]
 
     def on(self, values: pd.DataFrame, task: StudyTask) -> str | None:
-        """The title of the best on a task, by the mean over seeds; None if none has run.
+        """The title of the best on a task, by the mean over the seeds that all have.
+
+        Without such a seed it is the mean over each one's own. It is None if none has run.
 
         Args:
             values: one value per run, a column an algorithm and a row a seed.
         """
-        means = values[[title for title in self.algorithms if title in values]].mean().dropna()
+        own = values[[title for title in self.algorithms if title in values]]
+        own = own.dropna(axis="columns", how="all")
+        shared = own.dropna()
+        means = (own if shared.empty else shared).mean()
         if means.empty:
             return None
         return str(means.idxmin() if task.better == "lower" else means.idxmax())

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from ilvf.errors import require
 from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Engine, Job, LocalEngine, require_all_succeeded
@@ -22,7 +24,9 @@ from ilvf.studies.raw_table import (
     RAW,
     curve_of,
     finished_keys,
+    of_runs,
     read_raw,
+    require_metric,
     with_run,
 )
 from ilvf.studies.records import (
@@ -85,6 +89,10 @@ class Runner:
             self.table = with_run(self.table, run, curve)
             self.records = with_record(self.records, record)
 
+    def planned_table(self) -> pd.DataFrame:
+        """The rows of the raw table whose runs the study has now; it may also have older ones."""
+        return self.table[of_runs(self.table, self.runs)]
+
     def missing(self) -> list[PlannedRun]:
         """The runs of the part that the raw table does not have."""
         return [run for run in self._unfinished() if self.part.has(run)]
@@ -119,8 +127,8 @@ class Runner:
 
     def write_files(self) -> list[Path]:
         """Write the report into the folder; its files."""
-        parts, files = self.analysis.report()
-        results = Results(self.study, self.runs, self.table, self.records)
+        parts, files = self.analysis.report(self.runs)
+        results = Results(self.study, self.runs, self.planned_table(), self.records)
         more = [absent_text(self.absent), *parts]
         return [*write_report(results, self.folder, more), *files]
 
@@ -139,7 +147,8 @@ class Runner:
             self._read()  # a job of a cluster or another process may have ended since
             self._save()
             missing = self.missing()
-            if not missing and not self.analysis.missing(self._finished()):
+            unfinished = self._unfinished()
+            if not missing and not self.analysis.missing(self._finished(), unfinished):
                 self.report()
                 return
             engine = engine or LocalEngine(self.study.scale.accelerator)
@@ -166,7 +175,8 @@ class Runner:
         files: Sequence[Path] = []
         try:
             failed = engine.run(list(jobs), ended, done=len(self._finished()))
-            analysed, not_analysed = self.analysis.run(self._finished(), engine)
+            finished = self._finished()
+            analysed, not_analysed = self.analysis.run(finished, self._unfinished(), engine)
             failed += not_analysed
             files = self.report()
             status = "FAILED" if failed else "FINISHED"
@@ -193,6 +203,7 @@ class Runner:
                 continue
             require_settings_of_folder(folder, run)
             if run.key not in done:
+                require_metric(folder, run, table)
                 table = with_run(table, run, curve)
             tags = tags_in_store(self.study, self.folder, run)
             records = with_record(records, record_of(run, folder, tags))

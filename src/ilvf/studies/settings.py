@@ -20,7 +20,6 @@ from ilvf.studies.records import command_of
 
 SECTIONS = ("env", "algorithm", "trainer")
 FREE = {  # keys that may differ: the machine and its files, progress, and frames, compared alone
-    "env.net_file",
     "trainer.accelerator",
     "trainer.animation",
     "trainer.devices",
@@ -29,7 +28,13 @@ FREE = {  # keys that may differ: the machine and its files, progress, and frame
     "trainer.progress",
     "trainer.threads",
 }
-FILES = ("env.additional", "env.routes", "env.table")  # compared by name: folders can move
+FILES = (  # compared by name: folders can move
+    "env.additional",
+    "env.net_file",
+    "env.routes",
+    "env.table",
+)
+ONE_NETWORK = "monaco"  # environment whose file is always the same network, under any name
 Settings = dict[str, Any]
 
 
@@ -85,7 +90,7 @@ def require_settings_of_folder(folder: Path, run: PlannedRun) -> None:
     except UsageError:
         return
     found = {"recipe": saved.get("recipe", run.recipe), "env.name": env}
-    found |= compared(flatten(values))
+    found |= compared(flatten(values), env)
     where = f"{label(run)}, was trained"
     require_same(found, settings_of(run), where, f"delete the folder {folder}")
 
@@ -122,14 +127,15 @@ def settings_in(command: str, where: str) -> Settings:
 def resolved(recipe: str, arguments: Iterable[str]) -> Settings:
     """The recipe and all values of a command that are compared."""
     config: Any = OmegaConf.to_container(resolve(training_schema(recipe), arguments))
-    return {"recipe": recipe} | compared(flatten(config))
+    return {"recipe": recipe} | compared(flatten(config), config["env"]["name"])
 
 
-def compared(values: Mapping[str, Any]) -> Settings:
-    """Those of flat values that make a run what it is."""
+def compared(values: Mapping[str, Any], env: str) -> Settings:
+    """Those of flat values that make a run in the environment `env` what it is."""
+    free = FREE | {"env.net_file"} if env == ONE_NETWORK else FREE
     kept = {}
     for key, value in values.items():
-        if key.partition(".")[0] in SECTIONS and key not in FREE:
+        if key.partition(".")[0] in SECTIONS and key not in free:
             kept[key] = file_names(value) if key in FILES else value
     return kept
 

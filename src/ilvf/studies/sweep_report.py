@@ -38,15 +38,16 @@ class SweepRunner(Runner):
         Raises:
             UsageError: a file cannot be written.
         """
-        best = ranking(self.table, self.study)
+        table = self.planned_table()
+        best = ranking(table, self.study)
         files = [self.folder / name for name in ("report.md", "sweep.png", "curves.png")]
-        parts = parts_of(self.table, self.study, best, len(self.missing()))
+        parts = parts_of(table, self.study, best, len(self.missing()))
         try:
             write_page(files[0], parts)
             keys_picture(self.study, best).savefig(files[1], dpi=120)
             titles = list(best.index[:CURVES])
             shown = dataclasses.replace(self.study, panels={f"the best {len(titles)}": titles})
-            curves_picture(self.table, shown).savefig(files[2], dpi=120)
+            curves_picture(table, shown).savefig(files[2], dpi=120)
         except OSError as error:
             reason = f"{error.filename or files[0]} cannot be written ({error.strerror})"
             raise UsageError(f"the report: {reason}") from error

@@ -125,7 +125,7 @@ class SampledSweep:
 
     def _tell(self, batch: Sequence[Trial], runner: SweepRunner) -> None:
         """Tell Optuna the values of trials; one that lacks a run has failed."""
-        values = ranking(runner.table, runner.study)
+        values = ranking(runner.planned_table(), runner.study)
         incomplete = {run.algorithm for run in runner.missing()}
         for trial in batch:
             title = title_of(trial)
