@@ -28,8 +28,8 @@ def label_ends(axes: Axes, ends: Mapping[str, float], styles: Mapping[str, Any])
         style = styles[name]
         draw_outside(axes, LEADER, (height, place), color=style["color"], linewidth=0.8)
         draw_outside(axes, SAMPLE, (place, place), **style)
-        where = {"va": "center", "transform": axes.transAxes}
-        axes.text(TEXT, place, name, fontsize=8, parse_math=False, **where)
+        text = axes.text(TEXT, place, name, fontsize=8, va="center", transform=axes.transAxes)
+        text.set_parse_math(False)
     axes.set_ylim(bottom, top)
 
 

@@ -90,7 +90,7 @@ def require_settings_of_folder(folder: Path, run: PlannedRun) -> None:
     except UsageError:
         return
     found = {"recipe": saved.get("recipe", run.recipe), "env.name": env}
-    found |= compared(flatten(values), env)
+    found |= compared(flatten(values), str(env))
     where = f"{label(run)}, was trained"
     require_same(found, settings_of(run), where, f"delete the folder {folder}")
 
