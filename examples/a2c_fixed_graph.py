@@ -60,8 +60,8 @@ def main(argv: list[str] | None = None) -> list[float]:
     keys = {k: ("agents", k) for k in ("advantage", "value_target", "reward")}
     loss.set_keys(value=("agents", "state_value"), **keys)
     loss.make_value_estimator(
-        ValueEstimators.MAGAE, gamma=0.95, lmbda=0.95, average_gae=True
-    )  # done is the team's
+        ValueEstimators.MAGAE, gamma=0.95, lmbda=0.95, average_gae=args.plain
+    )  # done is the team's; ILVFAdvantage standardises the mixed advantages itself
     if not args.plain:
         moves = env.reward_graph.T.float()  # [i, j]: agent i moves r_j  # ILVF
         loss.make_value_estimator(ILVFAdvantage(loss.value_estimator, influence=moves))  # ILVF

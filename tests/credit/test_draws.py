@@ -6,6 +6,7 @@ import torch
 from credit_helpers import A, B, D, N, gae, valued_rollout
 from ilvf.credit import Bernoulli, ILVFAdvantage, Soft, Threshold, standardise
 from ilvf.credit.functional import force_diagonal, local_advantage
+from ilvf.credit.sources import InfluenceSource
 from ilvf.modules import InfluenceCritic
 from ilvf.modules.attention import gumbel_sigmoid
 
@@ -32,6 +33,21 @@ def test_a_draw_can_be_kept_while_the_values_change():
     estimator(td, redraw=False)
     assert torch.equal(td["agents", "influence"], influence)
     assert not torch.equal(td["agents", "individual_advantage"], individual)
+
+
+class Sampled(InfluenceSource):
+    """A source of one's own, which draws at every call and learns nothing from weights."""
+
+    def influence(self, td, key, like):
+        return torch.rand(*like.shape[:-1], like.shape[-2])
+
+
+def test_a_draw_of_a_source_of_ones_own_can_be_kept():
+    estimator = ILVFAdvantage(gae(), influence=Sampled())
+    td = estimator(valued_rollout())
+    influence = td["agents", "influence"].clone()
+    assert torch.equal(estimator(td, redraw=False)["agents", "influence"], influence)
+    assert not torch.equal(estimator(td)["agents", "influence"], influence)
 
 
 def test_mix_draws_anew_from_a_flat_batch():

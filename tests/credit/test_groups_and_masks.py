@@ -3,6 +3,8 @@
 import pytest
 import torch
 from tensordict import TensorDict
+from tensordict.nn import TensorDictModule
+from torchrl.objectives.value import MultiAgentGAE
 
 from credit_helpers import A, B, D, N, T, acted_rollout, gae, influence_values, valued_rollout
 from ilvf.credit import Bernoulli, ILVFAdvantage, Soft, Threshold
@@ -100,6 +102,39 @@ def test_a_mask_of_ones_changes_nothing():
     assert torch.allclose(ILVFAdvantage(gae())(td)["agents", "advantage"], plain, atol=1e-6)
 
 
+class Hundred(torch.nn.Module):
+    """V = 100 in all states, also of the dead."""
+
+    def forward(self, observation):
+        return torch.full_like(observation[..., :1], 100.0)
+
+
+@pytest.mark.parametrize("values", ["of the critic", "of the inner network", "in the rollout"])
+@pytest.mark.parametrize("bootstrap", [False, True])
+def test_the_value_of_a_dead_agents_state_does_not_count(values, bootstrap):
+    """Agent 0 dies in step 0, without reward: A = −V; with `bootstrap` its future counts."""
+    td = acted_rollout(rows=1, steps=2)
+    td["next", "agents", "reward"] = torch.zeros(1, 2, N, 1)
+    td["next", "done"] = td["next", "terminated"] = torch.zeros(1, 2, 1, dtype=torch.bool)
+    mask = torch.ones(1, 2, N, dtype=torch.bool)
+    mask[:, 1, 0] = False
+    td["agents", "mask"] = mask
+    td["next", "agents", "mask"] = mask[:, [1, 1]]
+    if bootstrap:
+        td["next", "agents", "bootstrap"] = torch.ones_like(mask)
+    key = ("agents", "state_value")
+    network = TensorDictModule(Hundred(), [("agents", "observation")], [key])
+    if values == "in the rollout":
+        td[key] = td["next", *key] = torch.full((1, 2, N, 1), 100.0)
+    inner = MultiAgentGAE(
+        gamma=0.9, lmbda=0.9, value_network=network if values == "of the inner network" else None
+    )
+    critic = network if values == "of the critic" else None
+    out = ILVFAdvantage(inner, critic, torch.eye(N), normalize="none")(td)
+    expected = -10.0 if bootstrap else -100.0
+    assert out["agents", "advantage"][0, 0, 0].item() == pytest.approx(expected)
+
+
 # ---------------------------------------------------------------------- shapes and types
 @pytest.fixture(params=[False, True], ids=["not shifted", "shifted"])
 def estimator(request):
@@ -140,6 +175,15 @@ def test_time_may_be_the_first_dimension(named, estimator, expected):
         first.names = None
         found = estimator(first, time_dim=0)["agents", "advantage"]
     assert torch.allclose(found.transpose(0, 1), advantage, atol=1e-6)
+
+
+def test_value_targets_have_the_time_axis_that_is_given(estimator, expected):
+    td, _ = expected
+    target = estimator.value_estimate(td.clone())
+    first = td.clone().transpose(0, 1).contiguous()
+    first.names = None
+    found = estimator.value_estimate(first, time_dim=0)
+    assert torch.allclose(found.transpose(0, 1), target, atol=1e-5)
 
 
 def as_double(tensor):

@@ -93,6 +93,24 @@ def test_a_team_reward_counts_for_every_agent(name):
     assert td["next", "agents", "reward"].shape == (B, T, 1)  # the rollout keeps its shapes
 
 
+def test_advantages_that_are_scaled_before_they_are_summed_are_refused(refused):
+    """With them, an action that costs the team 9 is credited: it pays the agent itself 1."""
+    with refused("ILVFAdvantage", "average_gae=True", "leave it out"):
+        ILVFAdvantage(gae(average_gae=True))
+
+
+@pytest.mark.parametrize("name", ["MultiAgentGAE", "TD0"])
+def test_steps_to_the_next_observation_are_the_teams(name):
+    """k steps discount by γ^k; k = 1 is the same as none."""
+    td = valued_rollout()
+    advantage = ILVFAdvantage(INNERS[name](), influence=torch.eye(N), normalize="none")
+    plain = advantage(td.copy())["agents", "advantage"]
+    td["steps_to_next_obs"] = torch.ones(B, T, 1, dtype=torch.int64)
+    assert torch.allclose(advantage(td.copy())["agents", "advantage"], plain)
+    td["steps_to_next_obs"] += 1
+    assert not torch.allclose(advantage(td)["agents", "advantage"], plain)
+
+
 def test_an_inner_estimator_may_run_the_critic_itself():
     """The estimator runs the critic for the values; `ILVFAdvantage` runs it for the weights."""
     value = influence_values()

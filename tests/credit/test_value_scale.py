@@ -85,6 +85,18 @@ def test_values_are_in_reward_units_with_the_present_statistics(critic, td, func
     assert torch.equal(fresh["agents", "state_value"], norm.denormalize(raw))
 
 
+def test_a_loss_that_is_moved_keeps_the_statistics_of_its_value_module(critic, td, functional):
+    """`to(device)` gives every buffer a new tensor, and TorchRL's functional losses hold two."""
+    norm = ValueNorm((N, 1))
+    value = critic.value_module(state_key="observation", norm=norm)
+    loss = mappo(value, functional, norm)
+    loss._apply(torch.clone)
+    flat = rollout_with(value, td)
+    loss(flat)  # renews the statistics
+    total_loss(loss(flat)).backward()
+    assert critic.value.head.weight.grad.abs().sum() > 1e-2
+
+
 def test_the_loss_of_this_library_reads_the_normalised_value(critic, td):
     norm = ValueNorm((N, 1))
     flat = rollout_with(critic.value_module(norm=norm), td)

@@ -108,6 +108,27 @@ def test_values_approach_their_targets():
     assert history[-1]["loss_action_value"] < 0.6 * history[0]["loss_action_value"]
 
 
+def test_values_in_reward_units_are_not_clipped_by_default():
+    """The default radius is in normalised units: V would move 0.2 a rollout at any scale."""
+    assert ppo_loss().value_clip is None
+    assert ppo_loss(value_clip=3.0).value_clip == 3.0
+    assert ppo_loss(value_norm=ValueNorm((N, 1))).value_clip == 0.2
+
+
+# ---------------------------------------------------------------------- keys
+def test_a_minibatch_of_the_in_keys_is_enough():
+    loss = ppo_loss(value_clip=0.2)
+    loss.set_keys(state="observation", value=("agents", "v"))
+    td = minibatch(loss.actor)
+    td["observation"] = td["agents", "state"]
+    td["agents", "v"] = td["agents", "normalised_value"]
+    assert {"observation", ("agents", "v")} <= set(loss.in_keys)
+    for name in ("state", "normalised_value"):
+        del td["agents", name]
+    expected = loss(td.copy())["loss_value"]
+    assert torch.equal(loss(td.select(*loss.in_keys))["loss_value"], expected)
+
+
 # ---------------------------------------------------------------------- terms
 def test_a_critic_without_q_has_no_q_loss():
     loss = ppo_loss(StateCritic(N, D, hidden=8))
@@ -129,7 +150,7 @@ def test_the_ratio_of_fresh_data_is_one():
         ({"entropy": 0.5}, "loss_entropy"),
         ({"value": 3.0}, "loss_value"),
         ({"huber_delta": 0.1}, "loss_value"),
-        ({"value_clip": None}, "loss_value"),
+        ({"value_clip": 0.2}, "loss_value"),
     ],
 )
 def test_every_coefficient_changes_its_term(option, term):

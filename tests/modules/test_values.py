@@ -51,6 +51,21 @@ def test_a_large_offset_does_not_lose_the_standard_deviation():
     assert norm.moments()[1].item() == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_moments_stay_exact_when_the_networks_change_their_type(kind):
+    norm = ValueNorm((1, 1)).to(kind)
+    norm.update(1e4 + torch.randn(20_000, 1, 1, dtype=torch.float64))
+    assert norm.first.dtype == torch.float64
+    assert norm.moments()[1].item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_moments_have_no_gradient():
+    norm = ValueNorm((2, 1))
+    norm.update(torch.randn(10, 2, 1))
+    assert set(norm.state_dict()) == {"first", "second", "weight"}
+    assert not norm.denormalize(torch.zeros(2, 1)).requires_grad
+
+
 def test_min_variance_must_be_positive(refused):
     with refused("min_variance=0", "positive"):
         ValueNorm((1, 1), min_variance=0.0)

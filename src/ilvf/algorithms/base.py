@@ -175,7 +175,7 @@ class Training(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         groups = []
         for name, (network, lr) in self.parameter_groups().items():
-            parameters = list(network.parameters())
+            parameters = [p for p in network.parameters() if p.requires_grad]
             if parameters:
                 groups.append({"params": parameters, "name": name, "lr": lr})
         return torch.optim.Adam(groups, lr=self.options.lr, eps=self.options.adam_eps, fused=True)

@@ -138,8 +138,8 @@ class ILVFAdvantage(IndividualAdvantages):
     ) -> TensorDictBase:
         """Write the local advantage, and what it is computed from, into the rollout `[*B, T]`.
 
-        Ŵ is drawn at every call. `redraw=False` keeps the Ŵ of an earlier call: one draw per
-        rollout, however often its advantages are recomputed.
+        Ŵ is drawn at every call. `redraw=False` keeps the Ŵ of an earlier call, which the rollout
+        has: one draw per rollout, however often its advantages are recomputed.
         """
         require_tensordict(tensordict)
         networks = {"params": params, "target_params": target_params}
@@ -219,7 +219,8 @@ class ILVFAdvantage(IndividualAdvantages):
     ) -> Tensor | SparseInfluence:
         """Ŵ `[*B, T, N, N]`, drawn or, with `redraw=False`, from the tensordict."""
         keys = self.tensor_keys
-        if redraw or not self.source.reads_weights:
+        lacks = tensordict.get(keys.influence, None) is None
+        if redraw or (lacks and not self.source.reads_weights):
             influence = self.source.influence(tensordict, keys.influence_weight, individual)
             if not self.source.checked:
                 require_influence(self.source, influence, individual)

@@ -65,6 +65,11 @@ class IndividualAdvantages(ValueEstimatorBase):
     ):
         name = type(self).__name__
         require_kind(name, "inner", inner, ValueEstimatorBase, ESTIMATOR)
+        require(
+            not (isinstance(inner, MultiAgentGAE) and inner.average_gae),
+            f"{name}: inner with average_gae=True scales the advantages of each agent alone, so "
+            "that their sum is another objective; leave it out, the sum is standardised",
+        )
         require_critic(critic)
         require_flags(name, shifted=shifted)
         if device is not None:
@@ -166,7 +171,7 @@ class IndividualAdvantages(ValueEstimatorBase):
 
     def value_estimate(self, tensordict: TensorDictBase, **kwargs: Any) -> Tensor:
         """The value target of `inner`, without mixing; of the first group, if there are several."""
-        self._write_values(tensordict, self._time(tensordict, None))
+        self._write_values(tensordict, self._time(tensordict, kwargs.get("time_dim")))
         self._set_inner_keys(self.groups[0])
         return self.inner.value_estimate(self._broadcast(tensordict, self.groups[0]), **kwargs)
 
@@ -263,9 +268,14 @@ class IndividualAdvantages(ValueEstimatorBase):
         else:
             n = per_agent(tensordict, value).shape[-2]
         work.update({key: to_agents(tensordict, key, n) for key in signals.values()})
+        steps = self.key_of("steps_to_next_obs", group)
+        if steps in tensordict:
+            work[steps] = to_agents(tensordict, steps, n)
         living = alive(tensordict, mask, n)
         if living is not None:
-            self._end_with_the_agent(work, living, alive(tensordict["next"], mask, n), signals)
+            following = tensordict["next"]
+            bootstrap = alive(following, self.key_of("bootstrap", group), n)
+            self._end_with_the_agent(work, living, alive(following, mask, n), bootstrap, signals)
         return work
 
     @staticmethod
@@ -273,14 +283,19 @@ class IndividualAdvantages(ValueEstimatorBase):
         work: TensorDictBase,
         living: Tensor,
         following: Tensor | None,
+        bootstrap: Tensor | None,
         signals: Mapping[str, NestedKey],
     ) -> None:
         """Let the returns of an agent end where it dies, whatever the team is paid afterwards.
 
         Args:
             living, following: who lives in the state and in the next one, `[*B, T, N, 1]`.
-            signals: keys of `work`; `reward` and `done` have the same shape.
+            bootstrap: whose future counts although they are not in the next state, likewise.
+            signals: keys of `work`; their entries have the same shape.
         """
         work[signals["reward"]] = work[signals["reward"]].masked_fill(~living, 0)
         if following is not None:
-            work[signals["done"]] = work[signals["done"]] | (living & ~following)
+            died = living & ~following
+            ended = died if bootstrap is None else died & ~bootstrap
+            work[signals["done"]] = work[signals["done"]] | died
+            work[signals["terminated"]] = work[signals["terminated"]] | ended

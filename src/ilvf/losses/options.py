@@ -16,7 +16,10 @@ class PPOOptions(Options):
     entropy: float = option(0.01, "coefficient of the entropy bonus", least=0)
     value: float = option(1.0, "coefficient of the value losses", least=0)
     value_clip: float | None = option(
-        0.2, "radius of the value clipping in normalised units, null for none", above=0
+        0.2,
+        "radius of the value clipping in normalised units (of the reward without value_norm), "
+        "null for none",
+        above=0,
     )
     huber_delta: float = option(10.0, "δ of the Huber loss (Table 1: 10)", above=0)
 

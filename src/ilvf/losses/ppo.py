@@ -60,7 +60,8 @@ class PPOLoss(LossModule):
         critic: the loss owns its parameters. Any module with `predict(state, action)` → values,
             and action values or None (see `Critic`).
         value_norm: statistics of the value targets, to which the caller gives the targets of each
-            rollout (`value_norm.update`) before the loss; None regresses the targets as they are.
+            rollout (`value_norm.update`) before the loss; None regresses the targets as they are,
+            and clips no value unless `value_clip`, then in units of the reward, is given.
         reward_model: the loss owns its parameters; None where agents get rewards of their own.
         **options: see `AttentionPPOOptions`; ε is `clip`, β `entropy`, c `value`, s `sparsity`,
             k `supervision`.
@@ -136,11 +137,22 @@ class PPOLoss(LossModule):
         self.clip = settings.clip
         self.entropy = settings.entropy
         self.value = settings.value
-        self.value_clip = settings.value_clip
+        in_units = value_norm is not None or "value_clip" in options
+        self.value_clip = settings.value_clip if in_units else None
         self.huber_delta = settings.huber_delta
         self.sparsity = settings.sparsity
         self.supervision = settings.supervision or 0.0
-        self.in_keys = self.batch_keys
+        self._set_in_keys()
+
+    def _set_in_keys(self) -> None:
+        """What a call needs; `normalised_value` is not, as `value` is normalized without it."""
+        optional = self.tensor_keys.normalised_value
+        self.in_keys = [key for key in self.batch_keys if key != optional]
+
+    def set_keys(self, **kwargs: NestedKey) -> None:
+        """Rename what is read; `in_keys` follow."""
+        super().set_keys(**kwargs)
+        self._set_in_keys()
 
     @property
     def functional(self) -> bool:

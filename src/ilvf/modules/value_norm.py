@@ -22,8 +22,11 @@ class ValueNorm(nn.Module):
     The division removes the bias towards the initial 0. Critics output normalized values, and
     `denormalize` maps them to the reward's scale before GAE. The on-policy algorithms update the
     moments once per rollout, averaged over all processes; in a training loop of your own, call
-    `update` with the value targets before the loss. They are float64, or float32 on a device
-    that has no float64 (MPS).
+    `update` with the value targets before the loss. They stay float64 whatever the networks' type,
+    or float32 on a device that has no float64 (MPS).
+
+    They are parameters without a gradient, not buffers: a functional loss of TorchRL that is moved
+    to a device keeps sharing its parameters with their module, but not its buffers.
 
     Args:
         shape: shape of the statistics, `(N, 1)` for one per agent.
@@ -50,18 +53,20 @@ class ValueNorm(nn.Module):
         self.beta = beta
         self.min_variance = min_variance
         self.updated = False  # has it seen values? The host knows without reading the device
-        self.register_buffer("first", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("second", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros((), dtype=torch.float64))
+        sizes = {"first": tuple(shape), "second": tuple(shape), "weight": ()}
+        for name, size in sizes.items():
+            zeros = torch.zeros(size, dtype=torch.float64)
+            setattr(self, name, nn.Parameter(zeros, requires_grad=False))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Called by `to`, `cuda` and so on, with what they do to every tensor."""
 
         def on_any_device(x: Tensor) -> Tensor:
             try:
-                return fn(x)
+                moved = fn(x)
             except TypeError:  # the device has no float64
                 return fn(x.float())
+            return moved if moved.dtype == x.dtype else x.to(moved.device)
 
         return super()._apply(on_any_device, recurse)
 

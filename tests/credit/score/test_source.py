@@ -29,6 +29,19 @@ def test_one_rollout_shows_the_ring():
     assert torch.isclose(found["influence/links"], torch.tensor(1 / (N - 1)))
 
 
+def test_double_precision_finds_the_same():
+    actor = actor_of()
+    td = ring_rollout(actor)
+    source = ScoreInfluence(actor)
+    advantage_with(source)(td.copy())
+    torch.manual_seed(0)
+    double = ScoreInfluence(actor_of().double()).double()
+    found = td.apply(lambda x: x.double() if x.is_floating_point() else x)
+    advantage_with(double)(found)
+    assert double.p.dtype == torch.float64
+    assert torch.equal((double.p > 0.5).float(), ring().double())
+
+
 @pytest.mark.parametrize(("prior", "start"), [("own", torch.eye(N)), ("team", torch.ones(N, N))])
 def test_without_influence_the_prior_remains(prior, start):
     """Rewards that no action moves: 20 rollouts without a link."""

@@ -65,8 +65,8 @@ class ScoreInfluence(RunningInfluence):
     `redraw=False` does not.
 
     The actor is not part of the state: `state_dict()` has the running sums alone. `copy.deepcopy`
-    copies the sums, and the copy reads the same actor, which collects for both. A copied loss has a
-    copied actor, and the copied influence in it reads that one.
+    copies the sums, and the copy reads the same actor, which collects for both. Where the actor is
+    copied with it, as in a copied `PPOLoss`, the copied influence reads the copied actor.
 
     Raises:
         UsageError: an actor without a distribution, or another number of agents.
@@ -161,5 +161,5 @@ class ScoreInfluence(RunningInfluence):
             total = self.options.test_memory * self.z_sum[:, agent] + z
             p = self.detected((total / count.sqrt()).amax(0))
             unseen = (1 - columns.with_all(p)).scatter(-1, own[agent], 0)
-            found.rest[row] = pair_test(unseen.unsqueeze(0) @ parts[:, :-1])[0]
+            found.rest[row] = pair_test(unseen.to(parts.dtype).unsqueeze(0) @ parts[:, :-1])[0]
         return found.over_ranks()

@@ -221,7 +221,7 @@ class OwnFirst(nn.Module):
         enough = state.shape[-2] * state.shape[-1] >= LEAST_NORMALIZED
         normalized = self.input_norm == "layer" and enough
         concat = normalized_concat if normalized else weighted_concat
-        return self.of_value(concat(state, weight).transpose(0, 1))
+        return self.of_value(concat(state, weight).to(state.dtype).transpose(0, 1))
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
         mixed = self.normalize(weight @ state).transpose(0, 1)
