@@ -7,7 +7,7 @@ given, so nothing is learned about influence.
 
     python examples/a2c_fixed_graph.py     # --plain: each agent learns from its own advantage
 
-Team reward per step (best 0) after 320 k frames, seeds 0 and 1: −4.3, −4.3; --plain −7.9, −13.1.
+Team reward per step (best 0) after 320 k frames, seeds 0 and 1: −4.3, −4.4; --plain −7.9, −13.1.
 It starts at −31.
 """
 

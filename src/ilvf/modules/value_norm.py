@@ -54,8 +54,8 @@ class ValueNorm(nn.Module):
         self.min_variance = min_variance
         self.updated = False  # has it seen values? The host knows without reading the device
         sizes = {"first": tuple(shape), "second": tuple(shape), "weight": ()}
-        for name, size in sizes.items():
-            zeros = torch.zeros(size, dtype=torch.float64)
+        for name, size_of in sizes.items():
+            zeros = torch.zeros(size_of, dtype=torch.float64)
             setattr(self, name, nn.Parameter(zeros, requires_grad=False))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
