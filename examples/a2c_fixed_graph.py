@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> list[float]:
     loss.set_keys(value=("agents", "state_value"), **keys)
     loss.make_value_estimator(
         ValueEstimators.MAGAE, gamma=0.95, lmbda=0.95, average_gae=args.plain
-    )  # done is the team's; ILVFAdvantage standardises the mixed advantages itself
+    )  # done is the team's; advantages that are mixed are standardised after that
     if not args.plain:
         moves = env.reward_graph.T.float()  # [i, j]: agent i moves r_j  # ILVF
         loss.make_value_estimator(ILVFAdvantage(loss.value_estimator, influence=moves))  # ILVF
