@@ -119,7 +119,11 @@ def complete_line(tasks: Sequence[StudyTask], study: Study) -> str:
     if len(tasks) == len(study.tasks):
         return ""
     titles = "; ".join(escaped(task.title) for task in tasks)
-    return f"Over the tasks on which {escaped(study.baseline)} has most seeds: {titles}."
+    baseline = escaped(study.baseline)
+    return (
+        f"Over the tasks on which {baseline} has at least half as many seeds as on any, and the "
+        f"seeds that all of them have: {titles}."
+    )
 
 
 def head_of(results: Results) -> str:

@@ -80,13 +80,14 @@ def score_arrays(table: pd.DataFrame, study: Study, summary: Summary) -> dict[st
 
 
 def complete_tasks(table: pd.DataFrame, study: Study) -> list[StudyTask]:
-    """The tasks on which the baseline has most seeds, so that a task just begun counts later.
+    """The tasks on which the baseline has at least half as many seeds as on any task.
 
-    Runs without a finite value do not count.
+    So a task that has just begun counts later, and one with more seeds than others does not stand
+    for all. Runs without a finite value do not count.
     """
     rows = table[(table["algorithm"] == study.baseline) & np.isfinite(table["value"].astype(float))]
     seeds = rows.groupby("task")["seed"].nunique()
-    return [task for task in study.tasks if seeds.get(task.title, 0) == seeds.max()]
+    return [task for task in study.tasks if 2 * seeds.get(task.title, 0) >= seeds.max()]
 
 
 def common_seeds(columns: Sequence[pd.Series]) -> Array:
