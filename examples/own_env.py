@@ -63,15 +63,15 @@ class Rooms(EnvBase):
         return {"now": now, "wanted": wanted, "step": step}
 
     def _reset(self, td=None):
-        fresh = self._draw()
         mask = None if td is None else td.get("_reset", None)
+        if mask is None and self.restored is not None:  # set_state has said where to begin
+            self.world, self.restored = self.restored, None  # nothing is drawn
+            return self._look()
+        fresh = self._draw()
         if mask is not None:  # only some environments begin again
             for name, value in fresh.items():
                 where = mask.view(-1, *[1] * (value.ndim - 1))
                 fresh[name] = torch.where(where, value, self.world[name])
-        elif self.restored is not None:  # set_state has said where to begin
-            fresh = self.restored
-            self.restored = None
         self.world = fresh
         return self._look()
 

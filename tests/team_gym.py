@@ -14,7 +14,8 @@ class Steps(gymnasium.Env):
     Args:
         ends_at: step at which the team's task ends.
         limit: step at which the environment says that it has ended, as a time limit.
-        fault: "one reward", "three observations", "four results" or "raise" in the second step;
+        fault: "one reward", "three observations", "four results", "one agent" (whose episode ends)
+            or "raise" in the second step;
             "one space" or "three spaces" from the start.
         bound: largest action, if actions are continuous.
         counts: choices of every component, if actions are several choices.
@@ -57,6 +58,8 @@ class Steps(gymnasium.Env):
         if self.per_agent:
             ended = [ended, ended]
             stopped = [stopped, stopped]
+        if faulty == "one agent":
+            ended = [True, False]
         if self.per_agent == "array":
             ended, stopped = np.array(ended), np.array(stopped)
         seen = self.observations()

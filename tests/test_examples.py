@@ -219,3 +219,15 @@ def test_a_missing_package_ends_in_one_sentence(name, monkeypatch):
         load(name)
     assert advice in stopped.value.code
     assert "\n" not in stopped.value.code
+
+
+def test_the_example_of_an_own_environment_resumes_exactly():
+    """A reset after `set_state` draws nothing."""
+    env = load("own_env").Rooms(num_envs=2)
+    env.reset()
+    state = env.get_state()
+    env.reset()
+    env.set_state(state)
+    env.reset()
+    assert torch.equal(env.get_state()["rng"], state["rng"])
+    assert torch.equal(env.world["now"], state["now"])

@@ -61,6 +61,7 @@ class Training(L.LightningModule):
     """
 
     loss: Any
+    env: EnvBase  # of this process, from `on_fit_start` on
     diagnostics = "train"  # prefix of the loss's metrics that are not losses
 
     def __init__(self, make_env: EnvFactory, loss: Any, options: TrainingOptions, *, seed: int = 0):
@@ -116,7 +117,7 @@ class Training(L.LightningModule):
     def on_fit_start(self) -> None:
         require_trainer(self.trainer, self.options.lr_end)
         torch.manual_seed(self._seed_of_process)
-        self.env = self.make_env(
+        self.__dict__["env"] = self.make_env(  # not a submodule: checkpoints leave it out
             num_envs=self.options.num_envs if self.elsewhere is None else 1,
             seed=self._seed_of_process,
             device=self.indexed_device(),

@@ -7,6 +7,7 @@ from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
 
 from ilvf.data.evaluation import evaluate, evaluation_seed
+from ilvf.envs.contract import set_to_evaluate
 from ilvf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def evaluated_metrics(module: "Training") -> dict[str, float]:
     options = module.options
     trainer = module.trainer
     seed = evaluation_seed(module.seed)
-    env = module.make_env(num_envs=options.eval_episodes, seed=seed, device=module.env.device)
-    env.eval()  # environments may add rewards in training that scores leave out
+    env = module.make_env(num_envs=options.eval_episodes, seed=seed, device=module.indexed_device())
+    set_to_evaluate(env)  # environments may add rewards in training that scores leave out
     metrics, rollout = evaluate(
         env,
         module.evaluated(),

@@ -112,8 +112,9 @@ class ILVFP(OnPolicy):
     def on_fit_start(self) -> None:
         super().on_fit_start()
         for name, graph in MEASURED.items():
-            if hasattr(self.env, graph):
-                self.known_graphs[name] = getattr(self.env, graph)
+            known = getattr(self.env, graph, None)
+            if isinstance(known, Tensor):  # a batch of single environments has a list
+                self.known_graphs[name] = known
 
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         """Adds the density of Ŵ and, where the environment knows the truth, how well w finds it."""

@@ -18,6 +18,7 @@ from torchrl.envs import EnvBase
 
 from ilvf.checkpoints.restoring import restoring
 from ilvf.distributed import several
+from ilvf.envs.contract import saves_states
 from ilvf.errors import require
 from ilvf.options import shown
 
@@ -51,7 +52,7 @@ def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dic
         {
             "device": device.type,
             "generators": save_generators(device),
-            "env": env.get_state() if here and hasattr(env, "get_state") else {},
+            "env": env.get_state() if here and saves_states(env) else {},
             "checksum": checksum,
             **more,
         }

@@ -17,6 +17,7 @@ from ilvf.checkpoints.hidden_states import restored_states, saved_states
 from ilvf.checkpoints.restoring import restoring
 from ilvf.checkpoints.state import load_env, load_generators, on_cpu, save_generators
 from ilvf.data.rollout import last_states, make_collector, with_memory
+from ilvf.envs.contract import saves_states
 from ilvf.modules.actors.deterministic import NoisyActor
 
 State = dict[str, Any]  # of a worker, in types that load safely
@@ -123,7 +124,7 @@ class Part:
         state = {
             "device": "cpu",
             "generators": save_generators(),
-            "env": self.env.get_state() if hasattr(self.env, "get_state") else {},
+            "env": self.env.get_state() if saves_states(self.env) else {},
             **saved_states(last_states(rollout, self.policy)),
         }
         noisy = noisy_of(self.policy)

@@ -78,6 +78,7 @@ def evaluation(config: Config) -> dict[str, float]:
 
     from ilvf.checkpoints.zoo import FOLDER
     from ilvf.data.evaluation import evaluate, evaluation_seed
+    from ilvf.envs.contract import set_to_evaluate
     from ilvf.experiment.build import environment_factory
     from ilvf.experiment.folder import make_folder
     from ilvf.modules.actors.tempered import tempered
@@ -85,7 +86,7 @@ def evaluation(config: Config) -> dict[str, float]:
     episodes = config.algorithm
     make_env = environment_factory(config)
     env = make_env(num_envs=episodes.eval_episodes, seed=evaluation_seed(config.seed))
-    env.eval()
+    set_to_evaluate(env)
     torch.manual_seed(config.seed)
     if config.checkpoint is not None:
         source = Path(config.checkpoint)

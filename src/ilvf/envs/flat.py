@@ -11,7 +11,7 @@ from torchrl.data.tensor_specs import TensorSpec
 from torchrl.envs import EnvBase, TransformedEnv
 from torchrl.envs.transforms import Transform
 
-from ilvf.envs.contract import saves_states
+from ilvf.envs.contract import keeper_of
 from ilvf.modules.entity_sets import EntitySet, Entry, found_or_error, sets_among
 from ilvf.modules.images import Image, image_of_shape
 from ilvf.options.arguments import require_kind, require_names
@@ -26,12 +26,11 @@ class SavedThrough(TransformedEnv):
     TorchRL's `TransformedEnv` hands on `get_state` alone.
     """
 
+    hands_on_states = True  # see `saves_states`
+
     def set_state(self, state: Any) -> None:
         """Restore the environment inside."""
-        inner = self.base_env
-        while isinstance(inner, TransformedEnv) and not saves_states(inner):
-            inner = inner.base_env
-        inner.set_state(state)
+        keeper_of(self).set_state(state)
 
 
 def flattened(env: EnvBase, group: str = "agents") -> EnvBase:

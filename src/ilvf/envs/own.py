@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torchrl.envs import CatTensors, EnvBase
+from torch import nn
+from torchrl.envs import CatTensors, EnvBase, TransformedEnv
+from torchrl.envs.batched_envs import BatchedEnvBase
 
 from ilvf import plugins
 from ilvf.envs.check import EnvFacts, check_env
@@ -51,7 +53,7 @@ def own_env(
         isinstance(env, EnvBase),
         f"env.task={task} makes {type(env).__name__}, need a TorchRL environment (EnvBase)",
     )
-    env = flattened(env)
+    env = flattened(Several(env) if isinstance(env, BatchedEnvBase) else env)
     facts = checked(env, task)
     require(
         env.batch_size[0] == num_envs,
@@ -61,6 +63,13 @@ def own_env(
     complete(completed, facts, horizon, task)
     completed.set_seed(number)  # the check has stepped it
     return completed
+
+
+class Several(TransformedEnv):
+    """TorchRL's batch of single environments without their attributes, which it gives as lists."""
+
+    def __getattr__(self, attr: str) -> Any:
+        return nn.Module.__getattr__(self, attr)
 
 
 def called(make: Any, arguments: Mapping[str, Any], task: str) -> Any:
@@ -89,7 +98,7 @@ def checked(env: EnvBase, task: str) -> EnvFacts:
 def with_state(env: EnvBase, facts: EnvFacts) -> EnvBase:
     """The environment with a state of every agent, which is its observation if it has none."""
     if facts.state_key == "state":
-        lost = hasattr(env, "get_state") and not saves_states(env)
+        lost = isinstance(env, TransformedEnv) and not saves_states(env)
         return SavedThrough(env) if lost else env
     copied = CatTensors(in_keys=[OBSERVATION], out_key=STATE, del_keys=False)
     return SavedThrough(env, copied)

@@ -104,6 +104,7 @@ FAULTS_IN_A_STEP = {
     "one reward": "rewards are 3.0, need a list with 2",
     "three observations": "observations are a tuple of 3 entries, need a list with 2",
     "four results": "step returned a tuple of 4 entries",
+    "one agent": "terminated differs between agents: [True, False]",
     "raise": "RuntimeError: no shelf",
 }
 

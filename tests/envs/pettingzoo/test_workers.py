@@ -84,6 +84,21 @@ def test_a_killed_worker(refused, no_worker_left):
         env.step(td)
 
 
+def test_an_interrupted_step_is_no_answer_to_the_next_call(refused, no_worker_left, monkeypatch):
+    """Ctrl-C between question and answer, such as in a notebook."""
+    env, td = start_and_step()
+
+    def interrupted(workers):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(env.copies, "_receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            env.step(td)
+    with refused("the workers of this environment have ended; make it anew"):
+        env.reset()
+
+
 def test_workers_that_hang(refused, no_worker_left):
     """They would sleep for ten minutes; both are killed after `timeout`."""
     env, td = start_and_step(fault="sleep")

@@ -13,9 +13,10 @@ actions, padding, workers, seeds, and one sentence for each fault.
 registers it; the modules of Level-Based Foraging (`ilvf[lbf]`) and RWARE (`ilvf[rware]`) are known.
 `kwargs` are the arguments of the environment, and replace those that it is registered with.
 
-**End**: `terminated` and `truncated` are one value for the team, or one per agent. Level-Based
-Foraging and RWARE report their time limit as a termination. Here the step that reaches the time
-limit counts as truncated, whatever the environment says, so its value is bootstrapped.
+**End**: `terminated` and `truncated` are one value for the team, or one per agent, which are equal:
+all agents end together. Level-Based Foraging and RWARE report their time limit as a termination.
+Here the step that reaches the time limit counts as truncated, whatever the environment says, so its
+value is bootstrapped.
 
 **Level-Based Foraging** (Christianos et al. 2020, https://github.com/semitable/lb-foraging): agents
 with levels load food. A food is loaded when the levels of those around it that load sum up to its

@@ -119,6 +119,12 @@ class TeamEnv(ParallelEnv):
         observations, rewards, terminated, truncated, _ = _parts(result, "step", names)
         terminations = self._flags(terminated, "terminated")
         truncations = self._flags(truncated, "truncated")
+        for kind, flags in (("terminated", terminations), ("truncated", truncations)):
+            if len({bool(flag) for flag in flags.values()}) > 1:
+                raise ProtocolError(
+                    f"{kind} differs between agents: {list(map(bool, flags.values()))}; those of a "
+                    "Gymnasium team end together, other tasks are for env=pettingzoo dying=true"
+                )
         if self.steps == self.max_steps:
             terminations = dict.fromkeys(self.agents, False)
             truncations = dict.fromkeys(self.agents, True)

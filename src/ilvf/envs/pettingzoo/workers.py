@@ -148,12 +148,19 @@ class WorkerCopies:
     def _answers(self, messages: Mapping[int, Any]) -> list[Any]:
         """Send messages to some workers; return their answers."""
         require(bool(self.workers), "the workers of this environment have ended; make it anew")
-        for number, message in messages.items():
-            try:
-                self.workers[number].pipe.send(message)
-            except OSError:
-                self._raise_death(self.workers[number])
-        return self._receive([self.workers[number] for number in messages])
+        try:
+            for number, message in messages.items():
+                self._send(self.workers[number], message)
+            return self._receive([self.workers[number] for number in messages])
+        except BaseException:  # such as Ctrl-C: an unread answer would pass for the next one
+            self._end()
+            raise
+
+    def _send(self, worker: Worker, message: Any) -> None:
+        try:
+            worker.pipe.send(message)
+        except OSError:
+            self._raise_death(worker)
 
     def _receive(self, workers: Sequence[Worker]) -> list[Any]:
         """The answers of these workers."""
@@ -167,10 +174,8 @@ class WorkerCopies:
             except (EOFError, OSError):
                 self._raise_death(worker)
             if kind == "refused":
-                self._end()
                 raise UsageError(answer)
             if kind == "failed":
-                self._end()
                 raise UsageError(f"{worker.name} failed {self.activity}: {answer}")
             answers.append(answer)
         return answers
