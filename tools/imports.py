@@ -25,6 +25,7 @@ USERS_OF_ENVS = (
     "envs",
     "data",
     "analysis",
+    "checkpoints",
     "collectors",
 )  # and everything from `algorithms` upward
 

@@ -233,8 +233,8 @@ def test_value_norms_move_to_a_device_without_float64(make):
     torch.manual_seed(0)
     exact = make()
     moved = to_a_device_without_float64(make())
-    assert {x.dtype for x in exact.buffers()} == {torch.float64}
-    assert {x.dtype for x in moved.buffers()} == {torch.float32}
+    assert {x.dtype for x in exact.parameters()} == {torch.float64}
+    assert {x.dtype for x in moved.parameters()} == {torch.float32}
     for _ in range(3):
         x = 3 + 2 * torch.randn(50, 3, 1)
         exact.update(x)
@@ -242,7 +242,7 @@ def test_value_norms_move_to_a_device_without_float64(make):
     value = torch.randn(5, 3, 1)
     assert torch.allclose(moved.denormalize(value), exact.denormalize(value), atol=1e-4)
     moved.load_state_dict(exact.state_dict())
-    assert {x.dtype for x in moved.buffers()} == {torch.float32}
+    assert {x.dtype for x in moved.parameters()} == {torch.float32}
 
 
 def test_a_masked_update_needs_no_float64():
@@ -251,10 +251,10 @@ def test_a_masked_update_needs_no_float64():
     assert norm.first.dtype == torch.float32
 
 
-def test_a_value_norm_moves_to_the_cpu_and_to_other_dtypes_as_ever():
+def test_a_value_norm_stays_float64_on_the_cpu_whatever_the_type_of_the_networks():
     norm = ValueNorm((3, 1))
     assert norm.to("cpu").first.dtype == torch.float64
-    assert norm.float().first.dtype == torch.float32
+    assert norm.float().first.dtype == torch.float64
 
 
 # ---------------------------------------------------------------------- several seeds
