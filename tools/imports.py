@@ -25,7 +25,6 @@ USERS_OF_ENVS = (
     "envs",
     "data",
     "analysis",
-    "checkpoints",
     "collectors",
 )  # and everything from `algorithms` upward
 

@@ -39,6 +39,7 @@ from ilvf.collectors.team import WorkerRollouts
 from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums
 from ilvf.data.rollout import last_states, make_collector, with_memory
 from ilvf.data.team_reward import NOTE, has_one_reward
+from ilvf.envs.contract import saves_states
 from ilvf.errors import UsageError
 from ilvf.modules.memory import memories_of
 
@@ -310,7 +311,13 @@ class Training(L.LightningModule):
             "actor": arguments_of(self.loss.actor),
             "run": getattr(self.logger, "run_id", None),
             "wall_s": self.wall_s,
-            "state": save_run_state(self.env, self.frames, checksum_of(self.state_dict()), **more),
+            "state": save_run_state(
+                self.env,
+                self.frames,
+                checksum_of(self.state_dict()),
+                saves=saves_states(self.env),
+                **more,
+            ),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -18,7 +18,6 @@ from torchrl.envs import EnvBase
 
 from ilvf.checkpoints.restoring import restoring
 from ilvf.distributed import several
-from ilvf.envs.contract import saves_states
 from ilvf.errors import require
 from ilvf.options import shown
 
@@ -41,18 +40,25 @@ def save_generators(device: torch.device = CPU) -> dict[str, Any]:
     }
 
 
-def save_run_state(env: EnvBase, frames: int, checksum: str, **more: Any) -> dict[str, Any]:
+def save_run_state(
+    env: EnvBase, frames: int, checksum: str, *, saves: bool = True, **more: Any
+) -> dict[str, Any]:
     """The frame counter, and of every process: generators, environments, checksum and `more`.
 
-    Environments in workers are saved there; `more` has their states as `workers`.
+    Args:
+        env: of this process.
+        frames: environment frames so far.
+        checksum: of the parameters.
+        saves: can the environment be set to a state that it gives?
+        more: of the process. Environments in workers are saved there, as its `workers`.
     """
-    here = "workers" not in more
+    here = saves and "workers" not in more
     device = device_of(env)
     mine = on_cpu(
         {
             "device": device.type,
             "generators": save_generators(device),
-            "env": env.get_state() if here and saves_states(env) else {},
+            "env": env.get_state() if here else {},
             "checksum": checksum,
             **more,
         }

@@ -157,7 +157,7 @@ def test_the_reset_that_reads_the_sizes_is_that_of_the_first_episode():
 def test_a_resumed_run_begins_other_episodes():
     """The same ones each time it is resumed."""
     fresh = line_env().reset()["agents", "state"]
-    saved = save_run_state(line_env(), 40, "")
+    saved = save_run_state(line_env(), 40, "", saves=False)
     starts = []
     for _ in range(2):
         env = line_env()
