@@ -157,3 +157,9 @@ def test_a_mistake_in_a_file_names_the_study(tmp_path, refused):
 def test_an_unknown_scale_is_refused(refused):
     with refused("scale=smal", "tiny"):
         study_of("small", content(), "smal")
+
+
+def test_two_tasks_of_one_name_are_told_apart_by_it(refused):
+    tasks = [{"title": title, "name": "same", "env": "encircle"} for title in ("one", "two")]
+    with refused("two tasks have the name ['same']; give one another name"):
+        small_study(tasks=tasks)

@@ -181,7 +181,7 @@ def study_of(name: str, content: Mapping[str, Any], scale: str) -> Study:
     task_names = [task.name for task in tasks]
     require_different("algorithms", titles)
     require_different("tasks", task_titles)
-    require_different("tasks", task_names)
+    require_different("tasks", task_names, "name")
     for algorithm in algorithms:
         require_all_known(
             f"tasks of {algorithm.title}", algorithm.tasks, task_names, also=task_titles
@@ -259,10 +259,10 @@ def require_title(title: str) -> None:
     )
 
 
-def require_different(what: str, titles: Sequence[str]) -> None:
-    """Raise if two entries of a list have the same title."""
+def require_different(what: str, titles: Sequence[str], kind: str = "title") -> None:
+    """Raise if two entries of a list have the same title, or name."""
     repeated = [title for title in titles if titles.count(title) > 1]
-    require(not repeated, f"two {what} have the title {repeated[:1]}; give one another title")
+    require(not repeated, f"two {what} have the {kind} {repeated[:1]}; give one another {kind}")
 
 
 def require_all_known(
