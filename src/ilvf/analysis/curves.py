@@ -167,7 +167,7 @@ def last_tenth(curve: "pd.Series") -> float:
     return float(values.iloc[-max(1, len(values) // 10) :].mean())
 
 
-def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:
+def gain_ratio(gain: "pd.Series", base: "pd.Series", sign: int = 0) -> str:
     """Ratio of mean gains over common seeds with its paired interval.
 
     It is empty without a common seed, and if the baseline may gain nothing: the 95 % interval of
@@ -176,13 +176,15 @@ def gain_ratio(gain: "pd.Series", base: "pd.Series") -> str:
     Args:
         gain: gain of every run, by seed.
         base: the same of the baseline.
+        sign: 1 if higher values are better, −1 if lower ones are; a baseline that becomes worse
+            has no ratio then. 0: it is not known.
     """
     gain = gain.dropna()
     base = base.dropna()
     seeds = gain.index.intersection(base.index)
     numerator = gain[seeds].tolist()
     denominator = base[seeds].tolist()
-    if not denominator or may_be_zero(denominator):
+    if not denominator or may_be_zero(denominator) or sign * mean_of(denominator) < 0:
         return ""
     interval = bootstrap_interval([numerator, denominator], ratio_of_means, paired=True)
     return f"{ratio_of_means(numerator, denominator):.2f} {in_brackets(interval, 2)}".rstrip()

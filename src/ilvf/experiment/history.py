@@ -13,7 +13,6 @@ from mlflow.tracking import MlflowClient
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import UsageError
 from ilvf.experiment.resumed import changes_in
-from ilvf.experiment.schema import flatten
 from ilvf.experiment.store import first_line
 from ilvf.options import one_line
 
@@ -69,7 +68,7 @@ def read_runs(
 
 def params_of(run: Run) -> dict[str, str]:
     """The config of a run, with what its resumes have changed."""
-    changes = flatten(changes_in(run.data.tags))
+    changes = changes_in(run.data.tags)
     return run.data.params | {key: str(value) for key, value in changes.items()}
 
 

@@ -100,11 +100,15 @@ class ActionValueLoss(LossModule):
         pairs = "link_evidence" if len(self.groups) > 1 else (first, "link_evidence")
         keys = {"value_target": (first, "value_target"), "mask": (first, "mask")}
         self.set_keys(**keys, link_evidence=pairs)
-        self.in_keys = [*self.state_keys, *self.action_keys, *self._keys("value_target")]
         self.out_keys = ["loss_action_value"]
         if supervision:
-            self.in_keys.append(pairs)
             self.out_keys.append("loss_supervision")
+
+    @property
+    def in_keys(self) -> list[NestedKey]:
+        """What a call needs; the mask is optional."""
+        keys = [*self.state_keys, *self.action_keys, *self._keys("value_target")]
+        return [*keys, self.tensor_keys.link_evidence] if self.supervision else keys
 
     def _keys(self, name: str) -> list[NestedKey]:
         """The key of an entry in every group."""

@@ -80,7 +80,6 @@ class MADDPGLoss(TDLoss):
         self.set_td_options(settings, (actor.arguments["n_agents"], 1))
         self.temperature = settings.temperature
         self.entropy = settings.entropy
-        self.in_keys = self.batch_keys
 
     @property
     def target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:

@@ -137,22 +137,18 @@ class PPOLoss(LossModule):
         self.clip = settings.clip
         self.entropy = settings.entropy
         self.value = settings.value
-        in_units = value_norm is not None or "value_clip" in options
-        self.value_clip = settings.value_clip if in_units else None
+        self.value_clip = settings.value_clip
+        if value_norm is None and "value_clip" not in options:
+            self.value_clip = None  # the default is in normalised units
         self.huber_delta = settings.huber_delta
         self.sparsity = settings.sparsity
         self.supervision = settings.supervision or 0.0
-        self._set_in_keys()
 
-    def _set_in_keys(self) -> None:
-        """What a call needs; `normalised_value` is not, as `value` is normalized without it."""
+    @property
+    def in_keys(self) -> list[NestedKey]:
+        """What a call needs; without `normalised_value`, `value` is normalized instead."""
         optional = self.tensor_keys.normalised_value
-        self.in_keys = [key for key in self.batch_keys if key != optional]
-
-    def set_keys(self, **kwargs: NestedKey) -> None:
-        """Rename what is read; `in_keys` follow."""
-        super().set_keys(**kwargs)
-        self._set_in_keys()
+        return [key for key in self.batch_keys if key != optional]
 
     @property
     def functional(self) -> bool:

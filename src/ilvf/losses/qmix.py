@@ -64,7 +64,6 @@ class QMIXLoss(TDLoss):
         self.target_mixer = frozen_copy(mixer)
         self.set_td_options(settings, (1,))
         self.double = settings.double
-        self.in_keys = self.batch_keys
 
     @property
     def target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:

@@ -67,6 +67,11 @@ class TDLoss(LossModule):
         raise NotImplementedError
 
     @property
+    def in_keys(self) -> list[NestedKey]:
+        """What a call reads: the `batch_keys`."""
+        return self.batch_keys
+
+    @property
     def optional_keys(self) -> list[NestedKey]:
         """More keys that the loss reads where a transition has them."""
         return []

@@ -110,10 +110,9 @@ def require_metric(folder: Path, run: PlannedRun, table: pd.DataFrame) -> None:
 
     A run may lack it, such as one in which no episode ends; if all do, its name is wrong.
     """
-    of_task = table[table["task"] == run.task]
-    logged = any(run.metric in row for row in read_rows(folder / METRICS))
+    others = table[table["task"] == run.task]["value"]
     require(
-        logged or bool(of_task["value"].notna().any()),
+        others.notna().any() or any(run.metric in row for row in read_rows(folder / METRICS)),
         f"the run {folder} has no metric {shown(run.metric)}; correct the metric of the task "
         f"{shown(run.task)}",
     )

@@ -35,21 +35,15 @@ def task_table(table: pd.DataFrame, study: Study, task: StudyTask) -> str:
     for reference in references_of(study):
         best = reference.on(whole, task)
         if best is not None:
-            bases[reference.title] = sign * (whole[best] - start)
+            bases[reference.title] = whole[best] - start
     rows = []
     for title in curves:
         row = [escaped(title), str(int(whole[title].count()))]
         row += [estimate(table_of[title]) for table_of in values.values()]
-        row += [ratio_to(base, sign * (whole[title] - start)) for base in bases.values()]
+        row += [gain_ratio(whole[title] - start, base, sign) for base in bases.values()]
         rows.append(row)
     head = ["algorithm", "seeds", *SUMMARIES, *(f"gain / {escaped(title)}" for title in bases)]
     return f"{code(task.metric)}, {task.better} is better.\n\n{markdown(head, rows)}"
-
-
-def ratio_to(base: pd.Series, gain: pd.Series) -> str:
-    """The ratio of gains by seed, see `gain_ratio`; empty where the reference gains nothing."""
-    common = base.index[base.notna() & gain.notna()]
-    return gain_ratio(gain, base) if base[common].mean() > 0 else ""
 
 
 def estimate(values: pd.Series) -> str:
