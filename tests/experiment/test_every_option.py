@@ -372,6 +372,7 @@ LEARNED = {
     "draw": Effect("epoch", lambda run: run.module.redraw, True),
     "sparsity": Effect("3", lambda run: "loss_sparsity" in losses(run), True),
     "supervision": Effect("0.5", lambda run: run.module.loss.supervision, 0.5),
+    "attention_share": Effect("0.5", lambda run: run.module.loss.attention_share, 0.5),
 }
 EFFECTS = {
     "ilvf_p": {

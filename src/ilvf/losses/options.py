@@ -6,6 +6,7 @@ from ilvf.options import Options, option
 
 SUPERVISION = 0.3  # of ILVF-P by default; chosen on seeds 0-4 of Encircle with 10 agents
 EVIDENCE_HINT = "ILVFAdvantage writes it if its influence is a SupervisedInfluence"
+WEIGHT_HINT = "ILVFAdvantage with the critic's value_module() writes it; or give attention_share=1"
 
 
 @dataclass
@@ -38,6 +39,13 @@ class AttentionPPOOptions(PPOOptions):
         "pull of the attention to the links that a score test finds in each rollout; null: "
         f"{SUPERVISION} where ilvf_p learns attention to all agents, else 0; the paper: 0",
         least=0,
+    )
+    attention_share: float = option(
+        1.0,
+        "share of the frames of a minibatch that teach the attention and Q; V learns from all, "
+        "with the weights of their collection in the others; the paper: 1",
+        above=0,
+        most=1,
     )
 
 

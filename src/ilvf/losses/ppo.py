@@ -1,5 +1,6 @@
 """`PPOLoss`: clipped surrogate on given advantages, and Huber regression of V and Q."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torchrl.objectives.common import LossModule
 
 from ilvf.credit.signals import alive, key_tuple, need, per_agent
 from ilvf.errors import require
-from ilvf.losses.options import EVIDENCE_HINT, AttentionPPOOptions
+from ilvf.losses.options import EVIDENCE_HINT, WEIGHT_HINT, AttentionPPOOptions
 from ilvf.modules import (
     ActionInfluenceCritic,
     InfluenceCritic,
@@ -47,6 +48,11 @@ class PPOLoss(LossModule):
     `[*B, N, N]`, row = acting agent, which a `SupervisedInfluence` makes `ILVFAdvantage` write. It
     is not in the paper (k = 0).
 
+    With `attention_share` < 1 the attention and Q learn from that share of the rows, drawn anew in
+    each call: ℓ(Q_i, G_i), w̄_i and H_i are means over it. V_i learns from all rows. In the others
+    it reads the w of their collection, at `influence_weight`. This is cheaper, as most of a step
+    is the attention and its gradient. It is not in the paper (share 1).
+
     With a `reward_model` the loss has its mean squared error too, in units of the team reward's
     standard deviation.
 
@@ -72,7 +78,8 @@ class PPOLoss(LossModule):
         model), whose sum is L, and as detached diagnostics `entropy`, `clip_fraction` and `kl`.
 
     Raises:
-        UsageError: another actor, an option out of bounds, or s or k without a Gumbel attention.
+        UsageError: another actor, an option out of bounds, or s, k or a share without a Gumbel
+            attention.
     """
 
     @dataclass
@@ -87,6 +94,7 @@ class PPOLoss(LossModule):
         mask: NestedKey = ("agents", "mask")
         reward: NestedKey = ("agents", "reward")
         link_evidence: NestedKey = ("agents", "link_evidence")
+        influence_weight: NestedKey = ("agents", "influence_weight")
 
     default_keys = _AcceptedKeys
     actor: StochasticActor
@@ -118,13 +126,16 @@ class PPOLoss(LossModule):
         require_kind("PPOLoss", "value_norm", value_norm, ValueNorm | None, "a ValueNorm or None")
         found = reward_model
         require_kind("PPOLoss", "reward_model", found, RewardModel | None, "a RewardModel or None")
-        for name in ("sparsity", "supervision"):
-            coefficient = getattr(settings, name)
+        attends = isinstance(critic, InfluenceCritic | ActionInfluenceCritic)
+        for name, paper in (("sparsity", 0), ("supervision", 0), ("attention_share", 1)):
+            given = getattr(settings, name)
             require(
-                not coefficient or isinstance(critic, InfluenceCritic | ActionInfluenceCritic),
-                f"{name}={coefficient} is for critics with Gumbel attention, "
+                attends or given is None or given == paper,
+                f"{name}={given} is for critics with Gumbel attention, "
                 f"found {type(critic).__name__}",
             )
+        for name in ("sparsity", "supervision"):
+            coefficient = getattr(settings, name)
             require(
                 not coefficient or getattr(critic, "neighbours", None) is None,
                 f"{name}={coefficient} is for attention to all agents, the critic attends to its "
@@ -143,6 +154,7 @@ class PPOLoss(LossModule):
         self.huber_delta = settings.huber_delta
         self.sparsity = settings.sparsity
         self.supervision = settings.supervision or 0.0
+        self.attention_share = settings.attention_share
 
     @property
     def in_keys(self) -> list[NestedKey]:
@@ -161,6 +173,8 @@ class PPOLoss(LossModule):
         optional = {"mask", "reward"}
         if not self.supervision:
             optional.add("link_evidence")
+        if self.attention_share == 1:
+            optional.add("influence_weight")
         keys = [key for name, key in vars(self.tensor_keys).items() if name not in optional]
         if self.reward_model is not None:
             keys.append(self.reward_key)
@@ -191,10 +205,7 @@ class PPOLoss(LossModule):
         n_agents = self.actor.arguments["n_agents"]
         living = alive(tensordict, self.tensor_keys.mask, n_agents)
         terms, diagnostics = self._policy_terms(tensordict, living)
-        value, action_value, logits = self._predict(tensordict)
-        terms |= self._value_terms(tensordict, living, value, action_value)
-        if logits is not None:
-            terms |= self._attention_terms(tensordict, living, logits)
+        terms |= self._critic_terms(tensordict, living)
         if self.reward_model is not None:
             terms["loss_reward"] = self.reward_error(tensordict).square().mean()
         return TensorDict({**terms, **diagnostics})
@@ -223,6 +234,35 @@ class PPOLoss(LossModule):
             }
             return terms, {k: living_mean(v, living) for k, v in diagnostics.items()}
 
+    def _critic_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
+        """What V, Q and the attention learn from, the latter two from the first rows alone."""
+        rows = td.shape[0] if td.batch_dims else 1
+        taught = max(1, round(self.attention_share * rows))
+        if taught < rows:
+            order = torch.randperm(rows, device=need(td, self.tensor_keys.state).device)
+            td = td.select(*self._critic_keys, strict=False)[order]
+            living = None if living is None else living[order]
+        first = td[:taught] if taught < rows else td
+        value, action_value, logits = self._predict(first)
+        if taught < rows:
+            value = torch.cat([value, self._value_given(td[taught:])])
+        terms = {"loss_value": self._regression(td, living, value, self._value_error)}
+        if living is not None:
+            living = living[:taught]
+        if action_value is not None:
+            error = self._action_value_error
+            terms["loss_action_value"] = self._regression(first, living, action_value, error)
+        if logits is not None:
+            terms |= self._attention_terms(first, living, logits)
+        return terms
+
+    @property
+    def _critic_keys(self) -> list[NestedKey]:
+        """What the terms of the critic read, of a critic without memory."""
+        names = ("state", "action", "value_target", "normalised_value", "value")
+        pairs = ("link_evidence", "influence_weight")
+        return [getattr(self.tensor_keys, name) for name in (*names, *pairs)]
+
     def _predict(self, td: TensorDictBase) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """V, Q if the critic has it, and the logits of its attention if a term needs them."""
         keys = self.tensor_keys
@@ -233,25 +273,31 @@ class PPOLoss(LossModule):
         past = {} if memory is None else memory.past(td)
         return *self.critic.predict(*inputs, **past), None
 
-    def _value_terms(
+    def _value_given(self, td: TensorDictBase) -> Tensor:
+        """V with the attention of the collection."""
+        keys = self.tensor_keys
+        weight = need(td, keys.influence_weight, WEIGHT_HINT)
+        return self.critic.value_given(need(td, keys.state), weight)
+
+    def _regression(
         self,
         td: TensorDictBase,
         living: Tensor | None,
         value: Tensor,
-        action_value: Tensor | None,
-    ) -> Terms:
-        """The regression of V and, where the critic has one, of Q."""
-        keys = self.tensor_keys
-        target = per_agent(td, keys.value_target)
+        error_of: Callable[[TensorDictBase, Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """c times the team's mean of `error_of(td, value, target)` over the living agents."""
+        target = per_agent(td, self.tensor_keys.value_target)
         if self.value_norm is not None:
             target = self.value_norm.normalize(target)
-        require_same_shape(keys.value_target, target, value)
-        errors = {"loss_value": self._value_error(td, value, target)}
-        if action_value is not None:
-            errors["loss_action_value"] = huber(action_value - target, self.huber_delta)
+        require_same_shape(self.tensor_keys.value_target, target, value)
+        error = error_of(td, value, target)
         if living is not None and value.shape[-2] == living.shape[-2]:  # not for a team's value
-            errors = {k: v.masked_fill(~living, 0) for k, v in errors.items()}
-        return {k: self.value * team_mean(v.squeeze(-1)) for k, v in errors.items()}
+            error = error.masked_fill(~living, 0)
+        return self.value * team_mean(error.squeeze(-1))
+
+    def _action_value_error(self, td: TensorDictBase, value: Tensor, target: Tensor) -> Tensor:
+        return huber(value - target, self.huber_delta)
 
     def _value_error(self, td: TensorDictBase, value: Tensor, target: Tensor) -> Tensor:
         if self.value_clip is None:

@@ -93,6 +93,10 @@ class ActionInfluenceCritic(Critic):
         pairs = (*state.shape[:-1], self.sizes[0])
         return self.state_critic(state), w.transpose(-1, -2).reshape(pairs), h.reshape(pairs)
 
+    def value_given(self, state: Tensor, weight: Tensor) -> Tensor:
+        """V `[*B, N, 1]` of states, which here reads no weights."""
+        return self.state_critic(state)
+
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
 

@@ -135,6 +135,20 @@ class InfluenceCritic(Critic):
             w = w.transpose(-1, -2)
         return agents_last(value, state), w.reshape(pairs), h.reshape(pairs)
 
+    def value_given(self, state: Tensor, weight: Tensor) -> Tensor:
+        """V `[*B, N, 1]` of states with given weights, such as `forward` has returned.
+
+        Args:
+            state: `[*B, N, D]`.
+            weight: wᵀ `[*B, N, N]`, row = acting agent; with neighbours w `[*B, N, K]`.
+        """
+        w = weight.flatten(0, -3)
+        if self.neighbours is None:
+            w = w.transpose(-1, -2)
+        prepared = self.first.prepare(self.read(state))
+        value = self.value.after_first(self.first.value(prepared, w))
+        return agents_last(value, state)
+
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
 
