@@ -7,9 +7,8 @@ from torchrl.envs import RewardScaling, SerialEnv, TransformedEnv
 from helpers import TINY, fit
 from ilvf.algorithms import ILVFP
 from ilvf.envs import CACC, check_env
-from ilvf.envs.contract import saves_states, set_to_evaluate
-from ilvf.envs.flat import SavedThrough
 from ilvf.envs.own import own_env
+from ilvf.envs.wrapped import SavedThrough, saves_states, set_to_evaluate
 from ilvf.modules import CategoricalActor, InfluenceCritic
 from run_helpers import last_checkpoint
 from single_env_helpers import N, Saving, Single, Telling

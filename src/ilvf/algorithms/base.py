@@ -39,7 +39,7 @@ from ilvf.collectors.team import WorkerRollouts
 from ilvf.data.evaluation import SEEDS, episode_metrics, episode_sums
 from ilvf.data.rollout import last_states, make_collector, with_memory
 from ilvf.data.team_reward import NOTE, has_one_reward
-from ilvf.envs.contract import saves_states
+from ilvf.envs.wrapped import saves_states
 from ilvf.errors import UsageError
 from ilvf.modules.memory import memories_of
 

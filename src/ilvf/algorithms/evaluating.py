@@ -7,7 +7,7 @@ from tensordict import TensorDictBase
 from torchrl.envs import EnvBase
 
 from ilvf.data.evaluation import evaluate, evaluation_seed
-from ilvf.envs.contract import set_to_evaluate
+from ilvf.envs.wrapped import set_to_evaluate
 from ilvf.errors import UsageError
 
 if TYPE_CHECKING:

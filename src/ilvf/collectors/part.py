@@ -17,7 +17,7 @@ from ilvf.checkpoints.hidden_states import restored_states, saved_states
 from ilvf.checkpoints.restoring import restoring
 from ilvf.checkpoints.state import load_env, load_generators, on_cpu, save_generators
 from ilvf.data.rollout import last_states, make_collector, with_memory
-from ilvf.envs.contract import saves_states
+from ilvf.envs.wrapped import saves_states
 from ilvf.modules.actors.deterministic import NoisyActor
 
 State = dict[str, Any]  # of a worker, in types that load safely

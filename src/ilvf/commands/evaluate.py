@@ -78,7 +78,7 @@ def evaluation(config: Config) -> dict[str, float]:
 
     from ilvf.checkpoints.zoo import FOLDER
     from ilvf.data.evaluation import evaluate, evaluation_seed
-    from ilvf.envs.contract import set_to_evaluate
+    from ilvf.envs.wrapped import set_to_evaluate
     from ilvf.experiment.build import environment_factory
     from ilvf.experiment.folder import make_folder
     from ilvf.modules.actors.tempered import tempered

@@ -14,10 +14,10 @@ from ilvf.envs.contract import (
     number_keys,
     number_problems,
     saved_state_problems,
-    saves_states,
     shape_problems,
     spec_problems,
 )
+from ilvf.envs.wrapped import saves_states
 from ilvf.errors import UsageError, require
 from ilvf.modules.actions import Actions, actions_of
 from ilvf.modules.agent_nets import LEAST_NORMALIZED

@@ -1,14 +1,13 @@
 """Violations of the contract for environments in docs/guides/your_own_env.md, one sentence each."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
-from torchrl.envs import EnvBase, TransformedEnv
-from torchrl.envs.batched_envs import BatchedEnvBase
+from torchrl.envs import EnvBase
 
+from ilvf.envs.wrapped import saves_states
 from ilvf.errors import UsageError
 from ilvf.modules.actions import Actions, actions_of, actions_of_spec
 
@@ -151,32 +150,6 @@ def saved_state_problems(env: EnvBase, group: str) -> Iterator[str]:
 
 
 # ---------------------------------------------------------------------- helpers
-def saves_states(env: EnvBase) -> bool:
-    """Has the environment both methods? `EnvBase` has a `set_state` that restores nothing.
-
-    TorchRL's batches of single environments have neither, whatever their environments have.
-    """
-    if getattr(type(env), "hands_on_states", False):
-        return saves_states(keeper_of(env))
-    own = type(env).set_state is not EnvBase.set_state
-    return own and not isinstance(env, BatchedEnvBase) and hasattr(env, "get_state")
-
-
-def keeper_of(env: Any) -> EnvBase:
-    """The outermost environment inside a transformed one that saves states, or the innermost."""
-    inner = env.base_env
-    while isinstance(inner, TransformedEnv) and not saves_states(inner):
-        inner = inner.base_env
-    return inner
-
-
-def set_to_evaluate(env: Any) -> None:
-    """`eval()` of an environment and of all that are inside it, which TorchRL's does not reach."""
-    env.eval()
-    if isinstance(env, TransformedEnv):
-        set_to_evaluate(env.base_env)
-
-
 def _is_batch(value: object, env: EnvBase) -> bool:
     """Does the first axis have the environment's batch size?"""
     shape = tuple(getattr(value, "shape", ()))

@@ -8,29 +8,16 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.data import Composite, Unbounded
 from torchrl.data.tensor_specs import TensorSpec
-from torchrl.envs import EnvBase, TransformedEnv
+from torchrl.envs import EnvBase
 from torchrl.envs.transforms import Transform
 
-from ilvf.envs.contract import keeper_of
+from ilvf.envs.wrapped import SavedThrough
 from ilvf.modules.entity_sets import EntitySet, Entry, found_or_error, sets_among
 from ilvf.modules.images import Image, image_of_shape
 from ilvf.options.arguments import require_kind, require_names
 
 READ = ("observation", "state")  # what networks read
 TEAM = 2  # axes of a batch of teams, [B, N]
-
-
-class SavedThrough(TransformedEnv):
-    """A transformed environment whose `set_state` is that of the environment inside.
-
-    TorchRL's `TransformedEnv` hands on `get_state` alone.
-    """
-
-    hands_on_states = True  # see `saves_states`
-
-    def set_state(self, state: Any) -> None:
-        """Restore the environment inside."""
-        keeper_of(self).set_state(state)
 
 
 def flattened(env: EnvBase, group: str = "agents") -> EnvBase:

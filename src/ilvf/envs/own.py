@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torchrl.envs import CatTensors, EnvBase, TransformedEnv
 from torchrl.envs.batched_envs import BatchedEnvBase
 
 from ilvf import plugins
 from ilvf.envs.check import EnvFacts, check_env
-from ilvf.envs.contract import saves_states
-from ilvf.envs.flat import SavedThrough, flattened
+from ilvf.envs.flat import flattened
+from ilvf.envs.wrapped import SavedThrough, Several, saves_states
 from ilvf.errors import UsageError, require
 
 OBSERVATION = ("agents", "observation")
@@ -63,13 +62,6 @@ def own_env(
     complete(completed, facts, horizon, task)
     completed.set_seed(number)  # the check has stepped it
     return completed
-
-
-class Several(TransformedEnv):
-    """TorchRL's batch of single environments without their attributes, which it gives as lists."""
-
-    def __getattr__(self, attr: str) -> Any:
-        return nn.Module.__getattr__(self, attr)
 
 
 def called(make: Any, arguments: Mapping[str, Any], task: str) -> Any:
