@@ -34,6 +34,7 @@ SCRIPTS = (
     "envs.py",
     "update.py",
     "first_layers.py",
+    "attention_share.py",
     "score_cost.py",
     "traffic.py",
 )
