@@ -3,10 +3,10 @@
 python benchmarks/update.py                 n = 4, 10, 20, 50, 100, one thread
 python benchmarks/update.py --agents 20
 
-The table has milliseconds per optimiser step and frames/s of whole iterations. A step zeroes the
-gradients, computes the loss and its gradients, clips them, and steps Adam, on 1600 frames of MPE
-Encircle in one minibatch. Both algorithms are measured in turn in one process, so that a change of
-the machine's speed affects both.
+The table has milliseconds per optimiser step and frames per second of the processor in whole
+iterations. A step zeroes the gradients, computes the loss and its gradients, clips them, and steps
+Adam, on 1600 frames of MPE Encircle in one minibatch. Both algorithms are measured in turn in one
+process, so that a change of the machine's speed affects both.
 """
 
 import functools

@@ -1,6 +1,5 @@
 """`PPOLoss`: clipped surrogate on given advantages, and Huber regression of V and Q."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +49,8 @@ class PPOLoss(LossModule):
 
     With `attention_share` < 1 the attention and Q learn from that share of the rows, drawn anew in
     each call: ℓ(Q_i, G_i), w̄_i and H_i are means over it. V_i learns from all rows. In the others
-    it reads the w of their collection, at `influence_weight`. This is cheaper, as most of a step
-    is the attention and its gradient. It is not in the paper (share 1).
+    it reads the w of their collection, at `influence_weight`. This is cheaper, as the attention is
+    half of a step and more. It is not in the paper (share 1).
 
     With a `reward_model` the loss has its mean squared error too, in units of the team reward's
     standard deviation.
@@ -236,22 +235,25 @@ class PPOLoss(LossModule):
 
     def _critic_terms(self, td: TensorDictBase, living: Tensor | None) -> Terms:
         """What V, Q and the attention learn from, the latter two from the first rows alone."""
+        first, others = td, None
         rows = td.shape[0] if td.batch_dims else 1
         taught = max(1, round(self.attention_share * rows))
         if taught < rows:
             order = torch.randperm(rows, device=need(td, self.tensor_keys.state).device)
             td = td.select(*self._critic_keys, strict=False)[order]
             living = None if living is None else living[order]
-        first = td[:taught] if taught < rows else td
+            first, others = td[:taught], td[taught:]
         value, action_value, logits = self._predict(first)
-        if taught < rows:
-            value = torch.cat([value, self._value_given(td[taught:])])
-        terms = {"loss_value": self._regression(td, living, value, self._value_error)}
-        if living is not None:
-            living = living[:taught]
+        if others is not None:
+            value = torch.cat([value, self._value_given(others)])
+        target = self._target(td, value)
+        terms = {"loss_value": self._regression(self._value_error(td, value, target), living)}
+        if others is not None:
+            target = target[:taught]
+            living = None if living is None else living[:taught]
         if action_value is not None:
-            error = self._action_value_error
-            terms["loss_action_value"] = self._regression(first, living, action_value, error)
+            error = huber(action_value - target, self.huber_delta)
+            terms["loss_action_value"] = self._regression(error, living)
         if logits is not None:
             terms |= self._attention_terms(first, living, logits)
         return terms
@@ -279,25 +281,19 @@ class PPOLoss(LossModule):
         weight = need(td, keys.influence_weight, WEIGHT_HINT)
         return self.critic.value_given(need(td, keys.state), weight)
 
-    def _regression(
-        self,
-        td: TensorDictBase,
-        living: Tensor | None,
-        value: Tensor,
-        error_of: Callable[[TensorDictBase, Tensor, Tensor], Tensor],
-    ) -> Tensor:
-        """c times the team's mean of `error_of(td, value, target)` over the living agents."""
+    def _target(self, td: TensorDictBase, value: Tensor) -> Tensor:
+        """What `value` regresses, in the critic's units."""
         target = per_agent(td, self.tensor_keys.value_target)
         if self.value_norm is not None:
             target = self.value_norm.normalize(target)
         require_same_shape(self.tensor_keys.value_target, target, value)
-        error = error_of(td, value, target)
-        if living is not None and value.shape[-2] == living.shape[-2]:  # not for a team's value
+        return target
+
+    def _regression(self, error: Tensor, living: Tensor | None) -> Tensor:
+        """c times the team's mean of an error over the living agents."""
+        if living is not None and error.shape[-2] == living.shape[-2]:  # not for a team's value
             error = error.masked_fill(~living, 0)
         return self.value * team_mean(error.squeeze(-1))
-
-    def _action_value_error(self, td: TensorDictBase, value: Tensor, target: Tensor) -> Tensor:
-        return huber(value - target, self.huber_delta)
 
     def _value_error(self, td: TensorDictBase, value: Tensor, target: Tensor) -> Tensor:
         if self.value_clip is None:
