@@ -35,16 +35,23 @@ def torchrun(*arguments, **variables):
     return finished.returncode, finished.stdout
 
 
-HOSTED_BY_THE_FIRST = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # not by torchrun's agent
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder, exit code and output of `worker.py` in both processes.
+
+    The first process hosts what they agree on, not torchrun's agent.
+    """
+    folder = tmp_path_factory.mktemp("answers")
+    return folder, *torchrun(WORKER, folder, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """What both processes of `worker.py` computed; torchrun's agent hosts what they agree on."""
-    folder = tmp_path_factory.mktemp("answers")
-    code, said = torchrun(WORKER, folder, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
-    assert code == 0, said
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+def answers(finished):
+    """What both processes of `worker.py` computed."""
+    folder, _, said = finished
+    files = [folder / f"{rank}.json" for rank in range(2)]
+    assert all(file.exists() for file in files), said
+    return [json.loads(file.read_text()) for file in files]
 
 
 def test_the_first_process_decides_for_both(answers):
@@ -78,6 +85,14 @@ def test_the_score_test_finds_in_two_processes_what_it_finds_in_one(answers):
         for name, value in answer["evidence"].items():
             found = torch.tensor(value)
             assert torch.allclose(found, torch.tensor(alone[name]), atol=1e-4), name
+
+
+def test_a_wrong_argument_is_one_sentence_of_each_process_and_ends_both(finished):
+    """The last thing that `worker.py` does."""
+    _, code, said = finished
+    assert code != 0
+    assert "cannot be made" in said
+    assert "DistStoreError" not in said
 
 
 QMIX = (
@@ -118,18 +133,10 @@ def test_a_module_that_torchrun_starts_is_one_run_which_a_recipe_resumes(out):
     sampled = ("algorithm.eval_deterministic=false", "algorithm.eval_every=1")
     lengths = ("trainer.devices=2", "trainer.max_epochs=1")
     words = (*program, *QMIX, *sampled, f"out={out}", *lengths)
-    code, said = torchrun(*words, **HOSTED_BY_THE_FIRST)
+    code, said = torchrun(*words, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
     assert code == 0, said
     require_one_run(out, rollouts=2)  # the first is random
     program = ROOT / "recipes" / "qmix.py"
     code, said = torchrun(program, "resume=last", f"out={out}", "trainer.max_epochs=2")
     assert code == 0, said
     require_one_run(out, rollouts=3)
-
-
-def test_a_wrong_argument_is_one_sentence_of_each_process_and_ends_both(out):
-    words = (*TINY, f"out={out / 'mlflow.db' / 'x'}", "trainer.devices=2")
-    code, said = torchrun(ROOT / "recipes" / "ilvf_p.py", *words, **HOSTED_BY_THE_FIRST)
-    assert code != 0
-    assert "cannot be made" in said
-    assert "DistStoreError" not in said

@@ -1,4 +1,4 @@
-"""Run by torchrun in two processes; prints one line of JSON per process.
+"""Run by torchrun in two processes; writes one JSON file per process, and ends with an error.
 
 torchrun --nproc-per-node 2 worker.py FOLDER
 """
@@ -12,10 +12,11 @@ import torch
 import torch.distributed as dist
 from tensordict import TensorDict
 
+from ilvf.commands.train import train_algorithm
 from ilvf.credit import ScoreInfluence, standardise
 from ilvf.credit.sources import AgentSignals
 from ilvf.distributed import decided_by_first, mean_over_ranks
-from ilvf.errors import UsageError
+from ilvf.errors import UsageError, run_recipe
 from ilvf.modules import CategoricalActor, ValueNorm
 
 N = 3  # agents
@@ -99,6 +100,13 @@ def main():
     said["evidence"] = score_evidence(rank)
     Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(said))
     dist.destroy_process_group()
+    run_recipe(train_below_a_file)
+
+
+def train_below_a_file():
+    """The first process finds that the run's folder cannot be made, and both end."""
+    file = Path(sys.argv[1], "0.json")
+    train_algorithm("ilvf_p", arguments=[f"out={file / 'x'}", "trainer.devices=2"])
 
 
 if __name__ == "__main__":
