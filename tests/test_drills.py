@@ -11,21 +11,21 @@ import pytest
 from helpers import ROOT
 
 DRILLS = ROOT / "tools" / "drills.py"
-SIZES = ("--inputs", "300", "--real-inputs", "0", "--files", "1")
+SIZES = ("--kills", "1", "--inputs", "300", "--real-inputs", "0", "--files", "1")
 
 
 @pytest.mark.slow
 def test_the_smallest_drills_find_nothing(tmp_path):
-    """The files of `payloads` are in `tests/integrity`, the kills in the tests of each part."""
     summary = tmp_path / "drills.md"
-    command = [sys.executable, DRILLS, "--only", "inputs", *SIZES, "--report", summary]
+    command = [sys.executable, DRILLS, "--only", "payloads,inputs", *SIZES, "--report", summary]
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
     lines = dict(re.findall(r"^([^\n]+?) +(\d+) +0 +0 +\d+$", found.stdout, re.MULTILINE))
     assert lines["bad command lines, resolved"] == "300"
-    assert len(lines) == 3
+    assert lines["pickles in checkpoints"] == "1"
+    assert len(lines) == 9
     assert "lost = 0" in found.stdout
-    assert "| bad files, folders, variables | 1 | 0 | 0 |" in summary.read_text()
+    assert "| metrics files | 1 | 0 | 0 |" in summary.read_text()
 
 
 def test_an_unknown_group_is_refused(monkeypatch):

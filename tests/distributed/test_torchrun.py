@@ -35,14 +35,14 @@ def torchrun(*arguments, **variables):
     return finished.returncode, finished.stdout
 
 
+HOSTED_BY_THE_FIRST = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}  # not by torchrun's agent
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The folder, exit code and output of `worker.py` in both processes.
-
-    The first process hosts what they agree on, not torchrun's agent.
-    """
+    """The folder, exit code and output of `worker.py` in both processes."""
     folder = tmp_path_factory.mktemp("answers")
-    return folder, *torchrun(WORKER, folder, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+    return folder, *torchrun(WORKER, folder, **HOSTED_BY_THE_FIRST)
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +133,11 @@ def test_a_module_that_torchrun_starts_is_one_run_which_a_recipe_resumes(out):
     sampled = ("algorithm.eval_deterministic=false", "algorithm.eval_every=1")
     lengths = ("trainer.devices=2", "trainer.max_epochs=1")
     words = (*program, *QMIX, *sampled, f"out={out}", *lengths)
-    code, said = torchrun(*words, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
+    code, said = torchrun(*words, **HOSTED_BY_THE_FIRST)
     assert code == 0, said
     require_one_run(out, rollouts=2)  # the first is random
     program = ROOT / "recipes" / "qmix.py"
+    # torchrun's agent hosts what the processes of this part agree on.
     code, said = torchrun(program, "resume=last", f"out={out}", "trainer.max_epochs=2")
     assert code == 0, said
     require_one_run(out, rollouts=3)
