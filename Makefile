@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3  # of the tests, on two cores: one of them often waits for a process
 ARGS ?=
 
 .PHONY: train test quick lint docs structure gallery drills bench clean
@@ -10,7 +10,7 @@ ARGS ?=
 train: $(VENV)/installed  ## train ILVF-P on MPE Encircle (ARGS="env.n_agents=10 ..." for more)
 	$(BIN)/python recipes/ilvf_p.py $(ARGS)
 
-test: lint  ## style, types and all tests, on two cores (WORKERS=n for more)
+test: lint  ## style, types and all tests, on two cores (WORKERS=n for more or fewer)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 quick: lint  ## style, types and the tests that take less than about two seconds each

@@ -7,11 +7,15 @@ import sys
 from contextlib import contextmanager, nullcontext
 
 import pytest
-import torch
 from filelock import FileLock
 
-from helpers import ROOT
 from ilvf.errors import UsageError, run_recipe
+from ilvf.starting import starting
+
+with starting():
+    import torch
+
+    from helpers import ROOT
 
 sys.path.insert(0, str(ROOT / "recipes"))
 torch.set_num_threads(1)

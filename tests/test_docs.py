@@ -402,7 +402,7 @@ def test_the_experiment_from_python_trains_evaluates_and_resumes(site):
     page = (site / "tutorials" / "experiment.html").read_text()
     assert "did you mean" in page
     assert "100 episodes of encircle" in page
-    assert "12 iterations" in page
+    assert "7 iterations" in page
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ experiment = ilvf.Experiment(
         "env": {"n_agents": 4},
         "algorithm.num_envs": 16,
         "algorithm.eval_every": 5,
-        "trainer.max_epochs": 10,
+        "trainer.max_epochs": 5,
         "trainer.progress": False,
     },
 )
@@ -65,7 +65,7 @@ found = experiment.influence({"influence.measure": False, "influence.episodes": 
 # `resume` continues the run in its folder and in its MLflow run:
 
 # %%
-experiment.resume({"trainer.max_epochs": 12})
+experiment.resume({"trainer.max_epochs": 7})
 print(len(experiment.metrics), "iterations")
 
 # %%

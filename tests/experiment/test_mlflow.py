@@ -37,7 +37,6 @@ from run_helpers import (
     mlflow_runs,
     only_mlflow_run,
     only_run,
-    run_folders,
 )
 
 OPTIONS = (*TINY, "env.n_obstacles=1", "algorithm.tau=0.5", "seed=3")
@@ -232,74 +231,7 @@ def test_the_files_of_a_policy_have_no_code(done):
     assert not re.search(r"python_model|model_code_path|code: [^n]", text)
 
 
-# ---------------------------------------------------------------------- seeds
-def summary_of(out):
-    """(frames → mean of the evaluation) of the parent of the seeds in `out`."""
-    client = mlflow_client(out)
-    history = client.get_metric_history(parent_in(out).info.run_id, "eval/return/team")
-    return {point.step: point.value for point in history}
-
-
-def parent_in(out):
-    (parent,) = [run for run in mlflow_runs(out) if "seeds.number" in run.data.tags]
-    return parent
-
-
-def children_in(out):
-    """The runs below the parent, by seed."""
-    parent = parent_in(out).info.run_id
-    runs = [r for r in mlflow_runs(out) if r.data.tags.get("mlflow.parentRunId") == parent]
-    return {run.data.tags["seed"]: run for run in runs}
-
-
-def mean_evaluation(out):
-    values = [run.data.metrics["eval/return/team"] for run in children_in(out).values()]
-    assert len(values) == 2
-    return pytest.approx(sum(values) / 2)
-
-
-def check_policy_after_resume(out, folder):
-    """The run of seed 0 has two policies, of 80 and of 120 frames; its URI means the second."""
-    run = children_in(out)["0"].info
-    models = mlflow_client(out).search_logged_models([run.experiment_id], "name = 'policy'")
-    frames = [model.params["frames"] for model in models if model.source_run_id == run.run_id]
-    assert sorted(frames) == ["120", "80"]
-    mlflow.set_tracking_uri(f"sqlite:///{out / 'mlflow.db'}")
-    model = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/policy")
-    mlflow.set_tracking_uri(None)
-    last = ilvf.load_policy(folder / "checkpoints" / "last.ckpt")
-    x = Encircle(4, num_envs=50, seed=0).reset()["agents", "observation"]
-    assert np.array_equal(model.predict(x.numpy()), last(x).numpy())
-
-
-@pytest.mark.slow
-def test_seeds_have_a_parent_with_their_means_also_after_a_resume(out, recipe):
-    """The last seed that finishes brings the parent up to date, whoever has started it."""
-    assert recipe("mappo", *TINY, f"out={out}", "seeds=0-1") == 0
-    parent = parent_in(out)
-    assert parent.info.status == "FINISHED"
-    assert parent.info.run_name.startswith("MAPPO · encircle n=4 · horizon=10 · ")
-    assert parent.info.run_name.endswith(" · seeds 0-1")
-    assert parent.data.tags["algorithm"] == "MAPPO"
-    assert parent.data.params["env.n_agents"] == "4"
-    assert "seeds=0-1`" in parent.data.tags["mlflow.note.content"]
-    assert sorted(children_in(out)) == ["0", "1"]
-    settings = {run.data.tags["setting"] for run in (parent, *children_in(out).values())}
-    assert len(settings) == 1
-    assert summary_of(out) == {80: mean_evaluation(out)}
-    assert parent.data.metrics["seeds/finished"] == 2
-    assert parent.data.metrics["eval_sd/return/team"] > 0
-
-    first, second = run_folders(out)
-    (first / "checkpoints" / "best.ckpt").unlink()
-    assert recipe("mappo", f"resume={first}", f"out={out}", "trainer.max_epochs=3") == 0
-    assert list(summary_of(out)) == [80]
-    check_policy_after_resume(out, first)
-    assert recipe("mappo", f"resume={second}", f"out={out}", "trainer.max_epochs=3") == 0
-    assert sorted(children_in(out)) == ["0", "1"]
-    assert summary_of(out)[120] == mean_evaluation(out)
-
-
+# ---------------------------------------------------------------------- a parent
 def test_a_run_that_goes_back_stays_below_its_parent(out, recipe, monkeypatch):
     """It goes on in a new MLflow run, which is found by the same tags."""
     client = mlflow_client(out)
