@@ -12,7 +12,8 @@ from helpers import assert_same_state, checkpointed, fit
 from ilvf.algorithms import COMA
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.analysis import audit, visited_states
-from ilvf.checkpoints.policy import PREFIX, actor_of, arguments_of, load_policy
+from ilvf.checkpoints.policy import actor_of, arguments_of, load_policy
+from ilvf.checkpoints.verify import ACTOR
 from ilvf.commands.evaluate import trained_actor
 from ilvf.data.evaluation import evaluate
 from ilvf.experiment.build import build
@@ -144,7 +145,7 @@ def test_a_resumed_run_learns_what_an_uninterrupted_run_learns(tmp_path):
 )
 def test_wrong_choices_in_a_checkpoint_are_refused(counts, words, refused):
     actor = several()
-    state = {f"{PREFIX}{name}": value for name, value in actor.state_dict().items()}
+    state = {f"{ACTOR}{name}": value for name, value in actor.state_dict().items()}
     saved = {**arguments_of(actor), "counts": counts}
     with refused("actor", words):
         actor_of({"state_dict": state, "ilvf": {"actor": saved}})

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import torch
 
-from ilvf.checkpoints.policy import PREFIX, actor_of, arguments_of
+from ilvf.checkpoints.policy import actor_of, arguments_of
+from ilvf.checkpoints.verify import ACTOR
 from ilvf.modules import CategoricalActor
 from ilvf.modules.images import Image
 
@@ -15,7 +16,7 @@ def test_an_image_was_an_argument_of_its_own():
     actor = CategoricalActor(2, 27, 3, hidden=8, parts=IMAGE)
     arguments = arguments_of(actor)
     del arguments["parts"]
-    weights = {f"{PREFIX}{name}": value for name, value in actor.state_dict().items()}
+    weights = {f"{ACTOR}{name}": value for name, value in actor.state_dict().items()}
     content = {"state_dict": weights, "ilvf": {"actor": {**arguments, "image": asdict(IMAGE)}}}
     observation = torch.randn(4, 2, 27)
     found = actor_of(content, "old.ckpt")

@@ -11,6 +11,7 @@ import torch
 import ilvf
 from helpers import TINY
 from ilvf.envs import Encircle
+from ilvf.experiment.history import read_runs
 from run_helpers import (
     assert_same_learning,
     folder_with_store,
@@ -102,6 +103,9 @@ def test_options_given_to_a_resumed_run_count_and_are_recorded(out, recipe):
     changes = only_mlflow_run(out).data.tags["resume.changes"]
     assert json.loads(changes)["algorithm.lr"] == 0.1
     assert json.loads(changes)["algorithm.influence"] == "identity"
+    (run,) = read_runs(f"sqlite:///{out / 'mlflow.db'}", "encircle", "reward/agent_step")
+    assert run.params["algorithm.influence"] == "ones → identity"  # `compare` does not mix them
+    assert run.params["trainer.max_epochs"] == "3"
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ import torch
 from tensordict import TensorDict
 from torch import nn
 
-from ilvf.checkpoints.policy import PREFIX, actor_of, arguments_of
+from ilvf.checkpoints.policy import actor_of, arguments_of
+from ilvf.checkpoints.verify import ACTOR
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 from ilvf.modules.agent_nets import layer_norm
 from ilvf.modules.entity_sets import EntitySet
@@ -208,7 +209,7 @@ def test_an_actor_is_rebuilt_from_plain_values():
 )
 def test_a_wrong_set_in_a_checkpoint_is_refused(changed, words, refused):
     actor = CategoricalActor(*SIZES, 4, hidden=8, parts=SET)
-    state = {f"{PREFIX}{name}": value for name, value in actor.state_dict().items()}
+    state = {f"{ACTOR}{name}": value for name, value in actor.state_dict().items()}
     saved = {**arguments_of(actor), "parts": [{**vars(SET), **changed}]}
     with refused("actor", words):
         actor_of({"state_dict": state, "ilvf": {"actor": saved}})

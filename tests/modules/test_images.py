@@ -5,7 +5,8 @@ import torch
 from tensordict import TensorDict
 from torch.nn import functional as F
 
-from ilvf.checkpoints.policy import PREFIX, actor_of, arguments_of
+from ilvf.checkpoints.policy import actor_of, arguments_of
+from ilvf.checkpoints.verify import ACTOR
 from ilvf.envs import CapturePrey
 from ilvf.modules import CategoricalActor, InfluenceCritic, StateCritic
 from ilvf.modules.agent_nets import layer_norm
@@ -117,7 +118,7 @@ def test_an_actor_is_rebuilt_from_plain_values():
 )
 def test_a_wrong_image_in_a_checkpoint_is_refused(changed, words, refused):
     actor = CategoricalActor(*SIZES, 4, hidden=8, parts=IMAGE)
-    state = {f"{PREFIX}{name}": value for name, value in actor.state_dict().items()}
+    state = {f"{ACTOR}{name}": value for name, value in actor.state_dict().items()}
     saved = {**arguments_of(actor), "parts": [{**vars(IMAGE), **changed}]}
     with refused("actor", words):
         actor_of({"state_dict": state, "ilvf": {"actor": saved}})

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ilvf.checkpoints.policy import PREFIX, arguments_of
+from ilvf.checkpoints.policy import arguments_of
 from ilvf.checkpoints.restoring import restoring
+from ilvf.checkpoints.verify import ACTOR
 from ilvf.data.replay import folder_of, read_rollout
 from ilvf.errors import require
 from ilvf.options import one_line, shown
@@ -48,7 +49,7 @@ def require_same_shapes(
         "train it again",
     )
     require(
-        any(not name.startswith(PREFIX) for name in saved),
+        any(not name.startswith(ACTOR) for name in saved),
         f"checkpoint {path} has the actor alone: it can be evaluated, exported and loaded as a "
         "policy; for anything else take the checkpoint of a run",
     )

@@ -12,6 +12,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from ilvf.checkpoints.files import find_checkpoint, read_checkpoint
 from ilvf.checkpoints.restoring import restoring
+from ilvf.checkpoints.verify import ACTOR
 from ilvf.errors import UsageError, require
 from ilvf.modules import (
     CategoricalActor,
@@ -27,7 +28,6 @@ from ilvf.options.arguments import require_device, require_kind, require_number
 from ilvf.options.checks import require_usable_path
 
 Actor = CategoricalActor | MultiCategoricalActor | GreedyActor | GaussianActor | DeterministicActor
-PREFIX = "loss.actor."  # of the actor's parameters in a checkpoint
 KINDS: dict[str, type[Actor]] = {
     "categorical": CategoricalActor,
     "multi_categorical": MultiCategoricalActor,
@@ -211,8 +211,8 @@ def actor_of(content: Mapping[str, Any], path: object = "the checkpoint") -> Act
     """
     state = {}
     for name, value in content["state_dict"].items():
-        if name.startswith(PREFIX):
-            state[name.removeprefix(PREFIX)] = value
+        if name.startswith(ACTOR):
+            state[name.removeprefix(ACTOR)] = value
     arguments = dict(content["ilvf"]["actor"])
     kind = arguments.pop("kind", "categorical")  # checkpoints of the first version name no kind
     if "image" in arguments:  # an older name
@@ -294,6 +294,6 @@ def policy_of_parts(parts: Mapping[str, Any], path: object) -> Policy:
     Args:
         path: of their file, for messages.
     """
-    state = {f"{PREFIX}{name}": value for name, value in parts["weights"].items()}
+    state = {f"{ACTOR}{name}": value for name, value in parts["weights"].items()}
     actor = actor_of({"state_dict": state, "ilvf": {"actor": parts["actor"]}}, path)
     return Policy(actor, dict(parts["config"]))

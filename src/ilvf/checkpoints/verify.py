@@ -30,6 +30,7 @@ CONFIG = {  # of a checkpoint that a command has saved
     "ilvf.config.seed": int,
 }
 COUNTS = ("epoch", "ilvf.state.frames", "ilvf.wall_s")  # which are not negative
+ACTOR = "loss.actor."  # begins the names of the actor's parameters in `state_dict`
 DEEPEST = 40  # levels of mappings and lists in a checkpoint
 MOST = 1_000_000  # values in a checkpoint
 PLAIN = (str, int, float, bool)  # types of the values of a config

@@ -11,14 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ilvf.checkpoints.verify import checksum_of
+from ilvf.checkpoints.verify import ACTOR, checksum_of
 from ilvf.errors import require
 from ilvf.options import nearest
 
 SCHEME = "zoo:"
 FOLDER = Path(str(files("ilvf"))) / "zoo"
 LIST = FOLDER / "zoo.json"
-ACTOR = "loss.actor."  # of the actor's parameters in a checkpoint
 
 
 def entries() -> dict[str, dict[str, Any]]:

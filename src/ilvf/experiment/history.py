@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from ilvf.algorithms.options import ALGORITHMS
 from ilvf.errors import UsageError
-from ilvf.experiment.resumed import changes_in
+from ilvf.experiment.resumed import HARMLESS, changes_in
 from ilvf.experiment.store import first_line
 from ilvf.options import one_line
 
@@ -25,7 +25,7 @@ class FinishedRun:
 
     Attributes:
         title: the algorithm's name, of the study or its own.
-        params: config key → text of its value, the last one if a resume has changed it.
+        params: config key → text of its value, see `params_of`.
         frames: environment frames at its end.
         curve: frames → value; its name is the seed.
     """
@@ -67,9 +67,12 @@ def read_runs(
 
 
 def params_of(run: Run) -> dict[str, str]:
-    """The config of a run, with what its resumes have changed."""
-    changes = changes_in(run.data.tags)
-    return run.data.params | {key: str(value) for key, value in changes.items()}
+    """The config of a run; a value that matters and that resumes have changed is `first → last`."""
+    params: dict[str, str] = dict(run.data.params)
+    for key, value in changes_in(run.data.tags).items():
+        first, last = params.get(key), str(value)
+        params[key] = last if key in HARMLESS or first in (None, last) else f"{first} → {last}"
+    return params
 
 
 def experiments_with_runs(uri: str) -> list[str]:
