@@ -6,6 +6,8 @@ import math
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
+from torch.amp import GradScaler
 
 from helpers import fit, parameters_of
 from ilvf.algorithms import ILVFP
@@ -127,6 +129,10 @@ def test_the_learning_rate_falls_in_a_straight_line():
         (
             {"max_epochs": 2, "gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"},
             ("gradient_clip_algorithm=value", "by norm"),
+        ),
+        (
+            {"max_epochs": 2, "plugins": MixedPrecision("16-mixed", "cpu", GradScaler("cpu"))},
+            ("precision=16-mixed", "bf16-mixed"),
         ),
     ],
 )

@@ -45,3 +45,9 @@ def test_standardise_per_agent_and_pooled():
     pooled = standardise(x, per_agent=False)
     assert pooled.mean().abs() < 1e-5
     assert pooled[..., 2, 0].std() > 5 * pooled[..., 0, 0].std()  # keeps the scale between agents
+
+
+def test_one_state_has_no_deviation_of_each_agent():
+    x = torch.tensor([[1.0], [2.0], [3.0]])
+    assert torch.equal(standardise(x), torch.zeros(3, 1))
+    assert standardise(x, per_agent=False).std(correction=0) == pytest.approx(1)

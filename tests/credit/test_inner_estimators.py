@@ -27,6 +27,7 @@ from credit_helpers import (
 )
 from helpers import torchrl_policy
 from ilvf.credit import ILVFAdvantage, Soft
+from ilvf.credit.estimators import GAEWithReturns
 from ilvf.modules import CategoricalActor, StateCritic
 
 
@@ -169,3 +170,10 @@ def test_any_module_may_write_the_weights():
     out = TensorDictSequential(writer, advantage)(acted_rollout())
     expected = nearness(out["agents", "observation"])
     assert torch.allclose(out["agents", "influence"], expected, atol=1e-6)
+
+
+def test_the_value_estimate_of_returns_is_their_value_target():
+    rollout = valued_rollout()
+    estimator = ILVFAdvantage(GAEWithReturns(GAMMA, LMBDA), influence=torch.eye(N))
+    target = estimator(rollout.copy())["agents", "value_target"]
+    assert torch.allclose(estimator.value_estimate(rollout.copy()), target, atol=1e-5)

@@ -120,3 +120,19 @@ def test_a_sparse_source_of_ones_own_has_to_make_it_again():
     assert torch.equal(td["agents", "advantage"], td["agents", "individual_advantage"])
     with pytest.raises(UsageError, match="write its method drawn"):
         ILVFAdvantage(gae(), influence=Own(made))(rollout.copy())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_made_again_of_what_a_rollout_keeps(case):
+    sparse = CASES[case]()
+    kept = sparse.kept(torch.zeros(*B, N, 1))
+    again = SparseInfluence.again(sparse.index, kept, by_return=sparse.by_return)
+    assert torch.equal(again.dense(), sparse.dense().expand(*B, N, N))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64])
+def test_a_fixed_graph_of_truths_can_mix_sparsely(dtype):
+    rollout = ring_rollout(actor_of(N))
+    source = FixedInfluence(torch.eye(N).to(dtype), sparse=True)
+    td = ILVFAdvantage(gae(), influence=source, normalize="none")(rollout)
+    assert torch.allclose(td["agents", "advantage"], td["agents", "individual_advantage"])

@@ -143,3 +143,8 @@ def test_the_best_action_of_a_bandit_becomes_greedy(kind):
         optimiser.step()
     greedy = loss.actor.values(torch.randn(50, N, DO)).argmax(-1)
     assert (greedy == 2).float().mean() > 0.95
+
+
+def test_a_loss_can_be_in_double_precision():
+    loss = qmix_loss("vdn").double()
+    assert {parameter.dtype for parameter in loss.parameters()} == {torch.float64}

@@ -196,6 +196,19 @@ def test_forbidden_choices_are_never_taken(dials):
     assert torch.isfinite(actor.evaluate(td)[1]).all()
 
 
+def test_without_a_possible_choice_those_that_exist_are_taken(dials):
+    """As of a dead agent whose mask is all False."""
+    torch.manual_seed(0)
+    actor = MultiCategoricalActor(2, 3, dials, hidden=8, masked=True)
+    mask = torch.zeros(ROWS, 2, dials.width, dtype=torch.bool)
+    td = TensorDict(
+        {"agents": {"observation": torch.randn(ROWS, 2, 3), "action_mask": mask}}, [ROWS]
+    )
+    probability = actor.components_of(td).exp()
+    assert torch.equal(probability > 0, dials.exists.expand_as(probability))
+    assert torch.isfinite(actor.evaluate(actor(td))[1]).all()
+
+
 def test_the_same_noise_gives_the_same_action(dials, actor):
     td = step(dials)
     draws = [actor.draw(td, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]

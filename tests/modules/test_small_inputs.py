@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tensordict import TensorDict
 
 from ilvf.modules import (
     CategoricalActor,
@@ -49,3 +50,31 @@ def test_the_critic_of_a_team_of_one_sees_its_state(make, size):
     assert not torch.allclose(value, other, atol=1e-5)
     if action_value is not None:
         assert not torch.allclose(action_value, other_action_value, atol=1e-5)
+
+
+# ---------------------------------------------------------------------- one state
+@pytest.mark.parametrize("make", CRITICS.values(), ids=CRITICS)
+def test_a_critic_reads_one_state_without_a_batch(make):
+    torch.manual_seed(0)
+    critic = make(3, 4)
+    state = torch.randn(3, 4)
+    action = torch.randint(2, (3,))
+    torch.manual_seed(1)
+    found = critic.predict(state, action)
+    torch.manual_seed(1)
+    batched = critic.predict(state.unsqueeze(0), action.unsqueeze(0))
+    for one, several in zip(found, batched, strict=True):
+        assert (one is None) == (several is None)
+        assert one is None or torch.allclose(one, several.squeeze(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("recurrent", ["none", "gru"])
+def test_a_policy_reads_one_observation_without_a_batch(recurrent):
+    torch.manual_seed(0)
+    actor = CategoricalActor(3, 4, 5, recurrent=recurrent)
+    td = TensorDict({"agents": {"observation": torch.randn(3, 4)}}, [])
+    if actor.memory is not None:
+        td["agents", "hidden"] = torch.zeros(actor.memory.sizes)
+    wanted = actor.log_probs_of(td.unsqueeze(0)).squeeze(0)
+    assert torch.allclose(actor.log_probs_of(td), wanted, atol=1e-6)
+    assert actor(td)["agents", "action"].shape == (3,)

@@ -126,3 +126,12 @@ def test_targets_follow():
         follow(target, source, tau)
         assert all(torch.allclose(p, torch.tensor(expected)) for p in target.parameters())
     assert not any(p.requires_grad for p in target.parameters())
+
+
+def test_rewards_of_zero_count_where_a_mask_says_that_all_live():
+    plain, masked = ReturnNorm((N, 1), gamma=0.9, beta=0.9), ReturnNorm((N, 1), gamma=0.9, beta=0.9)
+    for reward in (*torch.zeros(20, 8, N, 1), 10 * torch.rand(8, N, 1)):
+        plain.update(reward)
+        masked.update(reward, torch.ones(8, N, 1, dtype=torch.bool))
+    moments = [torch.stack(norm.rewards.moments()) for norm in (plain, masked)]
+    assert torch.allclose(*moments, atol=1e-5)

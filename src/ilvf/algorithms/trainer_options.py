@@ -12,8 +12,8 @@ def require_trainer(trainer: L.Trainer, lr_end: float | None) -> None:
         lr_end: the learning rate in the last iteration, or None.
 
     Raises:
-        UsageError: gradients are clipped by value or accumulated over batches; or `lr_end` is given
-            and the number of iterations is not.
+        UsageError: gradients are clipped by value, accumulated over batches or scaled; or `lr_end`
+            is given and the number of iterations is not.
     """
     way = getattr(trainer.gradient_clip_algorithm, "value", None)
     require(
@@ -26,6 +26,11 @@ def require_trainer(trainer: L.Trainer, lr_end: float | None) -> None:
         batches == 1,
         f"accumulate_grad_batches={batches} of the Trainer: every minibatch is a step; take fewer "
         "minibatches instead (options.minibatches), or a larger batch_size off-policy",
+    )
+    require(
+        getattr(trainer.precision_plugin, "scaler", None) is None,
+        f"precision={trainer.precision} of the Trainer scales the loss, so that gradients cannot "
+        "be clipped; take 32-true or bf16-mixed",
     )
     iterations = trainer.max_epochs or 0
     require(

@@ -199,6 +199,8 @@ class ILVFAdvantage(IndividualAdvantages):
                 parts.append(to_agents(tensordict, key, n))
             signals[name] = torch.cat(parts, -2)
         signals["reward"] = signals["reward"].to(individual.dtype)
+        if living is not None:  # what a dead agent is paid is no part of its return
+            signals["reward"] = signals["reward"].masked_fill(~living, 0)
         return AgentSignals(
             **signals, advantage=individual, alive=living, time=time, sizes=tuple(sizes)
         )

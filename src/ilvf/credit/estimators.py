@@ -61,6 +61,10 @@ class GAEWithReturns(MultiAgentGAE):
         target = self.tensor_keys.value_target
         return tensordict.set(target, self.returns(tensordict.copy(), **options)[target])
 
+    def value_estimate(self, tensordict: TensorDictBase, **options: Any) -> Tensor:
+        """The discounted return, as `forward` writes it."""
+        return self.returns.value_estimate(tensordict, **options)
+
 
 def local_estimator(
     critic: Any,

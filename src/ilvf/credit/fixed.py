@@ -29,7 +29,8 @@ class FixedInfluence(InfluenceSource):
         require_graph(graph)
         require_flags("FixedInfluence", sparse=sparse)
         self.register_buffer("graph", graph, persistent=False)  # belongs to the configuration
-        self.links = SparseInfluence.of(graph) if sparse else None
+        weights = graph if graph.is_floating_point() else graph.float()
+        self.links = SparseInfluence.of(weights) if sparse else None
 
     def influence(
         self, tensordict: TensorDictBase, key: NestedKey, like: Tensor

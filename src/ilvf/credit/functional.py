@@ -83,6 +83,9 @@ def standardise(
         same = mask.shape == x.shape and mask.dtype == torch.bool
         found = f"{tuple(mask.shape)} and dtype {mask.dtype}"
         require(same, f"the mask has shape {found}; need bool {tuple(x.shape)}, True = counts")
+    if x.ndim == 2:  # one state: the axes of the batch would be none, which means all
+        rows = None if mask is None else mask.unsqueeze(0)
+        return standardise(x.unsqueeze(0), per_agent=per_agent, mask=rows, eps=eps).squeeze(0)
     axes = tuple(range(x.ndim - 2)) if per_agent else tuple(range(x.ndim))
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     alive = None if mask is None else mask.to(wide.dtype)

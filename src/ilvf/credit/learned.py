@@ -115,7 +115,7 @@ class LearnedInfluence(InfluenceSource):
 
     def _sparse(self, value: Tensor, neighbours: Tensor) -> SparseInfluence:
         by_return = self.orientation == "influence"  # a row belongs to a critic
-        return SparseInfluence(neighbours.to(value.device), value, by_return=by_return)
+        return SparseInfluence.again(neighbours, value, by_return=by_return)
 
     def oriented(self, weight: Tensor) -> Tensor:
         """w with acting agents as rows."""

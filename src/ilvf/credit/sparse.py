@@ -57,6 +57,20 @@ class SparseInfluence:
         index = above.byte().sort(dim=-1, descending=True, stable=True).indices[:, :width]
         return cls(index, matrix.gather(-1, index), outside)
 
+    @classmethod
+    def again(cls, index: Tensor, kept: Tensor, *, by_return: bool = False) -> "SparseInfluence":
+        """The influence with these candidates of which a rollout has `kept` weights.
+
+        Args:
+            index, by_return: see the class.
+            kept: what `kept` has returned, or rows of it.
+        """
+        width = index.shape[1]
+        outside = None
+        if kept.shape[-1] > width:  # the same in all states
+            outside = kept[(0,) * (kept.ndim - 2)][:, -1]
+        return cls(index.to(kept.device), kept[..., :width], outside, by_return)
+
     # ------------------------------------------------------------------ use
     def mixed(self, advantage: Tensor) -> Tensor:
         """Â_i = Σ_j Ŵ_ij A_j of advantages `[*B, N, 1]`, in O(N K) per state.
@@ -93,10 +107,16 @@ class SparseInfluence:
     def kept(self, like: Tensor) -> Tensor:
         """What a rollout keeps of Ŵ: the candidates' weights `[*B, N, K]`, without a copy.
 
+        With `outside` it is their last column, `[*B, N, K + 1]`. See `again`.
+
         Args:
             like: advantages `[*B, N, 1]`.
         """
-        return self.value.expand(*like.shape[:-2], *self.index.shape)
+        value = self.value
+        if self.outside is not None:
+            last = self.outside.to(value.dtype).unsqueeze(-1)
+            value = torch.cat([value, last.expand(*value.shape[:-1], 1)], -1)
+        return value.expand(*like.shape[:-2], *value.shape[-2:])
 
     def require_for(self, name: str, like: Tensor) -> None:
         """Raise unless it has weights for the agents of `like` `[*B, N, 1]`, and no others."""

@@ -63,7 +63,7 @@ class QMIXLoss(TDLoss):
         self.target_actor = frozen_copy(actor)
         self.target_mixer = frozen_copy(mixer)
         self.set_td_options(settings, (1,))
-        self.double = settings.double
+        self.double_q = settings.double  # `double` is a method of modules
 
     @property
     def target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:
@@ -90,7 +90,7 @@ class QMIXLoss(TDLoss):
         keys = self.tensor_keys
         later: Any = need(tensordict, "next")
         values = self.target_actor.values_of(self.seen_by_target(later))
-        scores = self.actor.values_of(later) if self.double else values
+        scores = self.actor.values_of(later) if self.double_q else values
         # Only the choice is masked: a value must be finite even if no action is possible.
         action = mask_outputs(scores, self.actor.mask_of(later)).argmax(-1)
         future = self.to_return(self._mix(self.target_mixer, later, values, action))

@@ -244,7 +244,7 @@ def state_rows(
         state.is_floating_point(),
         f"{reader} reads floating-point numbers, found {what} of {state.dtype}; use .float()",
     )
-    return state.flatten(0, -3)
+    return state.reshape(-1, n_agents, width)
 
 
 def agents_last(y: Tensor, state: Tensor) -> Tensor:
@@ -264,4 +264,5 @@ def joint_action(action: Tensor, state: Tensor, actions: int | Actions) -> Tenso
     Raises:
         UsageError: see `Actions.encode`.
     """
-    return as_actions(actions, "joint_action").encode(action, state).flatten(0, -3).flatten(1)
+    kind = as_actions(actions, "joint_action")
+    return kind.encode(action, state).reshape(-1, state.shape[-2] * kind.width)

@@ -55,7 +55,7 @@ class RewardModel(nn.Module):
         if living is not None:
             observation = observation.masked_fill(~living, 0)  # it can be anything, also NaN
         rows = self.normalize(state_rows(observation, *self.sizes, "the reward model"))
-        vectors = self.actions.encode(action, observation).flatten(0, -3)
+        vectors = self.actions.encode(action, observation).reshape(*rows.shape[:2], -1)
         inputs = torch.cat([rows, vectors], -1).transpose(0, 1)
         parts = agents_last(self.net(inputs), observation)
         return parts if living is None else parts.masked_fill(~living, 0)

@@ -13,6 +13,8 @@ from ilvf.errors import require
 from ilvf.modules.checks import require_tensor
 from ilvf.options.arguments import require_kind, require_number, require_sizes
 
+LEAST = 1e-30  # second moment of rewards that are all 0; exactly 0 means that none has been seen
+
 
 class ValueNorm(nn.Module):
     """Running mean and variance of value targets, per agent, as in the official MAPPO code.
@@ -127,6 +129,7 @@ class ValueNorm(nn.Module):
         sums = torch.stack([x.mean(0), x.square().mean(0), alive.to(x.dtype).mean(0)])
         first, second, share = mean_over_ranks(sums)
         batch = torch.stack([first, second]) / share.clamp_min(1e-12)
+        batch[1].clamp_min_(LEAST)
         is_new = (self.weight > 0) & (share > 0) & (self.second == 0)
         self.first.copy_(torch.where(is_new, batch[0] * self.weight, self.first))
         self.second.copy_(torch.where(is_new, batch[1] * self.weight, self.second))

@@ -97,12 +97,14 @@ def test_its_state_continues_bit_by_bit_and_has_no_pairs_of_all_agents():
     assert max(sizes.values()) <= N * 4 * 4
 
 
-def test_the_rollout_keeps_the_neighbours_weights():
+def test_the_rollout_keeps_the_weights_of_its_own_influence():
     actor = actor_of(N)
     source = ScoreInfluence(actor, neighbours=near(2))
     advantage = advantage_with(source)
     td = advantage(ring_rollout(actor))
-    assert torch.equal(td["agents", "influence"][3, 7], source.matrix[:, :-1])
+    assert torch.equal(td["agents", "influence"][3, 7], source.matrix)
+    advantage(ring_rollout(actor))
+    assert not torch.equal(td["agents", "influence"][3, 7], source.matrix)
     again = advantage(td.copy(), redraw=False)
     assert torch.equal(again["agents", "advantage"], td["agents", "advantage"])
     p, influence = advantage.influence_in(td)

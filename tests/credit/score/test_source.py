@@ -1,5 +1,6 @@
 """`ScoreInfluence` in an `ILVFAdvantage`: what it finds, its state, its shapes."""
 
+import math
 import warnings
 
 import pytest
@@ -104,6 +105,24 @@ def test_dead_agents_move_nothing_and_are_not_moved():
     assert not links[0].any()
     assert not links[:, 0].any()
     assert links.sum() == N - 2
+
+
+@pytest.mark.parametrize("paid", [0.0, 100.0, math.nan])
+def test_what_dead_agents_are_paid_does_not_matter(paid):
+    """The windows of a living agent's returns reach into the steps after its death."""
+    actor = actor_of()
+    td = ring_rollout(actor)
+    td["agents", "mask"] = torch.ones(64, 20, N, dtype=torch.bool)
+    td["agents", "mask"][:, 10:, 0] = False
+    action = (td["agents", "action"][..., -1] == 0).float()
+    td["next", "agents", "reward"][:, 10:, 0] = paid + paid * action[:, :10].unsqueeze(-1)
+    source = ScoreInfluence(actor)
+    advantage_with(source)(td)
+    assert source.z[-1, 0] > 3  # while it lives
+    td["next", "agents", "reward"][:, 10:, 0] = 0
+    unpaid = ScoreInfluence(actor)
+    advantage_with(unpaid)(td)
+    assert torch.equal(source.z, unpaid.z)
 
 
 def test_what_dead_agents_observe_does_not_matter():

@@ -211,7 +211,8 @@ def unit_variance(score: Tensor) -> Tensor:
 
     The derivative with respect to a mean is (a − μ)/σ², of any size.
     """
-    scale = score.square().flatten(0, -3).mean(0).sqrt()
+    known = score.nan_to_num(0, 0, 0)  # dead agents can have observed anything
+    scale = known.square().flatten(0, -3).mean(0).sqrt()
     return score / scale.clamp_min(torch.finfo(score.dtype).tiny)
 
 

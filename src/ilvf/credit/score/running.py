@@ -142,7 +142,9 @@ class RunningInfluence(InfluenceSource):
         return influence.expand(*like.shape[:-1], n)
 
     def drawn(self, value: Tensor) -> Tensor | SparseInfluence:
-        return value if self.neighbours is None else self.columns.influence(self.matrix)
+        if self.neighbours is None:
+            return value
+        return SparseInfluence.again(self.neighbours, value)
 
     def in_states(self, states: TensorDictBase, key: NestedKey) -> tuple[Tensor, Tensor]:
         """(p, Ŵ), the same in all states."""

@@ -47,7 +47,8 @@ class MultiCategoricalActor(StochasticActor):
 
     def component_log_probs(self, outputs: Tensor) -> Tensor:
         """log π_id of every choice `[*B, N, D, W]`, from the method `outputs`."""
-        return self.actions.grid(outputs, torch.finfo(outputs.dtype).min).log_softmax(-1)
+        found = self.actions.grid(outputs, -torch.inf).log_softmax(-1)
+        return found.masked_fill(~self.actions.exists, torch.finfo(outputs.dtype).min)
 
     def components_of(self, tensordict: TensorDictBase) -> Tensor:
         """`component_log_probs` of a tensordict's steps, each with its own hidden state."""

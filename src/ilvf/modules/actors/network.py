@@ -14,7 +14,7 @@ from torchrl.envs.utils import ExplorationType, exploration_type
 
 from ilvf.errors import require
 from ilvf.modules.actions import Actions, actions_of_arguments, as_actions
-from ilvf.modules.agent_nets import AgentMLP, input_normalizer
+from ilvf.modules.agent_nets import AgentMLP, agents_last, input_normalizer
 from ilvf.modules.checks import need, require_mask
 from ilvf.modules.memory import CARRY, memory_of
 from ilvf.modules.options import MLPOptions, PolicyOptions
@@ -155,7 +155,7 @@ class NetworkActor(TensorDictModuleBase):
         assert self.net.first is not None
         batch = observation.shape[:-2]
         outputs, after = self.net.recall(self.net.first(rows), batch, hidden, done)
-        return outputs.transpose(0, 1).unflatten(0, batch), after
+        return agents_last(outputs, observation), after
 
     # ------------------------------------------------------------------ tensordicts
     def inputs(self, tensordict: TensorDictBase) -> dict[str, Tensor]:

@@ -142,7 +142,7 @@ class InfluenceCritic(Critic):
             state: `[*B, N, D]`.
             weight: wᵀ `[*B, N, N]`, row = acting agent; with neighbours w `[*B, N, K]`.
         """
-        w = weight.flatten(0, -3)
+        w = weight.reshape(-1, *weight.shape[-2:])
         if self.neighbours is None:
             w = w.transpose(-1, -2)
         prepared = self.first.prepare(self.read(state))
