@@ -91,3 +91,11 @@ def test_what_needs_the_critic_says_that_there_is_none(recipe, capsys):
 def test_a_training_cannot_go_on_from_it(recipe, capsys):
     assert recipe("ilvf_p", "resume=zoo:encircle-10") == 2
     assert "zoo/encircle-10.ckpt" in capsys.readouterr().err
+
+
+def test_a_mask_of_another_batch_is_refused(refused):
+    policy = load_policy("zoo:predators")
+    n, size = (policy.actor.arguments[name] for name in ("n_agents", "observation_dim"))
+    mask = torch.ones(n, policy.actor.actions.width, dtype=torch.bool)
+    with refused("action_mask has shape (8, 6), need (2, 8, 6)"):
+        policy(torch.randn(2, n, size), mask)

@@ -20,7 +20,7 @@ from ilvf.checkpoints.fit import environments_of, require_same_workers
 from ilvf.checkpoints.state import require_generators
 from ilvf.checkpoints.verify import require_checkpoint
 from ilvf.collectors.part import Plan
-from ilvf.collectors.team import DEATHS, split, worker_seed
+from ilvf.collectors.team import DEATHS, WorkerRollouts, split, worker_seed
 from ilvf.envs import Encircle
 from ilvf.modules import CategoricalActor
 from ilvf.modules.actors.categorical import select_action
@@ -235,3 +235,32 @@ def test_workers_of_the_environment_are_refused_beside_those_of_the_run(recipe, 
     arguments = ("env=pettingzoo", "env.workers=2", "trainer.collector=processes")
     assert recipe("ippo", *arguments, f"out={tmp_path}") == 2
     assert "env.workers=2 and trainer.collector=processes both spread" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- interrupts
+class Interrupted:
+    """A worker in whose answer Ctrl-C is pressed."""
+
+    def __init__(self, plan, number):
+        self.ended = False
+
+    def ask(self, order):
+        pass
+
+    def answer(self):
+        raise KeyboardInterrupt
+
+    def end(self):
+        self.ended = True
+
+
+def test_an_interrupted_collection_leaves_no_answer_for_the_next(refused):
+    actor = CategoricalActor(4, 18, 5)
+    plans = split(Plan(Encircle, b"", 7, 4, seed=5), 2, None)
+    rollouts = WorkerRollouts(Interrupted, plans, actor, torch.device("cpu"))
+    workers = list(rollouts.workers)
+    with pytest.raises(KeyboardInterrupt):
+        next(rollouts)
+    assert all(worker.ended for worker in workers)
+    with refused("workers have ended"):
+        next(rollouts)

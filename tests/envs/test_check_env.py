@@ -319,3 +319,23 @@ def test_a_single_reward_is_reported():
 def test_something_else_is_no_environment(refused):
     with refused("int is no TorchRL environment"):
         check_env(3)
+
+
+# ---------------------------------------------------------------------- episodes
+def test_a_reset_of_one_that_changes_others_is_reported():
+    class AllAtOnce(Rooms):
+        def _reset(self, td=None):
+            return super()._reset(None)
+
+    (line,) = problems(AllAtOnce(4, num_envs=2))
+    assert "environment 0 alone changes now, wanted of others" in line
+
+
+def test_an_end_without_its_cause_is_reported():
+    class Endless(Rooms):
+        def _step(self, td):
+            out = super()._step(td)
+            out["terminated"] = torch.ones_like(out["terminated"])
+            return out
+
+    assert "('next', 'done') is another flag" in problems(Endless(4, num_envs=2))[0]

@@ -112,6 +112,33 @@ class TestEveryEnvironment:
         with refused("(3,)", "(2,)"):
             make(num_envs=2, seed=0).set_state(three.get_state())
 
+    def test_a_restored_state_is_the_present_one_until_a_seed_is_set(self, make):
+        env = make(num_envs=2, seed=0)
+        play_random(env, steps=3)
+        state = env.get_state()
+        env.reset()
+        env.set_state(state)
+        again = env.get_state()
+        assert again.keys() == state.keys()
+        assert all(torch.equal(again[name], state[name]) for name in state)
+        first = make(num_envs=2, seed=5).reset()
+        env.set_seed(5)
+        assert (env.reset() == first).all()
+
+    def test_actions_of_another_type_are_refused(self, make, refused):
+        env = make(num_envs=2, seed=0)
+        td = env.rand_action(env.reset())
+        action = td["agents", "action"]
+        wrong = action.double() if action.is_floating_point() else action.float()
+        with refused("('agents', 'action')", str(wrong.dtype)):
+            env.step(td.set(("agents", "action"), wrong))
+
+    def test_it_stays_on_its_device(self, make, refused):
+        env = make(num_envs=2, seed=0)
+        assert env.to("cpu") is env
+        with refused("cannot move from cpu to meta", "device='meta'"):
+            env.to("meta")
+
     def test_graphs_are_boolean_with_a_true_diagonal(self, make):
         env = make(num_envs=1, seed=0)
         for name in ("observation_graph", "transition_graph", "reward_graph", "value_graph"):

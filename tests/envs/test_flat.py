@@ -5,6 +5,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from env_helpers import example
 from helpers import assert_same_state, checkpointed, fit
 from ilvf.checkpoints.policy import load_policy
 from ilvf.data.evaluation import evaluate
@@ -163,3 +164,19 @@ def test_options_of_images_are_refused_where_they_do_nothing(refused):
         build(resolve(training_schema("mappo"), ["env=encircle", "algorithm.images=cnn"]))
     with refused("algorithm.filters=4 is for algorithm.images=cnn"):
         build(resolve(training_schema("mappo"), ["env=encircle", "algorithm.filters=4"]))
+
+
+def test_rows_of_other_numbers_become_those_of_the_networks():
+    class Doubled(example("own_env").Rooms):
+        def _make_specs(self):
+            super()._make_specs()
+            pair = self.observation_spec["agents"]
+            pair["observation"] = pair["observation"].to(torch.float64)
+
+        def _look(self):
+            td = super()._look()
+            td["agents", "observation"] = td["agents", "observation"].double()
+            return td
+
+    seen = flattened(Doubled(4, num_envs=2)).reset()["agents", "observation"]
+    assert (seen.dtype, seen.shape) == (torch.float32, (2, 4, 2))

@@ -191,6 +191,10 @@ class Policy(nn.Module):
         )
         if torch.compiler.is_compiling():  # what follows reads the device
             return
+        if action_mask is not None:
+            wanted = (*observation.shape[:-1], self.actor.actions.width)
+            found = tuple(action_mask.shape)
+            require(found == wanted, f"action_mask has shape {found}, need {wanted}")
         rows = torch.isfinite(torch.as_tensor(observation)).all(-1)
         if not rows.all():
             agents = (~rows).reshape(-1, n).any(0).nonzero().flatten().tolist()

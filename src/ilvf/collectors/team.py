@@ -12,7 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 
 from ilvf.collectors.part import Plan, State, order_of
 from ilvf.collectors.serving import WorkerDied, content_of, pickled
-from ilvf.errors import UsageError
+from ilvf.errors import UsageError, require
 
 DEATHS = 3  # of one worker in a row that end the run
 
@@ -76,9 +76,14 @@ class WorkerRollouts:
     def __next__(self) -> TensorDictBase:
         half = torch.is_autocast_enabled(self.device.type)
         order = pickled(order_of(self.policy, half))
-        for worker in self.workers:
-            worker.ask(order)
-        parts = [self._part(number, order) for number in range(len(self.workers))]
+        require(bool(self.workers), "the collector's workers have ended; make it anew")
+        try:
+            for worker in self.workers:
+                worker.ask(order)
+            parts = [self._part(number, order) for number in range(len(self.workers))]
+        except BaseException:  # such as Ctrl-C: an unread answer would pass for the next one
+            self.shutdown()
+            raise
         joined: Any = torch.cat(parts, 0)
         rollout = joined.to(self.device)
         rollout.names = [None, "time"]

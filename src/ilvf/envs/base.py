@@ -1,6 +1,7 @@
 """Base class of the batched environments: specs, resets, the clock, statistics, saved states."""
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -12,9 +13,13 @@ from ilvf.envs.entries import PADDING, Entries, assembled
 from ilvf.envs.scenario import KnownGraphs, Scenario, World
 from ilvf.envs.specs import FLAGS, TeamSpecs
 from ilvf.errors import UsageError, require
+from ilvf.modules.actions import Box
 from ilvf.options.arguments import require_batch, require_sizes
 
 __all__ = ["BatchedEnv", "BatchedWorlds", "World"]
+
+
+INDEX_TYPES = (torch.int64, torch.int32)  # of choices
 
 
 class BatchedWorlds(Scenario):
@@ -111,9 +116,15 @@ class BatchedWorlds(Scenario):
         out.set(("agents", "reward"), reward)
         return out.update(self.flags())
 
-    def _require_actions(self, action: Tensor) -> None:
+    def _require_actions(self, action: Tensor | None) -> None:
         actions = self.actions
         need = (*self.batch_size, self.n_agents, *actions.event)
+        if action is None:
+            raise UsageError(f"('agents', 'action') is missing, need {need}")
+        kinds = (actions.low.dtype,) if isinstance(actions, Box) else INDEX_TYPES
+        if action.dtype not in kinds:
+            words = " or ".join(map(str, kinds))
+            raise UsageError(f"('agents', 'action') is {action.dtype}, need {words}")
         found = tuple(action.shape)
         if found != need:
             raise UsageError(f"('agents', 'action') has the shape {found}, need {need}")
@@ -126,6 +137,22 @@ class BatchedWorlds(Scenario):
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None:
             self.rng.manual_seed(seed)
+            self._restored = None
+
+    def to(self, device: Any) -> Self:
+        """The environment itself, which stays on its device.
+
+        Raises:
+            UsageError: another device.
+        """
+        wanted = torch.device(device)
+        indices = {wanted.index, self.device.index} - {None}
+        require(
+            wanted.type == self.device.type and len(indices) <= 1,
+            f"{type(self).__name__} cannot move from {self.device} to {wanted}; make it with "
+            f"device={str(wanted)!r}",
+        )
+        return self
 
     def _new_episodes(self) -> World:
         return self.initial() | self._no_history()
@@ -198,7 +225,8 @@ class BatchedWorlds(Scenario):
     # ------------------------------------------------------------------ saved states
     def get_state(self) -> dict[str, Tensor]:
         """The world and the generator's state ("rng"): enough to continue bit-exactly."""
-        return {**{k: v.clone() for k, v in self.world.items()}, "rng": self.rng.get_state()}
+        world = self.world if self._restored is None else self._restored
+        return {**{k: v.clone() for k, v in world.items()}, "rng": self.rng.get_state()}
 
     def set_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `get_state` returned; the next full reset starts in this world.

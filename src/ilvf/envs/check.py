@@ -10,9 +10,11 @@ from torchrl.envs import EnvBase
 
 from ilvf.envs.contract import (
     batch_problems,
+    flag_problems,
     missing_problems,
     number_keys,
     number_problems,
+    partial_reset_problems,
     saved_state_problems,
     shape_problems,
     spec_problems,
@@ -93,8 +95,10 @@ def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
     _raise(list(missing_problems(trial, group)), name)
     problems += shape_problems(env, trial, group)
     problems += number_problems(trial, group, actions_of(env, group))
+    problems += flag_problems(trial)
     with _named_failures(f"{name} fails in get_state, set_state and reset"):
         problems += saved_state_problems(env, group)
+        problems += [] if problems else partial_reset_problems(env)
     _raise(problems, name)
     with _named_failures(f"{name} fails in {STEPS} random steps from the same seed"):
         return _facts(env, trial, group)

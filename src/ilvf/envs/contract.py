@@ -119,6 +119,19 @@ def number_problems(td: TensorDictBase, group: str, actions: Actions) -> Iterato
         yield f"{(group, 'action_mask')} allows an agent nothing, need at least one action"
 
 
+def flag_problems(td: TensorDictBase) -> Iterator[str]:
+    """Is an episode done where it is terminated or truncated, and nowhere else?"""
+    flags = [td.get(("next", name), None) for name in ("terminated", "truncated")]
+    ended = [flag for flag in flags if flag is not None]
+    done = td["next", "done"]
+    alike = all(flag.shape == done.shape and flag.dtype == done.dtype for flag in ended)
+    if alike and not torch.equal(done, torch.stack(ended).any(0)):
+        yield (
+            "('next', 'done') is another flag than terminated or truncated; an episode ends where "
+            "one of them is True"
+        )
+
+
 def number_keys(group: str) -> tuple[NestedKey, ...]:
     """Keys of the numbers that networks read in a rollout."""
     names = ("observation", "state")
@@ -147,6 +160,24 @@ def saved_state_problems(env: EnvBase, group: str) -> Iterator[str]:
     env.set_state(state)
     if not torch.equal(env.reset().get((group, "observation")), before):
         yield "set_state(get_state()) and reset() do not lead back to the same observations"
+
+
+def partial_reset_problems(env: EnvBase) -> Iterator[str]:
+    """Does a reset of one environment leave the others alone, as far as saved states show it?"""
+    if env.batch_size[0] == 1 or not saves_states(env):
+        return
+    start = env.reset()
+    before = {name: x.clone() for name, x in env.get_state().items() if name != "rng"}
+    first = torch.zeros(*env.batch_size, 1, dtype=torch.bool, device=env.device)
+    first[0] = True
+    env.reset(start.set("_reset", first))
+    after = env.get_state()
+    changed = [name for name, x in before.items() if not torch.equal(x[1:], after[name][1:])]
+    if changed:
+        yield (
+            f"a reset of environment 0 alone changes {', '.join(changed)} of others; _reset(td) "
+            "must begin anew only those in td['_reset']"
+        )
 
 
 # ---------------------------------------------------------------------- helpers

@@ -104,7 +104,7 @@ def _is_flat(env: EnvBase, key: tuple[str, str]) -> bool:
     spec = env.observation_spec[key]
     if isinstance(spec, Composite):
         return not leaves_of(spec)
-    is_row = len(spec.shape) == TEAM + 1 and spec.dtype != torch.uint8
+    is_row = len(spec.shape) == TEAM + 1 and spec.dtype == torch.get_default_dtype()
     return is_row or len(spec.shape) <= TEAM
 
 

@@ -121,6 +121,8 @@ def test_wrong_continuous_actions_are_refused(refused):
     fine = np.array([5, -1.5])
     with refused("the action of agent_0 has the shape (2,), need (1,)"):
         env.step({"agent_0": np.zeros(2), "agent_1": fine})
+    with refused("the action of agent_0 is left; actions are (1,) numbers"):
+        env.step({"agent_0": "left", "agent_1": fine})
     with refused("number 0 of agent 0's action is 4; Aim has -1 to 3"):
         env.step({"agent_0": np.array([4]), "agent_1": fine})
 
@@ -174,3 +176,12 @@ def test_the_module_runs_pettingzoos_tests(capsys):
     text = capsys.readouterr().out
     assert "agent_0" in text
     assert "Passed Parallel API test" in text
+
+
+def test_what_needs_a_reset_says_so(refused):
+    env = as_pettingzoo("encircle", render_mode="rgb_array", num_envs=1)
+    for method in ("state", "render"):
+        with refused(f"{method}() comes after the first reset()"):
+            getattr(env, method)()
+    with refused("num_envs=2", "leave it out"):
+        as_pettingzoo("encircle", num_envs=2)

@@ -33,7 +33,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from ilvf.envs.base import BatchedWorlds
-from ilvf.errors import require, run_recipe
+from ilvf.errors import UsageError, require, run_recipe
 from ilvf.modules.actions import Actions, Box, MultiChoices
 from ilvf.options.arguments import require_kind, require_seed
 
@@ -57,6 +57,8 @@ def as_pettingzoo(
     if isinstance(env, str):
         from ilvf.envs import make_env
 
+        number = kwargs.pop("num_envs", 1)
+        require(number == 1, f"num_envs={number}: a PettingZoo environment is one; leave it out")
         made: Any = make_env(env, num_envs=1, **kwargs)
     else:
         require(
@@ -182,8 +184,13 @@ class AsPettingZoo(ParallelEnv):
         """Continuous actions of all agents, `[1, N, A]`; fixed components are added."""
         rows = box.middle.clone()
         for i, agent in enumerate(self.agents):
-            action = np.asarray(actions[agent], np.float32)
             shape = self.action_spaces[agent].shape
+            try:
+                action = np.asarray(actions[agent], np.float32)
+            except (TypeError, ValueError):
+                raise UsageError(
+                    f"the action of {agent} is {actions[agent]!s:.100}; actions are {shape} numbers"
+                ) from None
             require(
                 action.shape == shape,
                 f"the action of {agent} has the shape {action.shape}, need {shape}",
@@ -224,17 +231,22 @@ class AsPettingZoo(ParallelEnv):
 
     def state(self) -> np.ndarray:
         """The states of all agents side by side, `[N·D]`."""
+        self._require_reset("state")
         return self._state.flatten()
 
     def render(self) -> np.ndarray | None:
         """A picture of the present state, `[height, width, 3]` uint8; None if not rendered."""
         if self.render_mode is None:
             return None
+        self._require_reset("render")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         canvas = FigureCanvasAgg(self.env.draw())  # type: ignore[operator]
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+    def _require_reset(self, what: str) -> None:
+        require(hasattr(self, "_state"), f"{what}() comes after the first reset()")
 
     def close(self) -> None:
         """Close the environment."""

@@ -5,6 +5,7 @@
 prints them and plays an episode of random phases.
 """
 
+import operator
 import sys
 import time
 import warnings
@@ -168,13 +169,16 @@ class SumoTrafficEnv(ParallelEnv):
         require(bool(self.agents), "the episode is over; reset() begins the next one")
         missing = [agent for agent in self.agents if agent not in actions]
         require(not missing, f"step needs an action of every signal; {', '.join(missing)} has none")
-        phases = [int(actions[agent]) for agent in self.agents]
-        for signal, phase in zip(self.network.signals, phases, strict=True):
+        phases = []
+        for agent, signal in zip(self.agents, self.network.signals, strict=True):
             count = len(signal.phases)
+            action = actions[agent]
+            whole = hasattr(action, "__index__") and np.ndim(action) == 0
             require(
-                0 <= phase < count,
-                f"signal {signal.id} has no phase {phase}: they are 0 to {count - 1}",
+                whole and 0 <= operator.index(action) < count,
+                f"signal {signal.id} has no phase {action!s:.100}: they are 0 to {count - 1}",
             )
+            phases.append(operator.index(action))
         self.episodes.request_step(phases)
         self.track.add(phases)
 
