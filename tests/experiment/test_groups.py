@@ -25,7 +25,8 @@ def sizes(panels):
 
 
 def test_labels_are_names_of_algorithms():
-    runs = [run(), run(seed=1, out="elsewhere"), run("MAPPO")]
+    elsewhere = {"out": "elsewhere", "trainer__collector": "ray", "trainer__early_stopping": "5"}
+    runs = [run(), run(seed=1, **elsewhere), run("MAPPO")]
     assert sizes(group_runs(runs)) == {"encircle": {"ILVF-P": 2, "MAPPO": 1}}
 
 

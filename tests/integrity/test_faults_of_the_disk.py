@@ -8,13 +8,15 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from mlflow.tracking import MlflowClient
 
 from helpers import TINY
 from ilvf.checkpoints.files import AtomicCheckpoints, find_checkpoint
 from ilvf.experiment.metrics_file import METRICS, read_rows
+from ilvf.experiment.monitors import ModelCheckpointHere
 from ilvf.experiment.store import open_store, patient_lock, tracking_uri
-from run_helpers import output_of, start_recipe
+from run_helpers import folder_with_store, output_of, start_recipe
 
 ON_POLICY = (*TINY, "trainer.max_epochs=4", "algorithm.eval_every=100")
 HOLD_THE_LOCK = """
@@ -172,6 +174,44 @@ def test_runs_that_were_moved_are_continued_where_they_are(tmp_path, out, recipe
     assert f"was moved from {first} to {second}" in output
     assert not first.exists()
     assert list(second.glob("artifacts/*/artifacts/checkpoints/last.ckpt"))
+
+
+def test_a_store_that_was_moved_keeps_new_files_where_it_is(tmp_path, store, capsys):
+    """Also if something has made the old folder again."""
+    first = folder_with_store(tmp_path / "m1", store)
+    open_store(tracking_uri(first), first, "encircle")
+    second = tmp_path / "m2"
+    first.rename(second)
+    (first / "artifacts").mkdir(parents=True)
+    capsys.readouterr()
+    open_store(tracking_uri(second), second, "encircle")
+    assert f"was moved from {first} to {second}" in capsys.readouterr().out
+    found = MlflowClient(tracking_uri(second)).get_experiment_by_name("encircle")
+    assert found.artifact_location == (second / "artifacts").as_uri()
+    open_store(tracking_uri(second), second, "encircle")
+    assert "moved" not in capsys.readouterr().out
+
+
+def test_a_run_that_was_moved_knows_its_best_checkpoint(tmp_path):
+    """One that was copied out of its folder does not."""
+    first, second = (tmp_path / name / "checkpoints" for name in ("a", "b"))
+    options = {"filename": "best", "monitor": "x", "mode": "max"}
+    before = ModelCheckpoint(first, **options)
+    assert ModelCheckpointHere(second, **options).state_key == before.state_key
+    best = str(first / "best.ckpt")
+    state = {**before.state_dict(), "best_model_path": best, "best_model_score": torch.tensor(3.0)}
+    state["best_k_models"] = {best: torch.tensor(3.0)}
+    second.mkdir(parents=True)
+    (second / "best.ckpt").touch()
+    after = ModelCheckpointHere(second, **options)
+    after.load_state_dict(state)
+    assert after.best_model_score == 3
+    assert after.best_model_path == str(second / "best.ckpt")
+    assert list(after.best_k_models) == [after.best_model_path]
+    copied = ModelCheckpointHere(tmp_path / "c", **options)
+    with pytest.warns(UserWarning, match="dirpath has changed"):
+        copied.load_state_dict(state)
+    assert copied.best_model_score is None
 
 
 def test_runs_that_were_copied_are_not_mixed_up(tmp_path, out, recipe, capsys):

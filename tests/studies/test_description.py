@@ -98,11 +98,12 @@ def test_a_study_of_ones_own_is_read_from_a_yaml_file(tmp_path):
         "baseline: MAPPO\n"
         "algorithms: [{recipe: mappo}]\n"
         "tasks: [{title: Encircle, env: encircle, keys: {env: {n_agents: 6}}}]\n"
-        "scales: {cpu: {}}\n"
+        "scales: {cpu: {}, one: {seeds: 3}}\n"
     )
     study = read_study(str(path), "cpu")
     assert study.tasks[0].keys == {"env.n_agents": 6}
     assert study.scale.seeds == "0-4"
+    assert read_study(str(path), "one").scale.seeds == "3"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def other(tmp_path):
         (folder / run.folder).mkdir(parents=True)
         append_row(folder / run.folder / METRICS, run.frames, {METRIC: number, "time/wall_s": 7.0})
         table = with_run(table, run, pd.Series({40: -1.0, run.frames: number}))
-        tags = {"git.sha": "abc"}
+        tags = {"git.sha": "abc", "experiment_id": "1", "run_id": "f00"}
         records = with_record(records, record_of(run, folder / run.folder, tags))
     write_table(folder / "raw.csv", table)
     write_table(folder / "runs.csv", records)
@@ -50,12 +50,15 @@ def test_runs_with_the_same_settings_count_under_their_new_titles(tmp_path, othe
     assert not runner.missing()
     assert runner.reused == 4
     runner.report()
+    assert len(read_raw(tmp_path / "new" / "raw.csv")) == len(runner.table) == 8
+    assert "MLflow" not in (tmp_path / "new" / "report.md").read_text()  # this store lacks them
     half = runner.table.query("algorithm == 'Half' and seed == 1")
     assert half["task"].tolist() == ["A circle"] * 2
     assert half["value"].tolist() == [-1.0, 3.0]
     row = runner.records.query("algorithm == 'Half' and seed == 1").iloc[0]
     assert (row.task, row.commit, row.seconds) == ("A circle", "abc", 7.0)
     assert "algorithm.tau=0.5" in row.command
+    assert row.run_id == row.experiment_id == ""
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,17 @@ def test_runs_with_the_same_settings_count_under_their_new_titles(tmp_path, othe
 )
 def test_other_runs_do_not_count(tmp_path, other, changes):
     assert len(missing(tmp_path / "new", other, **changes)) == 4
+
+
+def test_runs_whose_settings_are_in_a_file_do_not_count(tmp_path, other):
+    """It may have changed under its name."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: encircle")
+    tasks = [{"title": "Encircle", "env": str(file), "frames": 80}]
+    records = read_records(other / "runs.csv")
+    records["command"] = records["command"].str.replace("env=encircle", f"env={file}")
+    write_table(other / "runs.csv", records)
+    assert len(missing(tmp_path / "new", other, tasks=tasks)) == 4
 
 
 def test_one_algorithm_can_be_the_same(tmp_path, other):

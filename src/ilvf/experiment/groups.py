@@ -7,23 +7,15 @@ import pandas as pd
 from ilvf.errors import require
 from ilvf.experiment.history import FinishedRun
 from ilvf.experiment.presentation import UNKNOWN, in_symbols, task_of_params
+from ilvf.experiment.resumed import HARMLESS
 from ilvf.options import short_names
 
-NOT_COMPARED = (  # config keys that do not distinguish groups of runs
+NOT_COMPARED = (  # config keys that do not distinguish groups of runs; panels have the frames
+    *HARMLESS,
     "recipe",
     "seed",
-    "seeds",
-    "out",
-    "preset",
-    "trainer.max_epochs",  # panels have the frames
-    "trainer.threads",
-    "trainer.logger",
-    "trainer.animation",
-    "trainer.pictures",
-    "trainer.save_top_k",
-    "trainer.progress",
-    "trainer.system_metrics",
     "trainer.accelerator",
+    "trainer.collector_workers",
 )
 SAME_LENGTH = 1.02  # ratio of frames up to which runs have equal length
 ABSENT = "-"  # in labels, for a key that a run does not have

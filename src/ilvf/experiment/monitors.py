@@ -5,12 +5,14 @@ still there, which must not count twice.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from ilvf.algorithms.evaluating import EvaluationCallback
+from ilvf.checkpoints.lightning_state import PATHS
 from ilvf.errors import require
 
 MONITOR = "eval/return/team"
@@ -57,11 +59,47 @@ class EvaluationStopping(AfterEvaluation, EarlyStopping):
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 
-class ModelCheckpointTop(AfterEvaluation, ModelCheckpoint):
-    """Keeps the checkpoints of the best evaluations: `top-ITERATION.ckpt`.
+class ModelCheckpointHere(ModelCheckpoint):
+    """Keeps what it knows of the best checkpoint when its run's folder has been moved.
 
-    Its name begins as Lightning's does, so that the paths in its state are checked, too.
+    Lightning's forgets it, so that the next evaluation would replace a better `best.ckpt`. Its name
+    begins as Lightning's does, so that the paths in its state are checked, too.
     """
+
+    @property
+    def state_key(self) -> str:
+        """That of Lightning's, in checkpoints of every version."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue with the checkpoints of the run's folder, where that is now."""
+        super().load_state_dict(moved(state_dict, Path(self.dirpath or "")))
+
+
+class ModelCheckpointTop(AfterEvaluation, ModelCheckpointHere):
+    """Keeps the checkpoints of the best evaluations: `top-ITERATION.ckpt`."""
+
+    state_key = ModelCheckpoint.state_key  # with its own name
+
+
+def moved(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The state of a `ModelCheckpoint` whose folder is now `folder`.
+
+    Files that are not in it belong to another run, from which a checkpoint was copied. Then nothing
+    changes.
+    """
+    old = Path(state.get("dirpath") or "")
+
+    def here(path: str) -> str:
+        file = Path(path)
+        return str(folder / file.name) if path and file.parent == old else path
+
+    best = state.get("best_model_path") or ""
+    if here(best) == best or not Path(here(best)).is_file():
+        return dict(state)
+    paths = {name: here(state[name]) for name in PATHS if state.get(name)}
+    models = {here(path): score for path, score in state.get("best_k_models", {}).items()}
+    return {**state, **paths, "best_k_models": models, "dirpath": str(folder)}
 
 
 def is_stopping_state(state: Mapping[str, Any]) -> bool:

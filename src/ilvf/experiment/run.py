@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import OmegaConf
 
@@ -35,7 +35,12 @@ from ilvf.experiment.interrupts import handlers_kept, signals_held
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.memory import keep_memory
 from ilvf.experiment.metrics_file import METRICS
-from ilvf.experiment.monitors import MONITOR, EvaluationStopping, ModelCheckpointTop
+from ilvf.experiment.monitors import (
+    MONITOR,
+    EvaluationStopping,
+    ModelCheckpointHere,
+    ModelCheckpointTop,
+)
 from ilvf.experiment.presentation import mlflow_name, tags_of
 from ilvf.experiment.processes import cluster_environment, number_of_processes
 from ilvf.experiment.resumed import Resumed
@@ -216,7 +221,7 @@ def make_trainer(
     if options["strategy"] == "ddp" or processes * options["num_nodes"] > 1:
         options["strategy"] = DDPStrategy(broadcast_buffers=False)
     checkpoints = functools.partial(
-        ModelCheckpoint, folder / "checkpoints", enable_version_counter=False
+        ModelCheckpointHere, folder / "checkpoints", enable_version_counter=False
     )
     best = checkpoints(filename="best", monitor=MONITOR, mode="max")
     last = checkpoints(filename="last")  # `best` is saved first, so that all others know it

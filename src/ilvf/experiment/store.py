@@ -56,6 +56,7 @@ def open_store(uri: str, out: Path, experiment: str | None = None) -> None:
         with patient_lock(lock):
             if uri.startswith(SQLITE):
                 _create_file(Path(uri.removeprefix(SQLITE)))
+                follow_move(uri, out)
             if experiment is not None:
                 _create_experiment(MlflowClient(uri), uri, out, experiment)
     except UsageError:
@@ -211,9 +212,11 @@ def ended_run(uri: str, run_id: str | None, place: Path) -> Iterator[Any]:
     limit_waiting()
     here = not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).is_file()
     try:
+        if here and uri.startswith(SQLITE):
+            follow_move(uri, Path(uri.removeprefix(SQLITE)).parent)
         client = MlflowClient(uri) if run_id is not None and here else None
         yield client if client is not None and has_run(client, str(run_id)) else None
-    except (MlflowException, OSError, SQLAlchemyError) as error:
+    except (MlflowException, OSError, SQLAlchemyError, sqlite3.Error) as error:
         raise UsageError(
             f"the run {run_id} in {uri} cannot be written: {first_line(error)}; see {place}"
         ) from error
@@ -225,34 +228,49 @@ def limit_waiting() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
 
 
-def follow_move(client: Any, uri: str, run_id: str, out: Path) -> None:
-    """Correct the paths in a local store whose folder was moved to `out`.
+def follow_move(uri: str, out: Path) -> None:
+    """Correct the paths in the store of `out` if that folder was moved.
 
-    A store keeps absolute paths of its files. They are corrected if the old folder is gone.
-
-    Raises:
-        UsageError: the old folder still exists, so the store was copied; names both.
+    A store keeps absolute paths of its files. A store that was copied is left as it is, and so is
+    one that belongs to several folders.
     """
-    artifacts = client.get_run(run_id).info.artifact_uri
-    if not uri.startswith("sqlite") or not artifacts.startswith("file:"):
-        return
-    home = Path(url2pathname(urlparse(artifacts).path))
     here = out.resolve()
-    old = home.parents[2]  # OUT/artifacts/RUN/artifacts
-    if here == old:
+    if uri != f"{SQLITE}{here / 'mlflow.db'}":
         return
+    with contextlib.closing(sqlite3.connect(here / "mlflow.db")) as database, database:
+        found = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        homes = [home_of(str(place)) for (place,) in found]
+        for old in [home for home in homes if home not in (None, here)]:
+            if (old / "mlflow.db").exists():
+                continue
+            for table, column in PATHS:
+                database.execute(
+                    f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                    (f"{old.as_uri()}/", f"{here.as_uri()}/"),
+                )
+            left = old / "artifacts"
+            more = f"; files that are still in {left} belong here" if left.exists() else ""
+            print(f"the store was moved from {old} to {here}; its paths are corrected{more}")
+
+
+def home_of(place: str) -> Path | None:
+    """The folder OUT of a place OUT/artifacts that this library has given an experiment."""
+    path = Path(url2pathname(urlparse(place).path))
+    return path.parent if place.startswith("file:") and path.name == "artifacts" else None
+
+
+def require_own_store(client: Any, uri: str, run_id: str, out: Path) -> None:
+    """Raise if the store of `out` is a copy of the one that has this run's files."""
+    artifacts = client.get_run(run_id).info.artifact_uri
+    here = out.resolve()
+    if uri != f"{SQLITE}{here / 'mlflow.db'}" or not artifacts.startswith("file:"):
+        return
+    old = Path(url2pathname(urlparse(artifacts).path)).parents[2]  # OUT/artifacts/RUN/artifacts
     require(
-        not old.exists(),
+        old == here,
         f"the store in {here} keeps this run's files in {old}, which still exists: "
         f"continue the run there (out={old}), or move that folder away",
     )
-    with sqlite3.connect(uri.removeprefix(SQLITE)) as database:
-        for table, column in PATHS:
-            database.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (old.as_uri(), here.as_uri()),
-            )
-    print(f"the store was moved from {old} to {here}; its paths are corrected")
 
 
 def has_run(client: Any, run_id: str) -> bool:

@@ -30,10 +30,10 @@ from ilvf.experiment.seed_summary import summarise_parent
 from ilvf.experiment.store import (
     URI_VARIABLE,
     first_line,
-    follow_move,
     frames_in_store,
     has_run,
     latest_frames,
+    require_own_store,
 )
 
 
@@ -167,7 +167,7 @@ class MLflowTracker(MLFlowLogger):
         if old is None or not has_run(client, old):
             self._run_id = None
             return {}
-        follow_move(client, self.uri, old, self.run_dir.parent)
+        require_own_store(client, self.uri, old, self.run_dir.parent)
         if resumed is None or not resumed.replaces(frames_in_store(client, old, resumed.frames)):
             return {}
         self._run_id = None

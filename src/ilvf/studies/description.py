@@ -91,7 +91,7 @@ class StudyTask(Options):
 class StudyScale(Options):
     """How much of a study runs."""
 
-    seeds: str = option("0-4", "seeds of every algorithm on every task, such as 0-4")
+    seeds: str | int = option("0-4", "seeds of every algorithm on every task, such as 0-4")
     factor: float = option(1.0, "factor of every task's frames", above=0)
     frames: int | None = option(None, "environment frames of every run; null: the task's", least=1)
     preset: str | None = option(None, "preset of every run")
@@ -104,6 +104,7 @@ class StudyScale(Options):
 
     def check(self) -> None:
         super().check()
+        self.seeds = str(self.seeds)
         parse_seeds(self.seeds)
 
 

@@ -110,7 +110,7 @@ def parts_of(
         parts += ["## Influence", MATRICES, *pictures["influence"]]
     parts += more
     if len(records):
-        parts += ["## Runs", runs_table(study, records), link_line()]
+        parts += ["## Runs", runs_table(study, records), link_line(records)]
     return [part for part in [*parts, "## Notes", NOTES, FILES] if part]
 
 

@@ -1,7 +1,8 @@
 """Takes finished runs from the tables of other studies, so that no run is trained twice.
 
 A run is the same if its settings, seed, frames and metric are; the titles of its task and of its
-algorithm may differ.
+algorithm may differ. A run whose settings are in a yaml file, by `env=` or `preset=`, is never the
+same: the file may have changed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from ilvf.studies.csv_tables import RUN
 from ilvf.studies.plan import Key, PlannedRun
 from ilvf.studies.raw_table import RAW, read_raw
 from ilvf.studies.records import RECORDS, command_of, read_records
-from ilvf.studies.settings import Settings, settings_in
+from ilvf.studies.settings import Settings, names_file, settings_in
 
 Record = dict[str, Any]
 
@@ -38,11 +39,15 @@ class OtherStudy:
     curves: dict[Key, pd.Series]
 
     def same(self, run: PlannedRun) -> tuple[pd.Series, Record] | None:
-        """Curve and record of the same run; the record has its new titles, and its old command."""
+        """Curve and record of the same run.
+
+        The record has its new titles, its old command, and no place in this study's store.
+        """
         for record in self.records:
             curve = self.curves.get((record["task"], record["algorithm"], record["seed"]))
             if curve is not None and is_same(record, run) and curve.index[-1] == run.frames:
-                return curve, record | {"task": run.task, "algorithm": run.algorithm}
+                titles = {"task": run.task, "algorithm": run.algorithm}
+                return curve, record | titles | {"experiment_id": "", "run_id": ""}
         return None
 
 
@@ -90,7 +95,7 @@ def found_in(
 
 def is_same(record: Record, run: PlannedRun) -> bool:
     """Whether the recorded run had the seed, the metric and the settings of the planned one."""
-    if (record["seed"], record["metric"]) != (run.seed, run.metric):
+    if (record["seed"], record["metric"]) != (run.seed, run.metric) or names_file(run):
         return False
     planned = settings(command_of(run))
     return planned is not None and settings(record["command"]) == planned

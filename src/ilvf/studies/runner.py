@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from ilvf.errors import require
 from ilvf.experiment.folder import make_folder
@@ -121,9 +122,16 @@ class Runner:
         return absent
 
     def report(self) -> list[Path]:
-        """Write the report of the runs that have finished; its files."""
+        """Write the report of the runs that have finished, and the tables it is of; its files."""
         self._make_folder()
-        return self.write_files()
+        try:
+            held = FileLock(self.folder / LOCK).acquire(timeout=0)
+        except Timeout:  # another process runs the study, and writes the tables
+            return self.write_files()
+        with held:
+            self._read()
+            self._save()
+            return self.write_files()
 
     def write_files(self) -> list[Path]:
         """Write the report into the folder; its files."""
@@ -149,7 +157,7 @@ class Runner:
             missing = self.missing()
             unfinished = self._unfinished()
             if not missing and not self.analysis.missing(self._finished(), unfinished):
-                self.report()
+                self.write_files()
                 return
             engine = engine or LocalEngine(self.study.scale.accelerator)
             alive = engine.alive()
@@ -178,7 +186,7 @@ class Runner:
             finished = self._finished()
             analysed, not_analysed = self.analysis.run(finished, self._unfinished(), engine)
             failed += not_analysed
-            files = self.report()
+            files = self.write_files()
             status = "FAILED" if failed else "FINISHED"
         finally:
             parent.close(status, [self.raw, self.folder / RECORDS, *files])

@@ -76,6 +76,14 @@ def require_recorded(row: Any, run: PlannedRun, path: Path) -> None:
     )
     if row.command != command_of(run):
         require_same(settings_in(row.command, where), settings_of(run), where, then)
+    if names_file(run):  # it may have changed under its name
+        require_settings_of_folder(path.parent / run.folder, run)
+
+
+def names_file(run: PlannedRun) -> bool:
+    """Does the command of a run name a yaml file, whose content no record has?"""
+    words = (argument.partition("=") for argument in run.arguments)
+    return any(key in ("env", "preset") and value.endswith(".yaml") for key, _, value in words)
 
 
 def require_settings_of_folder(folder: Path, run: PlannedRun) -> None:

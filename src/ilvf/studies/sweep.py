@@ -62,7 +62,7 @@ class Sweep:
         """
         parts = [self.recipe, asdict(self.task), self.scale.preset]
         if self.sampler != "grid":
-            parts += [self.sampler, self.scale.seeds, *map(str, self.axes)]
+            parts += [self.sampler, str(self.scale.seeds), *map(str, self.axes)]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:8]
 
     def study(self, combinations: Mapping[str, Combination]) -> Study:

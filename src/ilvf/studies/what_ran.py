@@ -127,8 +127,10 @@ def run_cell(row: dict) -> str:
     return f"{seed}: {duration(seconds) if seconds == seconds else UNKNOWN}"
 
 
-def link_line() -> str:
-    """Where the links lead."""
+def link_line(records: pd.DataFrame) -> str:
+    """Where the links lead; nothing if there are none."""
+    if not (records["run_id"] != "").any():
+        return ""
     if server() != LOCAL:
         return f"The seeds are links to the runs in MLflow at {server()}."
     command = ui_command("sqlite:///mlflow.db")
