@@ -139,6 +139,15 @@ class TestEveryEnvironment:
         with refused("cannot move from cpu to meta", "device='meta'"):
             env.to("meta")
 
+    def test_a_state_of_another_environment_is_refused(self, make, refused):
+        env = make(num_envs=3, seed=0)
+        env.reset()
+        state = env.get_state()
+        name = next(name for name in state if name not in ("step", "return", "rng"))
+        for wrong in ({**state, name: state[name].unsqueeze(-1)}, {"rng": state["rng"]}):
+            with refused(f"the saved state's {name} has the shape", "another environment"):
+                env.set_state(wrong)
+
     def test_graphs_are_boolean_with_a_true_diagonal(self, make):
         env = make(num_envs=1, seed=0)
         for name in ("observation_graph", "transition_graph", "reward_graph", "value_graph"):

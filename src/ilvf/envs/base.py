@@ -80,7 +80,9 @@ class BatchedWorlds(Scenario):
             state_dim=self.state_dim,
             device=self.device,
         )
-        landscape = self.landscape(self.initial())
+        first = self.initial()
+        self._form = {name: x.shape[1:] for name, x in first.items()}
+        landscape = self.landscape(first)
         self.observation_spec = Composite(
             agents=specs.agents(masked=self.masked),
             episode=specs.episode(("return", "length", *self.statistic_names)),
@@ -236,8 +238,8 @@ class BatchedWorlds(Scenario):
                 generator stays as it is.
 
         Raises:
-            UsageError: the state is of another number of environments, or its generator is of
-                another kind of device.
+            UsageError: the state is of another number of environments, of another environment, or
+                its generator is of another kind of device.
         """
         saved = {k: v.to(self.device) for k, v in state.items() if k != "rng"}
         world = self._no_history() | saved
@@ -247,6 +249,13 @@ class BatchedWorlds(Scenario):
             not wrong,
             f"the saved state is of {sorted(wrong)} environments, this one has {need}",
         )
+        for name, shape in self._form.items():
+            found = tuple(world[name].shape[1:]) if name in world else None
+            require(
+                found == tuple(shape),
+                f"the saved state's {name} has the shape {found} in each environment, need "
+                f"{tuple(shape)}: it is of another environment, or of other options",
+            )
         if "rng" in state:
             self._set_generator(state["rng"])
         self._restored = world

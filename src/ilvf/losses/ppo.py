@@ -58,7 +58,8 @@ class PPOLoss(LossModule):
     With a recurrent actor or critic the batch is sequences `[*C, L]` in the order of time, with
     `("next", "done")` and the hidden states of their collection, of which the first are read.
 
-    Where the tensordict has a `mask` `[*B, N]`, dead agents (False) do not count in any term.
+    Where the tensordict has a `mask` `[*B, N]`, dead agents (False) do not count in any term. What
+    networks read of them must be finite all the same, as `check_env` requires.
 
     Args:
         actor: the loss owns its parameters.
