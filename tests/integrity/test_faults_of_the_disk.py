@@ -180,6 +180,9 @@ def test_a_store_that_was_moved_keeps_new_files_where_it_is(tmp_path, store, cap
     """Also if something has made the old folder again."""
     first = folder_with_store(tmp_path / "m1", store)
     open_store(tracking_uri(first), first, "encircle")
+    client = MlflowClient(tracking_uri(first))
+    run = client.create_run(client.get_experiment_by_name("encircle").experiment_id).info.run_id
+    client.log_text(run, "x", "x.txt")
     second = tmp_path / "m2"
     first.rename(second)
     (first / "artifacts").mkdir(parents=True)
@@ -190,6 +193,19 @@ def test_a_store_that_was_moved_keeps_new_files_where_it_is(tmp_path, store, cap
     assert found.artifact_location == (second / "artifacts").as_uri()
     open_store(tracking_uri(second), second, "encircle")
     assert "moved" not in capsys.readouterr().out
+
+
+def test_a_store_with_files_in_another_folder_is_left_as_it_is(tmp_path, store, monkeypatch):
+    """Two folders can share the store of one of them, by the variable."""
+    shared = folder_with_store(tmp_path / "shared", store)
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri(shared))
+    open_store(tracking_uri(other), other, "encircle")
+    (other / "artifacts").mkdir()
+    open_store(tracking_uri(shared), shared, "encircle")
+    found = MlflowClient(tracking_uri(shared)).get_experiment_by_name("encircle")
+    assert found.artifact_location == (other / "artifacts").as_uri()
 
 
 def test_a_run_that_was_moved_knows_its_best_checkpoint(tmp_path):

@@ -241,7 +241,7 @@ def follow_move(uri: str, out: Path) -> None:
         found = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
         homes = [home_of(str(place)) for (place,) in found]
         for old in [home for home in homes if home not in (None, here)]:
-            if (old / "mlflow.db").exists():
+            if not was_moved(database, old, here):
                 continue
             for table, column in PATHS:
                 database.execute(
@@ -251,6 +251,17 @@ def follow_move(uri: str, out: Path) -> None:
             left = old / "artifacts"
             more = f"; files that are still in {left} belong here" if left.exists() else ""
             print(f"the store was moved from {old} to {here}; its paths are corrected{more}")
+
+
+def was_moved(database: sqlite3.Connection, old: Path, here: Path) -> bool:
+    """Are the files of runs here that a store expects in the folder `old`?"""
+    if (old / "mlflow.db").exists():  # a copy
+        return False
+    if not (old / "artifacts").exists():
+        return True
+    inside = (f"{old.as_uri()}/%",)
+    runs = database.execute("SELECT run_uuid FROM runs WHERE artifact_uri LIKE ?", inside)
+    return any((here / "artifacts" / str(run)).exists() for (run,) in runs)
 
 
 def home_of(place: str) -> Path | None:
