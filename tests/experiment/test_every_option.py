@@ -432,7 +432,7 @@ EFFECTS = {
         **REPLAY,
         "mixer": Effect("vdn", lambda run: run.module.loss.mixer.needs_state, False),
         "embed": Effect("5", embed, 5),
-        "double": Effect("false", of_loss("double"), False),
+        "double": Effect("false", of_loss("double_q"), False),
         "epsilon_start": Effect("0.5", start_of_epsilon, 0.5),
         "epsilon_end": Effect("0.9", epsilon, 0.9, under=("epsilon_frames=40",)),
         "epsilon_frames": Effect("0", epsilon, 0.05),
