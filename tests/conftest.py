@@ -12,7 +12,7 @@ from filelock import FileLock
 from ilvf.errors import UsageError, run_recipe
 from ilvf.starting import starting
 
-with starting():
+with starting():  # without searches for garbage
     import torch
 
     from helpers import ROOT

@@ -191,7 +191,7 @@ class Policy(nn.Module):
         )
         if torch.compiler.is_compiling():  # what follows reads the device
             return
-        if action_mask is not None:
+        if action_mask is not None:  # exported programs have symbols for these sizes
             wanted = (*observation.shape[:-1], self.actor.actions.width)
             found = tuple(action_mask.shape)
             require(found == wanted, f"action_mask has shape {found}, need {wanted}")

@@ -18,7 +18,6 @@ from ilvf.options.arguments import require_batch, require_sizes
 
 __all__ = ["BatchedEnv", "BatchedWorlds", "World"]
 
-
 INDEX_TYPES = (torch.int64, torch.int32)  # of choices
 
 

@@ -98,7 +98,8 @@ def check_env(env: EnvBase, group: str = "agents") -> EnvFacts:
     problems += flag_problems(trial)
     with _named_failures(f"{name} fails in get_state, set_state and reset"):
         problems += saved_state_problems(env, group)
-        problems += [] if problems else partial_reset_problems(env)
+        if not problems:
+            problems += partial_reset_problems(env)
     _raise(problems, name)
     with _named_failures(f"{name} fails in {STEPS} random steps from the same seed"):
         return _facts(env, trial, group)

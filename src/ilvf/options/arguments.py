@@ -4,6 +4,7 @@
 themselves (`ilvf.options`).
 """
 
+import operator
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,12 @@ def require_kind(of: str, name: str, value: Any, kind: Any, wanted: str) -> None
         isinstance(value, kind),
         f"{of}: {name} must be {wanted}, found {found_words(value)}",
     )
+
+
+def whole_number(value: Any) -> int | None:
+    """A single whole number of Python, numpy or torch as an int; None of anything else."""
+    single = hasattr(value, "__index__") and getattr(value, "ndim", 0) == 0
+    return operator.index(value) if single else None
 
 
 def found_words(value: Any) -> str:

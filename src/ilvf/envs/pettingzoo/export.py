@@ -20,7 +20,6 @@ episode its statistics under `episode`.
 Run `python -m ilvf.envs.pettingzoo.export [NAME]` to run PettingZoo's own tests on one.
 """
 
-import operator
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +34,7 @@ from torch import Tensor
 from ilvf.envs.base import BatchedWorlds
 from ilvf.errors import UsageError, require, run_recipe
 from ilvf.modules.actions import Actions, Box, MultiChoices
-from ilvf.options.arguments import require_kind, require_seed
+from ilvf.options.arguments import require_kind, require_seed, whole_number
 
 # What `step` returns: observations, rewards, terminations, truncations, infos.
 StepResult = tuple[
@@ -173,12 +172,13 @@ class AsPettingZoo(ParallelEnv):
     def _choice_of(self, agent: str, action: Any) -> int:
         """An action as a number of one of the choices."""
         n = self.env.n_actions
-        is_whole = hasattr(action, "__index__") and np.ndim(action) == 0
-        require(
-            is_whole and 0 <= operator.index(action) < n,
-            f"the action of {agent} is {action!s:.100}; actions are the whole numbers 0 to {n - 1}",
-        )
-        return operator.index(action)
+        choice = whole_number(action)
+        if choice is None or not 0 <= choice < n:
+            raise UsageError(
+                f"the action of {agent} is {action!s:.100}; actions are the whole numbers 0 to "
+                f"{n - 1}"
+            )
+        return choice
 
     def _box_tensor(self, box: Box, actions: Mapping[str, Any]) -> Tensor:
         """Continuous actions of all agents, `[1, N, A]`; fixed components are added."""

@@ -5,7 +5,6 @@
 prints them and plays an episode of random phases.
 """
 
-import operator
 import sys
 import time
 import warnings
@@ -37,8 +36,9 @@ from ilvf.envs.traffic.simulator.paths import (
 )
 from ilvf.envs.traffic.simulator.simulation import Reading, Simulation, require_sumo
 from ilvf.envs.traffic.track import Track
-from ilvf.errors import require, run_recipe
+from ilvf.errors import UsageError, require, run_recipe
 from ilvf.options import configure
+from ilvf.options.arguments import whole_number
 
 Start = tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]  # observations, infos
 Step = tuple[  # observations, rewards, terminated, truncated, infos
@@ -172,13 +172,13 @@ class SumoTrafficEnv(ParallelEnv):
         phases = []
         for agent, signal in zip(self.agents, self.network.signals, strict=True):
             count = len(signal.phases)
-            action = actions[agent]
-            whole = hasattr(action, "__index__") and np.ndim(action) == 0
-            require(
-                whole and 0 <= operator.index(action) < count,
-                f"signal {signal.id} has no phase {action!s:.100}: they are 0 to {count - 1}",
-            )
-            phases.append(operator.index(action))
+            phase = whole_number(actions[agent])
+            if phase is None or not 0 <= phase < count:
+                raise UsageError(
+                    f"signal {signal.id} has no phase {actions[agent]!s:.100}: they are 0 to "
+                    f"{count - 1}"
+                )
+            phases.append(phase)
         self.episodes.request_step(phases)
         self.track.add(phases)
 
