@@ -62,8 +62,8 @@ def test_the_log_density_is_that_of_the_formula(options):
     actor = gaussian(**options)
     td = actor(observed())
     loc, scale = actor.parameters_of(td)
-    u = td["agents", "action_sample"]
-    x = u.atanh() if actor.squashed else u
+    x = td["agents", "action_sample"]
+    u = x.tanh() if actor.squashed else x
     density = Normal(loc, scale).log_prob(x)
     if actor.squashed:
         density = density - torch.log(1 - u.square())
@@ -81,6 +81,20 @@ def test_recorded_samples_are_evaluated_as_they_were_drawn(options):
     td = actor(observed())
     log_prob, _ = actor.evaluate(td)
     assert torch.equal(log_prob, td["agents", "action_log_prob"])
+
+
+@pytest.mark.parametrize("loc", [0.0, 4.0, 8.0, 20.0])
+def test_scores_have_mean_zero_however_far_tanh_saturates(loc):
+    """E ∂ log π / ∂μ = 0, also where tanh x rounds to 1 for every sample."""
+    actor = gaussian(distribution="tanh_normal")
+    mean = torch.full((20_000, N, 2), loc, requires_grad=True)
+    scale = torch.full_like(mean, 0.5)
+    sample = torch.normal(mean.detach(), scale)
+    actor.log_density(mean, scale, sample).sum().backward()
+    score = mean.grad[..., actor.actions.free]
+    error = score.std() / score.numel() ** 0.5
+    assert score.mean().abs() < 4.5 * error
+    assert torch.isfinite(score).all()
 
 
 @every_policy

@@ -142,6 +142,8 @@ def test_the_score_of_a_gaussian_actor_is_that_of_torchrls_policy(distribution):
     td = acted(actor)
     found = policy_scores(actor, td)
     keys = [("agents", "loc"), ("agents", "scale")]
+    if actor.squashed:  # TorchRL's policy records u = tanh x
+        td["agents", "action_sample"] = td["agents", "action_sample"].tanh()
     theirs = ProbabilisticActor(
         Parameters(actor, keys),
         in_keys=keys,

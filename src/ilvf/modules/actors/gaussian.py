@@ -1,5 +1,6 @@
 """`GaussianActor`: N normal policies over the actions of a `Box`, as one module."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,7 +8,8 @@ from tensordict import TensorDictBase
 from tensordict.nn.utils import biased_softplus
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
-from torchrl.modules import IndependentNormal, TanhNormal
+from torch.distributions import Normal
+from torch.nn.functional import softplus
 
 from ilvf.errors import require
 from ilvf.modules.actions import Box
@@ -24,18 +26,21 @@ LEAST_SCALE = 1e-4
 class GaussianActor(StochasticActor):
     """Normal policies of all agents over the actions of a `Box`.
 
-        normal         u_i ~ Normal(μ_i, σ_i)               a_i = clip u_i to [−1, 1], in units
-        tanh_normal    u_i = tanh x_i,  x_i ~ Normal(μ_i, σ_i)
+        x_i ~ Normal(μ_i, σ_i)
+        normal         u_i = x_i                            a_i = clip u_i to [−1, 1], in units
+        tanh_normal    u_i = tanh x_i                       a_i = u_i
         μ_i = f_i(LN(o_i))
         σ_i = softplus(b_i + c) + 10⁻⁴                      scale="shared": b_i is a parameter
         σ_i = softplus(g_i(LN(o_i)) + c) + 10⁻⁴             scale="state": f_i, g_i are one network
 
     u is in units of half the range of an action (see `Box`), and c makes the first σ
-    `initial_scale`. The components of an action are independent. The distributions are TorchRL's
-    `IndependentNormal` and `TanhNormal`.
+    `initial_scale`. The components of an action are independent. Log-densities are computed from
+    x_i, which is exact also where tanh x_i rounds to ±1:
+
+        log p(u_i) = log Normal(x_i; μ_i, σ_i) − log(d tanh x_i / dx_i)
 
     Reads `(group, "observation")` `[*B, N, Do]`. Writes `(group, "action")` `[*B, N, A]`, always
-    within the bounds; `(group, "action_sample")`, u before it is clipped, `[*B, N, A]`; and
+    within the bounds; `(group, "action_sample")`, x, `[*B, N, A]`; and
     `(group, "action_log_prob")` `[*B, N]`, the log-density of u. Samples, or takes μ_i (or tanh
     μ_i) in a `deterministic_mode`. Fixed components of the box have no part in densities.
 
@@ -103,25 +108,19 @@ class GaussianActor(StochasticActor):
         loc = outputs if self.raw_scale is not None else outputs.chunk(2, -1)[0]
         return self.actions.denormalize(loc.tanh() if self.squashed else loc)
 
-    def distribution(self, loc: Tensor, scale: Tensor) -> IndependentNormal | TanhNormal:
-        """The distribution of u with these parameters; every component has its own density."""
-        if self.squashed:
-            return TanhNormal(loc, scale, event_dims=0)
-        return IndependentNormal(loc, scale, event_dim=0)
-
     def log_density(self, loc: Tensor, scale: Tensor, sample: Tensor) -> Tensor:
-        """Log-density of u `[*B, N, A]`: `[*B, N]`."""
-        return self._total(self.distribution(loc, scale).log_prob(sample))
+        """Log-density of u `[*B, N]`, from its normal sample x `[*B, N, A]`."""
+        density = normal(loc, scale).log_prob(sample)
+        if self.squashed:
+            density = density - log_slope_of_tanh(sample)
+        return self._total(density)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        distribution = self.distribution(*self._loc_scale(self.act(tensordict)))
-        if deterministic_mode():
-            sample = distribution.deterministic_sample
-        else:
-            sample = distribution.sample()
+        loc, scale = self._loc_scale(self.act(tensordict))
+        sample = loc if deterministic_mode() else normal(loc, scale).rsample().detach()
         values = (
-            self.actions.denormalize(sample),
-            self._total(distribution.log_prob(sample)),
+            self.actions.denormalize(sample.tanh() if self.squashed else sample),
+            self.log_density(loc, scale, sample),
             sample,
         )
         for key, value in zip(self.out_keys, values, strict=False):  # then the hidden states
@@ -129,7 +128,7 @@ class GaussianActor(StochasticActor):
         return tensordict
 
     def recorded(self, tensordict: TensorDictBase, loc: Tensor) -> Tensor:
-        """The samples u in a tensordict, which must have the shape of μ `[*B, N, A]`."""
+        """The samples x in a tensordict, which must have the shape of μ `[*B, N, A]`."""
         sample = need(tensordict, self.sample_key)
         require_same_shape(self.sample_key, sample, loc)
         return sample
@@ -137,17 +136,15 @@ class GaussianActor(StochasticActor):
     def evaluate(self, tensordict: TensorDictBase) -> tuple[Tensor, Tensor]:
         """Log-density of the recorded samples, and entropy, `[*B, N]` each.
 
-        The entropy of a `TanhNormal` has no formula; it is estimated from one new sample, with the
+        The entropy of `tanh_normal` has no formula; it is estimated from one new sample, with the
         gradient of that sample. With a memory the batch is sequences `[*C, L]`, see
         `NetworkActor.sequences`.
         """
         loc, scale = self._loc_scale(self.outputs(**self.sequences(tensordict)))
-        distribution = self.distribution(loc, scale)
-        log_prob = self._total(distribution.log_prob(self.recorded(tensordict, loc)))
-        if isinstance(distribution, TanhNormal):
-            _, log_density = distribution.rsample_and_log_prob()
-            return log_prob, -self._total(log_density)
-        return log_prob, self._total(distribution.entropy())
+        log_prob = self.log_density(loc, scale, self.recorded(tensordict, loc))
+        if self.squashed:
+            return log_prob, -self.log_density(loc, scale, normal(loc, scale).rsample())
+        return log_prob, self._total(normal(loc, scale).entropy())
 
     def draw(self, tensordict: TensorDictBase, noise: torch.Generator) -> Tensor:
         """Actions `[*B, N, A]` with noise from a generator.
@@ -155,13 +152,26 @@ class GaussianActor(StochasticActor):
         The same noise gives the same action wherever the observation is the same.
         """
         loc, scale = self.parameters_of(tensordict)
-        normal = torch.randn(loc.shape, generator=noise, dtype=loc.dtype, device=loc.device)
-        x = loc + scale * normal
+        standard = torch.randn(loc.shape, generator=noise, dtype=loc.dtype, device=loc.device)
+        x = loc + scale * standard
         return self.actions.denormalize(x.tanh() if self.squashed else x)
 
     def _total(self, density: Tensor) -> Tensor:
         """Sum over the free components."""
         return density.masked_fill(~self.actions.free, 0).sum(-1)
+
+
+def normal(loc: Tensor, scale: Tensor) -> Normal:
+    """The normal distributions of all components.
+
+    Without checks, and sampled by `rsample`: both checks and `sample` read the device.
+    """
+    return Normal(loc, scale, validate_args=False)
+
+
+def log_slope_of_tanh(x: Tensor) -> Tensor:
+    """log(d tanh x / dx) = 2 (log 2 − x − log(1 + e⁻²ˣ)), finite for every x."""
+    return 2 * (math.log(2) - x - softplus(-2 * x))
 
 
 def require_box(actions: object, name: str) -> None:
