@@ -127,6 +127,7 @@ def test_an_own_influence_that_reads_all_weights_is_one_sentence(refused, monkey
         ("ilvf_p", ["neighbours=2", "sparsity=1.0"], "attention to all agents"),
         ("ilvf_p", ["neighbours=2", "supervision=1.0"], "attention to all agents"),
         ("mappo", ["neighbours=2", "critic=central"], "for values per agent"),
+        ("mappo", ["shared_first=true", "critic=central"], "for values per agent"),
         ("ippo", ["neighbours=2"], "for critic=state or influence"),
         ("ilvf_s", ["neighbours=0"], "at least 1"),
         ("ilvf_s", ["neighbours=x"], "whole number"),

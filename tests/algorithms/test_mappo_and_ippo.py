@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+from tensordict import TensorDict
 from torch.nn import functional as F
 from torchrl.objectives.multiagent import MAPPOLoss
 
@@ -190,6 +191,38 @@ def test_the_critic_of_ippo_reads_only_the_agents_own_observation():
     change = (critic(observation) - value).abs().amax((0, 1, 3))
     assert change[1] > 1e-3
     assert change[[0, 2]].max() < 1e-6
+
+
+# ---------------------------------------------------------------------- what is measured
+def measured(living):
+    """Metrics of a rollout whose values are those of the living, and far off for the dead."""
+    make_env = functools.partial(Encircle, 4)
+    actor = CategoricalActor(4, 18, 5, hidden=8)
+    module = MAPPO(make_env, actor, StateCritic(4, 6, hidden=8), **SMALL)
+    target = torch.randn(30, 4, 1) + 5
+    value = target + 0.5 * torch.randn(30, 4, 1)
+    agents = {"state_value": value, "value_target": target}
+    if living is not None:
+        agents["mask"] = living
+        agents["value_target"] = target.masked_fill(~living.unsqueeze(-1), -100)
+    rollout = TensorDict({"agents": agents}, [30])
+    return module.measure(rollout), target, value
+
+
+def test_the_explained_variance_is_that_of_the_formula():
+    found, target, value = measured(None)
+    expected = 1 - (target - value).var() / target.var()
+    assert found["value/explained_variance"].item() == pytest.approx(expected.item(), abs=1e-5)
+    assert found["value/target_mean"].item() == pytest.approx(target.mean().item(), abs=1e-5)
+
+
+def test_dead_agents_count_in_no_measure():
+    living = torch.rand(30, 4) < 0.7
+    found, target, value = measured(living)
+    target, value = target[living], value[living]
+    expected = 1 - (target - value).var() / target.var()
+    assert found["value/explained_variance"].item() == pytest.approx(expected.item(), abs=1e-5)
+    assert found["value/target_mean"].item() == pytest.approx(target.mean().item(), abs=1e-5)
 
 
 def test_bad_arguments(refused):

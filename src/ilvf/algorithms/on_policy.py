@@ -13,6 +13,7 @@ from ilvf.algorithms.options import OnPolicyOptions, ShareOptions
 from ilvf.credit.signals import alive
 from ilvf.data.rollout import RolloutLoader
 from ilvf.losses import PPOLoss
+from ilvf.losses.ppo import living_mean
 from ilvf.modules.actors.tempered import require_temperable, tempered
 from ilvf.modules.critics.base import Remembering
 from ilvf.modules.reward_model import equal_shares
@@ -121,12 +122,15 @@ class OnPolicy(Training):
         norm = self.loss.value_norm
         if norm is None:
             return
-        keys = self.loss.tensor_keys
-        target = rollout[keys.value_target]
-        living = alive(rollout, keys.mask, self.loss.actor.arguments["n_agents"])
-        if living is not None and living.shape != target.shape:  # a target of the whole team
-            living = None
-        norm.update(target, living)
+        target = rollout[self.loss.tensor_keys.value_target]
+        norm.update(target, self._living(rollout, target))
+
+    def _living(self, rollout: TensorDictBase, target: Tensor) -> Tensor | None:
+        """Whose targets count, in the shape of the targets; None: all."""
+        living = alive(rollout, self.loss.tensor_keys.mask, self.loss.actor.arguments["n_agents"])
+        if living is None or living.shape != target.shape:  # a target of the whole team
+            return None
+        return living
 
     def _kept_keys(self, rollout: TensorDictBase) -> list[Any]:
         """What of a rollout goes into the minibatches."""
@@ -147,8 +151,19 @@ class OnPolicy(Training):
     def measure(self, rollout: TensorDictBase) -> dict[str, Tensor]:
         keys = self.advantage.tensor_keys
         target = rollout[keys.value_target]
-        unexplained = (target - rollout[keys.value]).var() / target.var().clamp_min(1e-12)
-        found = {"value/explained_variance": 1 - unexplained, "value/target_mean": target.mean()}
+        living = self._living(rollout, target)
+        total = living_variance(target, living).clamp_min(1e-12)
+        unexplained = living_variance(target - rollout[keys.value], living) / total
+        found = {
+            "value/explained_variance": 1 - unexplained,
+            "value/target_mean": living_mean(target.squeeze(-1), living),
+        }
         if self.loss.reward_model is not None:
             found["reward/explained_variance"] = self._explained(rollout)
         return found
+
+
+def living_variance(x: Tensor, living: Tensor | None) -> Tensor:
+    """Variance of `[*B, N, 1]` over the batch and the living agents, see `living_mean`."""
+    x = x.squeeze(-1)
+    return living_mean((x - living_mean(x, living)).square(), living)

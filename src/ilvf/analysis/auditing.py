@@ -115,7 +115,7 @@ class Audit:
             weight.shape[-2:] == (n, n),
             f"the weight has shape {tuple(weight.shape)}, need [..., {n}, {n}]",
         )
-        mean = weight.reshape(-1, n, n).mean(0).clamp(0, 1)
+        mean = weight.to(self.effect).reshape(-1, n, n).mean(0).clamp(0, 1)
         share = float(off_diagonal(self.significant).float().mean())
         scores = {"auroc": NAN, "average_precision": NAN}
         if 0 < share < 1:

@@ -53,8 +53,8 @@ class TestDyingAgents:
         assert not after[4].any()
         assert mask[5].all()  # the next episode
         assert flags(td) == {
-            "terminated": [0, 0, 0, 0, 0, 0],
-            "truncated": [0, 0, 0, 0, 1, 0],  # because Cat was truncated
+            "terminated": [0, 0, 0, 0, 1, 0],  # nothing comes after Ann's end
+            "truncated": [0, 0, 0, 0, 0, 0],
             "done": [0, 0, 0, 0, 1, 0],
         }
 

@@ -32,9 +32,14 @@ class MAPPOConfig(LargeTeamOptions, ChoiceOfNeighbours, PolicyConfig):
 
     def check(self) -> None:
         super().check()
+        central = self.critic == "central"
         require(
-            self.neighbours is None or self.critic != "central",
+            self.neighbours is None or not central,
             f"neighbours={self.neighbours} is for values per agent; critic=central sees all",
+        )
+        require(
+            not (self.shared_first and central),
+            "shared_first=true is for values per agent; critic=central is one network",
         )
 
 

@@ -28,8 +28,9 @@ actions that an agent does not have are masked too.
 
 **Reward** r_i is each agent's own.
 
-**End**: an episode ends when no agent is left. It is terminated if all agents were terminated, and
-truncated otherwise. `horizon` truncates it after a number of steps.
+**End**: an episode ends when no agent is left. It is truncated if an agent is truncated in this
+last step, whose value then counts, and terminated otherwise. `horizon` truncates it after a number
+of steps.
 
 **Death**: with `dying=True` agents may end before the others. `("agents", "mask")` is True for the
 living; the dead have zero observations and zero reward. An agent that is truncated before the

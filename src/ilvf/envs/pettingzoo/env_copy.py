@@ -60,7 +60,6 @@ class EnvCopy:
         self.names = frozenset(layout.names)
         self.living: Team = self.team  # agents that are still in this episode
         self.leaving: Team = []  # agents that were truncated in the last step, before others
-        self.any_truncated = False  # some agent of this episode was truncated
 
     # ------------------------------------------------------------------ episodes
     def begin_reset(self, seed: int | None) -> None:
@@ -87,7 +86,6 @@ class EnvCopy:
             require_agents(observations, "observations", self.names)
         self.living = self.team
         self.leaving = []
-        self.any_truncated = False
         self.arrays["alive"][self.row] = True
         self.arrays["bootstrap"][self.row] = True
         self.arrays["reward"][self.row] = 0
@@ -181,7 +179,6 @@ class EnvCopy:
 
     def _end(self, terminated: Team, truncated: Team, remaining: Team) -> None:
         """Record the end of some agents, and of the episode if none remains."""
-        self.any_truncated |= bool(truncated)
         self.living = remaining
         for i, agent in terminated:
             self.arrays["alive"][self.row, i] = False
@@ -191,8 +188,8 @@ class EnvCopy:
             for i, _ in truncated:
                 self.arrays["alive"][self.row, i] = False
         else:
-            self.arrays["terminated"][self.row] = not self.any_truncated
-            self.arrays["truncated"][self.row] = self.any_truncated
+            self.arrays["terminated"][self.row] = not truncated
+            self.arrays["truncated"][self.row] = bool(truncated)
 
     def _clear(self, i: int, agent: Agent) -> None:
         """Write an agent that has no future."""
