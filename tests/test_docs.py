@@ -108,7 +108,7 @@ def test_the_pipeline_page_runs(tmp_path, monkeypatch):
     scope: dict = {}
     exec(PRELUDE + GROUPS, scope)
     snippets = blocks(DOCS / "guides" / "in_your_pipeline.md", "python")
-    assert len(snippets) == 9
+    assert len(snippets) == 10
     found = []
     for snippet in snippets:
         exec(snippet, scope)

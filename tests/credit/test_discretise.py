@@ -34,3 +34,12 @@ class TestEveryDiscretisation:
         first = discretise(weight, torch.Generator().manual_seed(3))
         again = discretise(weight, torch.Generator().manual_seed(3))
         assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rare_links_stay_rare_in_16_bits(dtype):
+    """A uniform number of 16 bits is 0 far too often."""
+    weight = torch.full((400_000,), 1e-3, dtype=dtype)
+    drawn = Bernoulli(noise=False)(weight)
+    assert drawn.dtype == dtype
+    assert 0.0006 < drawn.float().mean() < 0.0014

@@ -19,7 +19,6 @@ from ilvf.data.sequences import Sequences, Transitions
 from ilvf.errors import require
 from ilvf.modules.actors.greedy import RandomFirst
 from ilvf.modules.memory import memories_of
-from ilvf.modules.targets import follow
 
 
 class OffPolicy(Training):
@@ -105,8 +104,7 @@ class OffPolicy(Training):
         if every is not None and self.global_step % every:
             return
         tau = self.options.tau if every is None else 1.0
-        for target, source in self.loss.target_pairs:
-            follow(target, source, tau)
+        self.loss.update_targets(tau)
 
     def state_of_rank(self) -> dict[str, Any]:
         return {"replay": self.replay.state(), **self.layout.state()}

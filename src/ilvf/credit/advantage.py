@@ -15,7 +15,7 @@ from torchrl.objectives.value import ValueEstimatorBase
 from ilvf.credit.functional import local_advantage, standardise
 from ilvf.credit.individual import IndividualAdvantages
 from ilvf.credit.learned import as_source
-from ilvf.credit.signals import key_tuple, need, to_agents
+from ilvf.credit.signals import earned, key_tuple, need, to_agents
 from ilvf.credit.sources import AgentSignals, InfluenceSource, require_influence
 from ilvf.credit.sparse import SparseInfluence
 from ilvf.credit.weights import require_pairs
@@ -198,9 +198,7 @@ class ILVFAdvantage(IndividualAdvantages):
                 key = ("next", *key_tuple(self.key_of(name, group)))
                 parts.append(to_agents(tensordict, key, n))
             signals[name] = torch.cat(parts, -2)
-        signals["reward"] = signals["reward"].to(individual.dtype)
-        if living is not None:  # what a dead agent is paid is no part of its return
-            signals["reward"] = signals["reward"].masked_fill(~living, 0)
+        signals["reward"] = earned(signals["reward"].to(individual.dtype), living)
         return AgentSignals(
             **signals, advantage=individual, alive=living, time=time, sizes=tuple(sizes)
         )

@@ -59,7 +59,8 @@ class Bernoulli:
         require_floats("the weight", weight)
         if self.noise:
             weight = noisy(weight, self.tau, generator)
-        u = torch.rand(weight.shape, generator=generator, dtype=weight.dtype, device=weight.device)
+        dtype = torch.promote_types(weight.dtype, torch.float32)  # in 16 bits u = 0 is frequent
+        u = torch.rand(weight.shape, generator=generator, dtype=dtype, device=weight.device)
         return (u < weight).to(weight.dtype)
 
 

@@ -11,7 +11,7 @@ from torchrl.objectives.value.functional import vec_td_lambda_return_estimate
 
 from ilvf.credit.advantage import ILVFAdvantage
 from ilvf.credit.functional import standardise
-from ilvf.credit.signals import alive
+from ilvf.credit.signals import alive, team_reward
 from ilvf.credit.sources import InfluenceSource
 from ilvf.errors import require
 from ilvf.modules import CategoricalActor, CentralCritic, CounterfactualCritic, ValueNorm
@@ -114,10 +114,12 @@ class TeamAdvantage:
 
     def __call__(self, rollout: TensorDictBase) -> TensorDictBase:
         """Write the advantage and the value target into a rollout `[*B, T]`."""
-        reward = rollout["next", "agents", "reward"]
-        rollout["next", "team_reward"] = reward.sum(-2, keepdim=True)
+        key = ("agents", "reward")
+        total = team_reward(rollout, key, ("agents", "mask"))
+        rollout["next", "team_reward"] = total.unsqueeze(-2)
         self.estimator(rollout)
-        rollout["agents", "advantage"] = rollout["team_advantage"].expand_as(reward)
+        of_team = rollout["team_advantage"]
+        rollout["agents", "advantage"] = of_team.expand_as(rollout[("next", *key)])
         return rollout
 
 
@@ -179,7 +181,8 @@ class CounterfactualAdvantage:
         """The λ-return of the team's reward `[*B, T, N, 1]`."""
         following = rollout["next"]
         value = self._next_value(following)
-        reward = following["agents", "reward"].sum(-2).expand_as(value)
+        keys = self.tensor_keys
+        reward = team_reward(rollout, keys.reward, keys.mask).expand_as(value)
         done = following["done"].expand_as(value)
         terminated = following["terminated"].expand_as(value)
         living = alive(following, self.tensor_keys.mask, value.shape[-1])

@@ -15,7 +15,9 @@ from torchrl.objectives.value import MultiAgentGAE, ValueEstimatorBase
 from ilvf.credit.signals import (
     alive,
     alive_in_groups,
+    earned,
     key_tuple,
+    keys_of_group,
     number_of_agents,
     of_group,
     per_agent,
@@ -109,13 +111,13 @@ class IndividualAdvantages(ValueEstimatorBase):
     # ------------------------------------------------------------------ keys
     def initial_keys(self) -> dict[str, NestedKey]:
         """Default keys of the groups, overridden by those of an inner estimator with a network."""
-        defaults = asdict(self.default_keys())
-        keys = {name: of_group(key, "agents", self.groups[0]) for name, key in defaults.items()}
-        if len(self.groups) > 1:
-            return keys
-        if self.inner.value_network is not None:
-            keys |= self._keys_set_on_inner(keys)
+        first, *others = self.groups
+        keys = keys_of_group(self.default_keys(), first)
         written = getattr(self.value_network, "out_keys", [])
+        if others:
+            written = [key for key in written if key_tuple(key)[0] == first]
+        elif self.inner.value_network is not None:
+            keys |= self._keys_set_on_inner(keys)
         if written and unravel_key(keys["value"]) not in written:
             keys["value"] = written[0]
         return keys
@@ -293,7 +295,7 @@ class IndividualAdvantages(ValueEstimatorBase):
             bootstrap: whose future counts although they are not in the next state, likewise.
             signals: keys of `work`; their entries have the same shape.
         """
-        work[signals["reward"]] = work[signals["reward"]].masked_fill(~living, 0)
+        work[signals["reward"]] = earned(work[signals["reward"]], living)
         if following is not None:
             died = living & ~following
             ended = died if bootstrap is None else died & ~bootstrap

@@ -1,5 +1,8 @@
 """Reads per-agent signals from a rollout and checks their shapes."""
 
+from dataclasses import asdict
+from typing import Any
+
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
@@ -8,8 +11,12 @@ from torch import Tensor, nn
 
 from ilvf.errors import UsageError, require
 from ilvf.modules.checks import need, require_truth
+from ilvf.modules.critics.base import HIDDEN
+from ilvf.modules.memory import CARRY
 from ilvf.options.arguments import found_words
 
+STATE_HINT = "An environment without states: critic.value_module(state_key='observation')"
+MEMORY_HINT = f"critic.memory_module() in the policy writes it, and {CARRY}"
 KEYS_HINT = (
     "A loss passes on all its keys: name them all, "
     "loss.set_keys(reward=('agents', 'reward'), done='done', ...)"
@@ -28,6 +35,11 @@ def of_group(key: NestedKey, first: str, group: str) -> NestedKey:
     """
     head, *rest = key_tuple(key)
     return (group, *rest) if rest and head == first else key
+
+
+def keys_of_group(keys: Any, group: str) -> dict[str, NestedKey]:
+    """Name → key of another group, of a dataclass of keys of the group "agents"."""
+    return {name: of_group(key, "agents", group) for name, key in asdict(keys).items()}
 
 
 def per_agent(tensordict: TensorDictBase, key: NestedKey) -> Tensor:
@@ -103,17 +115,33 @@ def to_agents(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor:
 
 # ---------------------------------------------------------------------- dead agents
 def alive(tensordict: TensorDictBase, key: NestedKey, n: int) -> Tensor | None:
-    """bool `[*B, T, N, 1]`: False for dead or padded agents; None if there is no mask at `key`."""
+    """bool `[*B, T, N, 1]`: False for dead or padded agents; None if there is no mask at `key`.
+
+    A mask of the whole team, `[*B, T]` or `[*B, T, 1]`, is expanded.
+    """
     mask = tensordict.get(key, None)
     if mask is None:
         return None
     batch = tuple(tensordict.batch_size)
     found = tuple(mask.shape)
+    each = ((*batch, n), (*batch, n, 1))
     require(
-        found in ((*batch, n), (*batch, n, 1)),
-        f"{key} has shape {found}, need {(*batch, n)}: True = alive",
+        found in (*each, batch, (*batch, 1)),
+        f"{key} has shape {found}, need {(*batch, n)}, or {batch} for the whole team: True = alive",
     )
-    return mask.bool().reshape(*batch, n, 1)
+    width = n if found in each else 1
+    return mask.bool().reshape(*batch, width, 1).expand(*batch, n, 1)
+
+
+def earned(reward: Tensor, living: Tensor | None) -> Tensor:
+    """Rewards `[*B, N, 1]`, 0 for the dead: what they are paid is no part of a return."""
+    return reward if living is None else reward.masked_fill(~living, 0)
+
+
+def team_reward(tensordict: TensorDictBase, reward: NestedKey, mask: NestedKey) -> Tensor:
+    """R = Σ_j r_j `[*B, T, 1]` after each step, without what agents are paid after their death."""
+    each = per_agent(tensordict, ("next", *key_tuple(reward)))
+    return earned(each, alive(tensordict, mask, each.shape[-2])).sum(-2)
 
 
 def alive_in_groups(
@@ -161,9 +189,10 @@ def write_values(
             Compiled code evaluates all next states.
     """
     for key in critic.in_keys:
-        hint = "An environment without states: critic.value_module(state_key='observation')"
-        need(tensordict, key, hint)
+        need(tensordict, key, MEMORY_HINT if key == HIDDEN else STATE_HINT)
         need(tensordict, ("next", *key_tuple(key)))
+        if key == HIDDEN:
+            require_written(tensordict)
     critic(tensordict)
     following = tensordict.get("next").select(*critic.in_keys)
     if done is None or torch.compiler.is_compiling():  # compiled code cannot pick states
@@ -179,6 +208,20 @@ def write_values(
     for key in keys:
         value = per_agent(tensordict, key).roll(-1, time)
         tensordict.set(("next", *key_tuple(key)), value.index_put(index, rows.get(key)))
+
+
+def require_written(tensordict: TensorDictBase) -> None:
+    """Raise if a recurrent critic has remembered nothing, because no module writes its memory.
+
+    It reads the device, so that compiled code does not do it.
+    """
+    if torch.compiler.is_compiling():
+        return
+    require(
+        bool(need(tensordict, ("next", HIDDEN)).any()),
+        f"the hidden states {HIDDEN} are 0 after every step, nothing has written them; collect with "
+        "TensorDictSequential(actor, critic.memory_module())",
+    )
 
 
 def require_critic(critic: TensorDictModuleBase | None) -> None:

@@ -7,10 +7,10 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor
-from torchrl.objectives.common import LossModule
 
-from ilvf.credit.signals import alive_in_groups, need, of_group, per_agent
+from ilvf.credit.signals import alive_in_groups, keys_of_group, need, of_group, per_agent
 from ilvf.errors import require
+from ilvf.losses.base import Loss
 from ilvf.losses.options import EVIDENCE_HINT, PPOOptions
 from ilvf.losses.ppo import huber, team_mean
 from ilvf.modules import InfluenceCritic, ValueNorm
@@ -19,7 +19,7 @@ from ilvf.modules.groups import group_names, joined_actions, joined_states
 from ilvf.options.arguments import require_kind, require_names, require_number
 
 
-class ActionValueLoss(LossModule):
+class ActionValueLoss(Loss):
     """Regression of Q, the second half of eq. 9:  L = c Σ_i mean_B ℓ(Q_i(s, a), G_i),  ℓ = Huber.
 
     TorchRL's losses train a critic's V. The attention of an `InfluenceCritic` is trained by its Q,
@@ -53,6 +53,7 @@ class ActionValueLoss(LossModule):
 
     @dataclass
     class _AcceptedKeys:
+        action: NestedKey = ("agents", "action")
         value_target: NestedKey = ("agents", "value_target")
         mask: NestedKey = ("agents", "mask")
         link_evidence: NestedKey = ("agents", "link_evidence")
@@ -91,15 +92,13 @@ class ActionValueLoss(LossModule):
         self.critic = critic
         self.groups = group_names(group)
         self.state_keys = [(name, state_key) for name in self.groups]
-        self.action_keys = [(name, "action") for name in self.groups]
         self.coeff = coeff
         self.supervision = supervision
         self.huber_delta = huber_delta
         self.value_norm = value_norm
         first = self.groups[0]
         pairs = "link_evidence" if len(self.groups) > 1 else (first, "link_evidence")
-        keys = {"value_target": (first, "value_target"), "mask": (first, "mask")}
-        self.set_keys(**keys, link_evidence=pairs)
+        self.set_keys(**keys_of_group(self.default_keys(), first) | {"link_evidence": pairs})
         self.out_keys = ["loss_action_value"]
         if supervision:
             self.out_keys.append("loss_supervision")
@@ -107,7 +106,7 @@ class ActionValueLoss(LossModule):
     @property
     def in_keys(self) -> list[NestedKey]:
         """What a call needs; the mask is optional."""
-        keys = [*self.state_keys, *self.action_keys, *self._keys("value_target")]
+        keys = [*self.state_keys, *self._keys("action"), *self._keys("value_target")]
         return [*keys, self.tensor_keys.link_evidence] if self.supervision else keys
 
     def _keys(self, name: str) -> list[NestedKey]:
@@ -115,15 +114,10 @@ class ActionValueLoss(LossModule):
         key = getattr(self.tensor_keys, name)
         return [of_group(key, self.groups[0], group) for group in self.groups]
 
-    @property
-    def functional(self) -> bool:
-        """False: the loss uses its modules and has no separate parameters (see TorchRL)."""
-        return False
-
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         hint = "An environment without states: state_key='observation'"
         states = [need(tensordict, key, hint) for key in self.state_keys]
-        actions = [need(tensordict, key) for key in self.action_keys]
+        actions = [need(tensordict, key) for key in self._keys("action")]
         targets = [per_agent(tensordict, key) for key in self._keys("value_target")]
         state, action = self._joined(states, actions)
         target = targets[0] if len(targets) == 1 else torch.cat(targets, -2)

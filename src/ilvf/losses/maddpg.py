@@ -8,7 +8,7 @@ from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
-from ilvf.credit.signals import alive, need, of_team, per_agent
+from ilvf.credit.signals import alive, keys_of_group, need, of_team, per_agent
 from ilvf.losses.options import MADDPGOptions
 from ilvf.losses.ppo import team_mean
 from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
@@ -41,8 +41,9 @@ class MADDPGLoss(TDLoss):
     has `bootstrap` `[*B, N]`, that decides instead whose next value counts.
 
     Args:
-        actor, critic: the loss owns their parameters; their targets are frozen copies. The critic
-            is built for `actor.actions`.
+        actor, critic: the loss owns their parameters; their targets are frozen copies, see
+            `update_targets`. The critic is built for `actor.actions`. Keys are of the actor's
+            group.
         **options: see `MADDPGOptions`; β is `entropy`.
 
     Output:
@@ -80,6 +81,10 @@ class MADDPGLoss(TDLoss):
         self.set_td_options(settings, (actor.arguments["n_agents"], 1))
         self.temperature = settings.temperature
         self.entropy = settings.entropy
+        self.set_keys(**keys_of_group(self.default_keys(), actor.group))
+        self.out_keys = ["loss_actor", "loss_critic", "target", "error"]
+        if isinstance(actor, CategoricalActor):
+            self.out_keys.append("entropy")
 
     @property
     def target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:
@@ -100,7 +105,7 @@ class MADDPGLoss(TDLoss):
         state = need(tensordict, keys.state)
         action = self.actor.actions.encode(need(tensordict, self.actor.out_keys[0]), state)
         living = alive(tensordict, keys.mask, state.shape[-2])
-        if self.norm is not None:
+        if self.norm is not None and self.training:
             self.norm.update(per_agent(tensordict, next_key(keys.reward)), living)
         target = self.target(tensordict)
         error, loss = self.error_and_loss(self.critic(state, action.flatten(1)), target)

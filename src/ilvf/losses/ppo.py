@@ -8,19 +8,15 @@ from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
-from torchrl.objectives.common import LossModule
 
-from ilvf.credit.signals import alive, key_tuple, need, per_agent
-from ilvf.errors import require
+from ilvf.credit.signals import alive, key_tuple, keys_of_group, need, per_agent
+from ilvf.errors import UsageError, require
+from ilvf.losses.base import Loss
 from ilvf.losses.options import EVIDENCE_HINT, WEIGHT_HINT, AttentionPPOOptions
-from ilvf.modules import (
-    ActionInfluenceCritic,
-    InfluenceCritic,
-    RewardModel,
-    ValueNorm,
-)
+from ilvf.modules import RewardModel, ValueNorm
 from ilvf.modules.actors.network import StochasticActor
 from ilvf.modules.checks import require_same_shape, require_tensordict
+from ilvf.modules.critics.base import AttentionCritic
 from ilvf.modules.memory import ENDED, AgentMemory
 from ilvf.options import configure
 from ilvf.options.arguments import found_words, require_kind
@@ -28,7 +24,7 @@ from ilvf.options.arguments import found_words, require_kind
 Terms = dict[str, Tensor]
 
 
-class PPOLoss(LossModule):
+class PPOLoss(Loss):
     """One clipped-surrogate loss for all on-policy algorithms (eq. 9 and 11).
 
         L = Σ_i mean_B[ −min(ρ_i Â_i, clip(ρ_i, 1 ± ε) Â_i) − β H(π_i)
@@ -62,7 +58,7 @@ class PPOLoss(LossModule):
     networks read of them must be finite all the same, as `check_env` requires.
 
     Args:
-        actor: the loss owns its parameters.
+        actor: the loss owns its parameters. Keys are of the actor's group.
         critic: the loss owns its parameters. Any module with `predict(state, action)` → values,
             and action values or None (see `Critic`).
         value_norm: statistics of the value targets, to which the caller gives the targets of each
@@ -126,7 +122,7 @@ class PPOLoss(LossModule):
         require_kind("PPOLoss", "value_norm", value_norm, ValueNorm | None, "a ValueNorm or None")
         found = reward_model
         require_kind("PPOLoss", "reward_model", found, RewardModel | None, "a RewardModel or None")
-        attends = isinstance(critic, InfluenceCritic | ActionInfluenceCritic)
+        attends = isinstance(critic, AttentionCritic)
         for name, paper in (("sparsity", 0), ("supervision", 0), ("attention_share", 1)):
             given = getattr(settings, name)
             require(
@@ -155,6 +151,7 @@ class PPOLoss(LossModule):
         self.sparsity = settings.sparsity
         self.supervision = settings.supervision or 0.0
         self.attention_share = settings.attention_share
+        self.set_keys(**keys_of_group(self.default_keys(), actor.group))
 
     @property
     def in_keys(self) -> list[NestedKey]:
@@ -163,9 +160,24 @@ class PPOLoss(LossModule):
         return [key for key in self.batch_keys if key != optional]
 
     @property
-    def functional(self) -> bool:
-        """False: the loss uses its modules and has no separate parameters (see TorchRL)."""
-        return False
+    def out_keys(self) -> list[NestedKey]:
+        """What a call returns; a critic of one's own with Q returns its loss too."""
+        attends = isinstance(self.critic, AttentionCritic)
+        found = {
+            "loss_objective": True,
+            "loss_entropy": True,
+            "loss_value": True,
+            "loss_action_value": attends,
+            "loss_sparsity": bool(self.sparsity),
+            "loss_supervision": bool(self.supervision),
+            "loss_reward": self.reward_model is not None,
+        }
+        terms: list[NestedKey] = [name for name, there in found.items() if there]
+        return [*terms, "entropy", "clip_fraction", "kl"]
+
+    def make_value_estimator(self, *arguments: Any, **options: Any) -> None:
+        """Refused: the loss takes advantages as they are."""
+        raise UsageError("PPOLoss takes advantages as they are; call ILVFAdvantage on the rollout")
 
     @property
     def batch_keys(self) -> list[NestedKey]:
@@ -333,7 +345,7 @@ class PPOLoss(LossModule):
         attention = self.critic.attention
         terms = {}
         if self.sparsity:
-            terms["loss_sparsity"] = (self.sparsity, attention.to_others(logits))
+            terms["loss_sparsity"] = (self.sparsity, attention.to_others(logits, living))
         if self.supervision:
             evidence = need(td, self.tensor_keys.link_evidence, EVIDENCE_HINT)
             require_same_shape(self.tensor_keys.link_evidence, evidence, logits)

@@ -8,9 +8,9 @@ from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
 
-from ilvf.credit.signals import need, of_team, per_agent
+from ilvf.credit.signals import keys_of_group, need, of_team, team_reward
 from ilvf.losses.options import QMIXOptions
-from ilvf.losses.td import TDLoss, mean_diagnostics, next_key
+from ilvf.losses.td import TDLoss, mean_diagnostics
 from ilvf.modules.actions import entries_of
 from ilvf.modules.actors.greedy import GreedyActor
 from ilvf.modules.actors.network import mask_outputs
@@ -30,10 +30,12 @@ class QMIXLoss(TDLoss):
     The bar marks target networks. The learned network chooses the next action and the target
     network values it (van Hasselt et al., 2016); with `double=False` the target network does both.
     Impossible actions are never chosen. Dead agents stay in the mixture, with the value of their
-    current observation. See `TDLoss` for termination and normalization.
+    current observation. Where a transition has a `mask` `[*B, N]`, what the dead (False) are paid
+    does not count. See `TDLoss` for termination and normalization.
 
     Args:
-        actor, mixer: the loss owns their parameters; their targets are frozen copies.
+        actor, mixer: the loss owns their parameters; their targets are frozen copies, see
+            `update_targets`. Keys are of the actor's group.
         **options: see `QMIXOptions`.
 
     Output:
@@ -46,6 +48,7 @@ class QMIXLoss(TDLoss):
         state: NestedKey = ("agents", "state")
         reward: NestedKey = ("agents", "reward")
         terminated: NestedKey = "terminated"
+        mask: NestedKey = ("agents", "mask")
 
     default_keys = _AcceptedKeys
     actor: GreedyActor
@@ -64,6 +67,8 @@ class QMIXLoss(TDLoss):
         self.target_mixer = frozen_copy(mixer)
         self.set_td_options(settings, (1,))
         self.double_q = settings.double  # `double` is a method of modules
+        self.set_keys(**keys_of_group(self.default_keys(), actor.group))
+        self.out_keys = ["loss_td", "target", "error"]
 
     @property
     def target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:
@@ -73,12 +78,16 @@ class QMIXLoss(TDLoss):
     def batch_keys(self) -> list[NestedKey]:
         return self.keys_with(*([self.tensor_keys.state] if self.mixer.needs_state else []))
 
+    @property
+    def optional_keys(self) -> list[NestedKey]:
+        return [self.tensor_keys.mask]
+
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         steps = self.transitions(tensordict)
         action = need(steps, self.actor.out_keys[0])
         value = self._mix(self.mixer, steps, self.actor.values_of(steps), action)
-        if self.norm is not None:
-            self.norm.update(per_agent(steps, next_key(self.tensor_keys.reward)).sum(-2))
+        if self.norm is not None and self.training:
+            self.norm.update(self._reward(steps))
         target = self.target(steps)
         error, loss = self.error_and_loss(value, target)
         diagnostics = mean_diagnostics(target=target, error=error.abs())
@@ -94,8 +103,11 @@ class QMIXLoss(TDLoss):
         # Only the choice is masked: a value must be finite even if no action is possible.
         action = mask_outputs(scores, self.actor.mask_of(later)).argmax(-1)
         future = self.to_return(self._mix(self.target_mixer, later, values, action))
-        reward = per_agent(later, keys.reward).sum(-2)
-        return self.bootstrapped(reward, of_team(later, keys.terminated), future)
+        return self.bootstrapped(self._reward(tensordict), of_team(later, keys.terminated), future)
+
+    def _reward(self, td: TensorDictBase) -> Tensor:
+        """The team's reward `[B, 1]`."""
+        return team_reward(td, self.tensor_keys.reward, self.tensor_keys.mask)
 
     def _mix(self, mixer: Mixer, td: TensorDictBase, values: Tensor, action: Tensor) -> Tensor:
         """Q_tot `[B, 1]` of actions `[B, N]` with values `[B, N, A]`."""

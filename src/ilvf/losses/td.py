@@ -6,24 +6,29 @@ import torch
 from tensordict import TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor, nn
-from torchrl.objectives.common import LossModule
 
+from ilvf.errors import UsageError
+from ilvf.losses.base import Loss
 from ilvf.losses.options import TDOptions
 from ilvf.losses.ppo import huber, living_mean
 from ilvf.modules.actors.network import input_keys
 from ilvf.modules.checks import need
 from ilvf.modules.memory import ENDED, states_along
+from ilvf.modules.targets import follow
 from ilvf.modules.value_norm import ReturnNorm
+from ilvf.options.arguments import require_number
 
 TARGET_HIDDEN = "target_hidden"  # key of the hidden states of the target actor, of the next step
 
 
-class TDLoss(LossModule):
+class TDLoss(Loss):
     """Base of losses that regress  y = r + γ (1 − terminated) Q̄(s').
 
     Q̄ is a target network. A truncated episode bootstraps, a terminated one does not. With
     `normalize_values` the networks output normalized values (see `ReturnNorm`), so that the loss
-    does not depend on the scale of the rewards.
+    does not depend on the scale of the rewards, as long as their standard deviation is above 10⁻³.
+    The statistics are renewed in training mode alone. `update_targets` moves the target networks;
+    call it after each step of the optimiser.
 
     With a recurrent actor the batch is sequences `[C, b + L]`, in the order of time, with
     `("next", "done")` and the hidden states of their collection, of which the first are read. The
@@ -52,14 +57,23 @@ class TDLoss(LossModule):
         self.norm = ReturnNorm(shape, options.gamma) if options.normalize_values else None
 
     @property
-    def functional(self) -> bool:
-        """False: the loss uses its modules and has no separate parameters (see TorchRL)."""
-        return False
-
-    @property
     def target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:
         """Pairs (target network, learned network)."""
         raise NotImplementedError
+
+    def update_targets(self, tau: float) -> None:
+        """Move every target network towards its source:  θ̄ ← (1 − τ) θ̄ + τ θ.
+
+        Args:
+            tau: τ in (0, 1]; 1 copies.
+        """
+        require_number(type(self).__name__, "tau", tau, above=0, most=1)
+        for target, source in self.target_pairs:
+            follow(target, source, tau)
+
+    def make_value_estimator(self, *arguments: Any, **options: Any) -> None:
+        """Refused: the loss computes its own targets."""
+        raise UsageError(f"{type(self).__name__} computes its own targets; it takes no estimator")
 
     @property
     def batch_keys(self) -> list[NestedKey]:
@@ -86,14 +100,14 @@ class TDLoss(LossModule):
         return list(dict.fromkeys(keys))
 
     def transitions(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """The transitions of a batch, `[B]`; without a memory the batch itself.
+        """The transitions of a batch, `[B]`; without a memory the batch itself, flattened.
 
         Those of sequences have hidden states that follow from the present parameters: those of the
         actor before and after the step, and of the target actor after it.
         """
         memory = self.actor.memory
         if memory is None:
-            return tensordict
+            return tensordict if tensordict.ndim == 1 else tensordict.reshape(-1)
         before, after = states_along(self.actor, tensordict, self.burn_in)
         with torch.no_grad():
             _, of_target = states_along(self.target_actor, tensordict, self.burn_in)

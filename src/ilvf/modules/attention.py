@@ -82,13 +82,14 @@ class GumbelAttention(nn.Module):
         """w^g of the logits h, with fresh noise at each call."""
         return noisy_sigmoid(logits, self.tau, generator)
 
-    def to_others(self, logits: Tensor) -> Tensor:
+    def to_others(self, logits: Tensor, living: Tensor | None = None) -> Tensor:
         """w̄_i = mean_{j≠i} w_ij `[*B, N]`: the mean weight of each critic on the other agents.
 
         Args:
             logits: h `[*B, N, N]`, row = critic.
+            living: bool `[*B, N, 1]`, or None if all agents live; weights of the dead count 0.
         """
-        return mean_of_others(self.weight(logits))
+        return mean_of_others(of_living(self.weight(logits), living))
 
     def cross_entropy(
         self, logits: Tensor, evidence: Tensor, living: Tensor | None = None
@@ -106,10 +107,14 @@ class GumbelAttention(nn.Module):
         """
         target = evidence.transpose(-1, -2).to(logits.dtype)
         error = binary_cross_entropy_with_logits(logits / self.tau, target, reduction="none")
-        if living is not None:
-            both = living & living.transpose(-1, -2)
-            error = error.masked_fill(~both, 0)
-        return mean_of_others(error)
+        return mean_of_others(of_living(error, living))
+
+
+def of_living(pairs: Tensor, living: Tensor | None) -> Tensor:
+    """`[*B, N, N]` with 0 for pairs of which one is dead."""
+    if living is None:
+        return pairs
+    return pairs.masked_fill(~(living & living.transpose(-1, -2)), 0)
 
 
 def mean_of_others(pairs: Tensor) -> Tensor:

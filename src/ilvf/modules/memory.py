@@ -138,7 +138,8 @@ class AgentMemory(nn.Module):
     @property
     def spec(self) -> Composite:
         """Of the hidden states of one environment, at their key."""
-        states = Unbounded(self.sizes, device=self.of_state.weight.device)
+        weight = self.of_state.weight
+        states = Unbounded(self.sizes, device=weight.device, dtype=weight.dtype)
         if isinstance(self.key, str):
             return Composite({self.key: states})
         group, name = self.key

@@ -13,7 +13,7 @@ from ilvf.modules.agent_nets import (
     joint_action,
 )
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.critics.base import Critic
+from ilvf.modules.critics.base import AttentionCritic
 from ilvf.modules.critics.state import StateCritic
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
 from ilvf.modules.parts import Parts
@@ -22,7 +22,7 @@ from ilvf.options import configure, select
 from ilvf.options.arguments import require_sizes
 
 
-class ActionInfluenceCritic(Critic):
+class ActionInfluenceCritic(AttentionCritic):
     """V and Q of every agent, with an attention over ACTIONS instead of states (eq. 19-21).
 
         h_i       = f_h_i(LN(s))                         w^g_ij = sigmoid((h_ij + g_ij) / τ)
@@ -39,8 +39,6 @@ class ActionInfluenceCritic(Critic):
         parts: the `Image` and the `EntitySet`s in the states; other numbers are read as they are.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
-
-    attention_keys = ("influence_weight", "attention_logits")
 
     def __init__(
         self,
@@ -96,16 +94,6 @@ class ActionInfluenceCritic(Critic):
     def value_given(self, state: Tensor, weight: Tensor) -> Tensor:
         """V `[*B, N, 1]` of states, which here reads no weights."""
         return self.state_critic(state)
-
-    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
-
-        Args:
-            state: `[*B, N, D]`.
-            action: see `joint_action`.
-        """
-        value, action_value, _ = self.predict_with_logits(state, action)
-        return value, action_value
 
     def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""

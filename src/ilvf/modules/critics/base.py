@@ -1,4 +1,4 @@
-"""`Critic`: the interface of the critics that estimate V. `ValueCritic`: those of V alone."""
+"""`Critic`: the interface of the critics that estimate V, and the bases of two kinds of them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -90,6 +90,35 @@ def _key(*names: str) -> Any:
     return names if len(names) > 1 else names[0]
 
 
+class AttentionCritic(Critic):
+    """Base of the critics with V, Q and a Gumbel attention, whose Q reads noisy weights.
+
+    Attributes:
+        attention: the `GumbelAttention`.
+    """
+
+    attention_keys = ("influence_weight", "attention_logits")
+    attention: nn.Module
+
+    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
+
+        Args:
+            state: `[*B, N, D]`.
+            action: see `joint_action`.
+        """
+        value, action_value, _ = self.predict_with_logits(state, action)
+        return value, action_value
+
+    @abstractmethod
+    def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""
+
+    @abstractmethod
+    def value_given(self, state: Tensor, weight: Tensor) -> Tensor:
+        """V `[*B, N, 1]` of states with given weights wᵀ `[*B, N, N]`, row = acting agent."""
+
+
 class ValueCritic(Critic):
     """Base of the critics that are one `AgentMLP` on a first layer, which can have a memory.
 
@@ -107,6 +136,22 @@ class ValueCritic(Critic):
     @abstractmethod
     def first_layer(self, state: Tensor) -> Tensor:
         """The pre-activation `[N, B, H]` of the first layer."""
+
+    def memory_module(self, group: str = "agents", state_key: str = "state") -> "Remembering":
+        """What writes the hidden states after a step; it belongs to the policy that collects.
+
+            policy = TensorDictSequential(actor, critic.memory_module())
+
+        Args:
+            group, state_key: as in `value_module`.
+
+        Raises:
+            UsageError: the critic has no memory.
+        """
+        name = type(self).__name__
+        require(self.memory is not None, f"this {name} has no memory; give it recurrent='gru'")
+        require_names("memory_module", group=group, state_key=state_key)
+        return Remembering(self, (group, state_key))
 
     def forward(self, state: Tensor, hidden: Tensor | None = None) -> Tensor:
         """V `[*B, N, 1]` of states `[*B, N, D]`, each with its own hidden state, if any."""

@@ -22,7 +22,7 @@ from ilvf.modules.agent_nets import (
     joint_action,
 )
 from ilvf.modules.attention import GumbelAttention
-from ilvf.modules.critics.base import Critic
+from ilvf.modules.critics.base import AttentionCritic
 from ilvf.modules.critics.neighbour_first import NeighbourFirst
 from ilvf.modules.neighbours import require_neighbours
 from ilvf.modules.options import AttentionOptions, MLPOptions, NetworkOptions
@@ -34,7 +34,7 @@ from ilvf.options.arguments import require_flags, require_kind, require_sizes
 CHUNK = 2**24  # numbers in a temporary tensor of weighted states
 
 
-class InfluenceCritic(Critic):
+class InfluenceCritic(AttentionCritic):
     """V and Q of every agent, with an attention that learns whose state matters to whose value.
 
         h_i       = f_h_i(s)
@@ -56,8 +56,6 @@ class InfluenceCritic(Critic):
             each critic, see `LearnedInfluence(neighbours=)`. None for all agents.
         **options: see `AttentionOptions`; `depth` is that of V, `hidden_norm` is for V and Q.
     """
-
-    attention_keys = ("influence_weight", "attention_logits")
 
     def __init__(
         self,
@@ -148,16 +146,6 @@ class InfluenceCritic(Critic):
         prepared = self.first.prepare(self.read(state))
         value = self.value.after_first(self.first.value(prepared, w))
         return agents_last(value, state)
-
-    def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
-
-        Args:
-            state: `[*B, N, D]`.
-            action: see `joint_action`.
-        """
-        value, action_value, _ = self.predict_with_logits(state, action)
-        return value, action_value
 
     def predict_with_logits(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`predict`, and the logits h `[*B, N, N]`, row = critic, that it has used."""

@@ -114,10 +114,13 @@ class RelevanceCritic(Critic):
         eye = torch.eye(self.sizes[0], device=state.device)
         return (alpha.transpose(-1, -2) + eye).reshape(*state.shape[:-1], -1)
 
-    def relevance_module(self, group: str = "agents", state_key: str = "state") -> TensorDictModule:
-        """`(group, state_key)`, `(group, "action")` → `(group, "influence_weight")`."""
-        require_names("relevance_module", group=group, state_key=state_key)
-        keys = [(group, state_key), (group, "action")]
+    def relevance_module(
+        self, group: str = "agents", state_key: str = "state", action_key: str = "action"
+    ) -> TensorDictModule:
+        """`(group, state_key)`, `(group, action_key)` → `(group, "influence_weight")`."""
+        names = {"group": group, "state_key": state_key, "action_key": action_key}
+        require_names("relevance_module", **names)
+        keys = [(group, state_key), (group, action_key)]
         out_keys = [(group, "influence_weight")]
         return TensorDictModule(Relevance(self), in_keys=keys, out_keys=out_keys)
 
