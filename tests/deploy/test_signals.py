@@ -142,6 +142,54 @@ def states_over_time(controller, connection, seconds=40):
     return states
 
 
+def stops(before, after):
+    """Links that lose green without a yellow light."""
+    return [a + b for a, b in zip(before, after, strict=True) if a in "Gg" and b in "rs"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", [0, 10], ids=["attached", "paused"])
+def test_it_takes_over_from_what_the_lights_show(trained, simulation, pause):
+    """Attached at 21 s, or without calls for 10 s in which the lights were set to others."""
+    controller = SignalController.load(trained[1])
+    connection = simulation()
+    light = connection.trafficlight.getRedYellowGreenState
+    names = [signal.id for signal in controller.network.signals]
+    if pause:
+        states_over_time(controller, connection, 11)
+        for signal in controller.network.signals:
+            connection.trafficlight.setRedYellowGreenState(signal.id, signal.phases[-1])
+    for _ in range(pause or 21):
+        connection.simulationStep()
+    before = [light(name) for name in names]
+    if pause:
+        with pytest.warns(UserWarning, match="call it before every simulation step"):
+            controller.step(connection)
+    for _ in range(14):  # three decisions, and the yellow of the last
+        controller.step(connection)
+        after = [light(name) for name in names]
+        assert not [stops(*pair) for pair in zip(before, after, strict=True) if stops(*pair)]
+        before = after
+        connection.simulationStep()
+    assert before == [controller._wanted[name] for name in names]
+
+
+@pytest.mark.slow
+def test_calls_that_come_late_are_warned_of_once(trained, simulation):
+    controller = SignalController.load(trained[1])
+    connection = simulation()
+    with pytest.warns(UserWarning, match="at 7 s, and the lights had to change at 2 s") as found:
+        call_every_7_seconds(controller, connection)
+    assert len(found) == 1
+
+
+def call_every_7_seconds(controller, connection):
+    for _ in range(6):
+        controller.step(connection)
+        for _ in range(7):
+            connection.simulationStep()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "words"), [("3", "control_interval=5 s"), ("5", "yellow=2 s")])
 def test_a_step_must_divide_the_times(trained, town, simulation, refused, step, words):

@@ -81,6 +81,7 @@ def read_signals(path: Path) -> Parts:
         network = network_of(content, path)
         names = {field.name for field in fields(SignalOptions)}
         given = {name: value for name, value in content["options"].items() if name in names}
+        given.setdefault("priority_waits", False)  # a file of an older version
         options = configure(SignalOptions, given, "the file of signals")
         policy = policy_of_parts(content["policy"], path)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

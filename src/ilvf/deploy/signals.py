@@ -9,6 +9,7 @@ states = controller.act({"north_0": 4, "south_0": 1, ...})     # without SUMO
 """
 
 import math
+import warnings
 from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
@@ -70,6 +71,7 @@ class SignalController:
         self._domain, self._function, self.lanes, _ = self._senses.queries[0]
         neighbours = network.neighbour_lists if options.observe_neighbors else None
         self._entries = self._senses.observed_entries(neighbours)
+        self._warned = False
         self.restart()
 
     @classmethod
@@ -90,7 +92,8 @@ class SignalController:
         """Forget the time, the phases and what a recurrent team remembers: a new simulation begins.
 
         Every signal counts as showing its first phase, as at the start of an episode. `step` does
-        this itself when the time of the simulation goes back, or leaps over a decision.
+        this itself when the time of the simulation goes back, or leaps over a decision. In a
+        simulation that has begun, it then starts from what the lights show.
         """
         self.policy.reset()
         self.shown: dict[str, str] = {}
@@ -158,15 +161,37 @@ class SignalController:
         """
         now = connection.simulation.getTime()
         if not self._goes_on(now):
-            self.restart()
-            self._require_fit(connection)
-            self._next_decision = now
+            self._warn_late(now)
+            self._take_over(connection, now)
+        self._warn_late(now)
         self._last_step = now
         if now >= self._next_decision - SOON:
             self._decide(connection, now)
         elif self._yellow_ends is not None and now >= self._yellow_ends - SOON:
             self._show(connection, self._wanted)
             self._yellow_ends = None
+
+    def _take_over(self, connection: Any, now: float) -> None:
+        """Begin with what the lights show; at the start of a simulation with the first phases."""
+        self.restart()
+        self._require_fit(connection)
+        self._next_decision = now
+        if now > float(connection.simulation.getOption("begin")):
+            read = connection.trafficlight.getRedYellowGreenState
+            self._wanted = {name: read(name) for name in self._wanted}
+
+    def _warn_late(self, now: float) -> None:
+        """Warn once if a time is after the end of a transition, or after a decision was due."""
+        if self._last_step is None or now < self._last_step or self._warned:
+            return
+        due = self._next_decision if self._yellow_ends is None else self._yellow_ends
+        if now > due + SOON:
+            self._warned = True
+            warnings.warn(
+                f"SignalController.step was called at {now:g} s, and the lights had to change at "
+                f"{due:g} s; call it before every simulation step",
+                stacklevel=3,
+            )
 
     def _goes_on(self, now: float) -> bool:
         """Whether a time is of the simulation of the last step, with no decision between them."""
@@ -183,7 +208,8 @@ class SignalController:
         if not self.options.yellow:
             self._show(connection, self._wanted)
             return
-        between = {name: transition(before[name], self._wanted[name]) for name in before}
+        waits = self.options.priority_waits
+        between = {name: transition(before[name], self._wanted[name], waits) for name in before}
         self._show(connection, between)
         self._yellow_ends = now + self.options.yellow
 

@@ -9,7 +9,10 @@ KEYS = {"algorithm.normalise": "algorithm.normalize_values"}
 VALUES = {  # key → old value → new value
     "algorithm.noise": {"auto": None, "true": True, "false": False},
 }
-ADDED = {"algorithm.supervision": 0.0}  # values where an older checkpoint has no such key
+ADDED = {  # values where an older checkpoint has no such key
+    "algorithm.supervision": 0.0,
+    "env.priority_waits": False,
+}
 
 
 def renamed_key(key: str) -> str:

@@ -197,6 +197,11 @@ def test_times_must_be_whole_steps_of_sumo(town_env, name, option, refused):
         town_env(**option).reset(seed=0)
 
 
+def test_a_simulation_without_lanes_is_refused(town_env, refused):
+    with refused("--mesosim simulates no lanes"):
+        town_env(options=["--mesosim"]).reset(seed=0)
+
+
 # ---------------------------------------------------------------------- actions
 def test_wrong_actions(town_env, refused):
     env = town_env()

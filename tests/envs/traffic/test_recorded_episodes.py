@@ -109,7 +109,9 @@ def test_recorded_signal_states():
         before = [PHASES[0]] * 25
         for actions, (yellow, green) in zip(trace["actions"], trace["signal_states"], strict=False):
             wanted = [PHASES[action] for action in actions]
-            assert list(map(transition, before, wanted)) == list(yellow)
+            for waits in (True, False):  # no link of the grid gives way
+                found = [transition(*pair, waits) for pair in zip(before, wanted, strict=True)]
+                assert found == list(yellow)
             assert wanted == list(green)
             before = wanted
 

@@ -15,7 +15,8 @@ from traffic_helpers import play, two_signals
 TRANSITIONS = {  # (shown, wanted): between
     ("GGrr", "rrGG"): "yyrr",
     ("GGrr", "GrGr"): "Gyrr",  # links that keep green keep it, links that gain it wait
-    ("Ggrr", "rGgr"): "yGrr",
+    ("Ggrr", "rGgr"): "ygrr",  # the opposing stream is still there
+    ("gGr", "GGr"): "GGr",
     ("Grr", "GGr"): "GGr",  # no link loses green
     ("GGr", "GGr"): "GGr",
     ("Gsr", "rGG"): "ysr",
@@ -26,6 +27,12 @@ TRANSITIONS = {  # (shown, wanted): between
 @pytest.mark.parametrize(("pair", "between"), TRANSITIONS.items())
 def test_transition(pair, between):
     assert transition(*pair) == between
+
+
+def test_priority_at_once_as_published():
+    assert transition("Ggrr", "rGgr", False) == "yGrr"
+    for pair, between in TRANSITIONS.items():
+        assert transition(*pair, False).replace("G", "g") == between.replace("G", "g")
 
 
 def test_transition_is_shown_for_two_seconds(town, make_road, tmp_path):

@@ -8,6 +8,11 @@ from ilvf.envs.options.registry import environment
 from ilvf.errors import require
 from ilvf.options import Options, option
 
+PRIORITY = (
+    "a link that gives way (g) gets priority (G) after the transition; false: at once, as "
+    "published, while the opposing stream is still there"
+)
+
 
 @dataclass
 class ReadingOptions(Options):
@@ -56,6 +61,7 @@ class SignalOptions(Options):
     )
     control_interval: float = option(5.0, "seconds of a step", least=0.001)
     yellow: float = option(2.0, "seconds of it for the transition between phases", least=0)
+    priority_waits: bool = option(True, PRIORITY)
     seconds: float = option(3600.0, "seconds of an episode", above=0, most=10**9)
     teleport: float = option(
         600.0,
@@ -141,6 +147,7 @@ class MonacoOptions(CopyOptions, SignalOptions, ReadingOptions):
         "published, derived (also null), or a JSON file with phases, neighbours and extensions",
         path=True,
     )
+    priority_waits: bool = option(False, PRIORITY)
     reward_cap: float | None = option(
         10.0, "most vehicles that a link or lane pays for in queue; null for all", above=0
     )

@@ -6,9 +6,10 @@ them may go.
 **Actions**: the green phases of the signal. Signals have different numbers of them.
 
 **Step** of `control_interval` (5 s): first a transition of `yellow` (2 s), in which links that lose
-green are yellow and links that gain green keep their letter, then the chosen phase. A signal at
-which no link loses green shows the chosen phase at once. Before the first step every signal counts
-as showing phase 0.
+green are yellow and links that gain green keep their letter, then the chosen phase. With
+`priority_waits` (the default but for Monaco) links that give way keep their letter, too, before
+they get priority. A signal at which no link loses green shows the chosen phase at once. Before the
+first step every signal counts as showing phase 0.
 
 **Wave** of an approach lane: how full its end is.
 
@@ -32,7 +33,10 @@ as showing phase 0.
 | `pressure` | −abs(density of the approach lanes − density of the lanes that links lead to) |
 
 A density is 1 for one vehicle per 7.5 m. `queue`, the published reward, does not count vehicles
-that find no room to enter the network, so a team can gain by keeping them out. With
+that find no room to enter the network, so a team can gain by keeping them out. It counts on
+approach lanes alone, not on their extensions: behind a turn lane of a few metres most of a jam
+costs nothing, and `link_queue` shows it. With `detectors=True` a vehicle halts by the thresholds of
+the detectors (SUMO's default is 1.39 m/s; `speedThreshold="0.1"` gives that of lanes). With
 `reward_backlog=True` a signal also pays for the vehicles that wait to enter on the edges leading to
 it; vehicles that wait to enter elsewhere cost nothing.
 

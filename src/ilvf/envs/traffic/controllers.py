@@ -67,10 +67,11 @@ def cycle(signal: Signal) -> list[int]:
 
 
 class Greedy(TensorDictModuleBase):
-    """Every signal shows the phase that serves most waiting vehicles; of equal ones the first.
+    """Every signal shows the phase that serves most vehicles; of equal ones the first.
 
-    The vehicles' routes are unknown, so those of a lane are spread evenly over its links. Reads the
-    waves `(group, "state")` `[*B, N, D]`.
+    All vehicles on the approach lanes count, moving ones too, as waves do. Their routes are
+    unknown, so those of a lane are spread evenly over its links; a permissive green (`g`) counts
+    like any other. Reads the waves `(group, "state")` `[*B, N, D]`.
 
     Args:
         senses: of the environment.

@@ -109,6 +109,7 @@ class SumoTrafficEnv(ParallelEnv):
             ),
             interval=settings.control_interval,
             yellow=settings.yellow,
+            priority_waits=settings.priority_waits,
             simulator=settings.simulator,
             timeout=settings.timeout,
             tripinfo=existing_folder("tripinfo", settings.tripinfo),

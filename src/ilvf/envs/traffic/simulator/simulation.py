@@ -65,6 +65,7 @@ class Simulation:
         arguments: SUMO's command line without the seed.
         interval: length of a control step [s].
         yellow: length of the transition at its beginning [s].
+        priority_waits: see `transition`.
         simulator: `libsumo`, `traci` or `gui`.
         timeout: time for one answer [s]. The first answer of a child has at least `START_LIMIT`,
             because it includes the start of SUMO. `gui` has no limit: its window can be paused.
@@ -79,6 +80,7 @@ class Simulation:
         *,
         interval: float,
         yellow: float,
+        priority_waits: bool,
         simulator: str,
         timeout: float,
         tripinfo: Path | None,
@@ -90,6 +92,7 @@ class Simulation:
             "queries": list(queries),
             "interval": interval,
             "yellow": yellow,
+            "priority_waits": priority_waits,
         }
         self.arguments = list(arguments)
         self.timeout = None if simulator == "gui" else timeout

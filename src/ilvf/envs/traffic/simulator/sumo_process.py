@@ -48,16 +48,17 @@ def require_whole_steps(step: float, **times: float) -> None:
 
 
 @functools.cache  # a signal has few phases
-def transition(shown: str, wanted: str) -> str:
+def transition(shown: str, wanted: str, priority_waits: bool = True) -> str:
     """The state between two phases, link by link.
 
     A link that loses green is yellow. A link that gains green keeps its letter until the wanted
-    phase. Without a link that loses green, this is the wanted phase itself.
+    phase; with `priority_waits` so does one that gives way and gains priority. Without a link that
+    loses green, this is the wanted phase itself.
     """
     pairs = list(zip(shown, wanted, strict=True))
     if not any(loses_green(before, after) for before, after in pairs):
         return wanted
-    return "".join(between(before, after) for before, after in pairs)
+    return "".join(between(before, after, priority_waits) for before, after in pairs)
 
 
 def loses_green(before: str, after: str) -> bool:
@@ -77,11 +78,11 @@ def gains_green(before: str, after: str) -> bool:
     return after in OFF and before not in GREEN + OFF
 
 
-def between(before: str, after: str) -> str:
+def between(before: str, after: str, priority_waits: bool) -> str:
     """The letter of one link in a transition."""
     if loses_green(before, after):
         return "y"
-    if gains_green(before, after):
+    if gains_green(before, after) or (priority_waits and (before, after) == ("g", "G")):
         return before
     return after
 
@@ -96,6 +97,7 @@ class Process:
         queries: what to read.
         interval: length of a control step [s].
         yellow: length of the transition at its beginning [s].
+        priority_waits: see `transition`.
     """
 
     def __init__(
@@ -105,11 +107,13 @@ class Process:
         queries: Sequence[Query],
         interval: float,
         yellow: float,
+        priority_waits: bool,
     ):
         self.simulator = simulator
         self.queries = queries
         self.interval = interval
         self.yellow = yellow
+        self.priority_waits = priority_waits
         self.watched = [query for query in queries if query[3]]
         self.sums = [array("d", bytes(8 * len(ids))) for _, _, ids, _ in self.watched]
         self.steps = 0  # simulation steps that are in the sums
@@ -130,6 +134,7 @@ class Process:
             self.sumo.load(list(options))
         step = self.sumo.simulation.getDeltaT()
         require_whole_steps(step, control_interval=self.interval, yellow=self.yellow)
+        self._require_lanes()
         self._require_detectors()
         self.shown: list[str | None] = [None] * len(self.ids)
         self.chosen = [phases[0] for phases in self.phases]
@@ -143,7 +148,8 @@ class Process:
         now = self.sumo.simulation.getTime()
         wanted = [phases[a] for phases, a in zip(self.phases, actions, strict=True)]
         if self.yellow:
-            self._show(map(transition, self.chosen, wanted))
+            pairs = zip(self.chosen, wanted, strict=True)
+            self._show(transition(*pair, self.priority_waits) for pair in pairs)
             self._advance(now + self.yellow)
         self._show(wanted)
         self._advance(now + self.interval)
@@ -204,6 +210,12 @@ class Process:
         )
         traci.switch("default")
         return traci
+
+    def _require_lanes(self) -> None:
+        if self.sumo.simulation.getOption("mesosim") == "true":
+            raise UnfitSimulationError(
+                "--mesosim simulates no lanes, and nothing can be read of them; leave it out"
+            )
 
     def _require_detectors(self) -> None:
         needed = {i for domain, _, ids, _ in self.queries for i in ids if domain == "lanearea"}
