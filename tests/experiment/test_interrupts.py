@@ -170,6 +170,12 @@ def test_an_interrupt_before_the_training_begins_ends_the_run_as_killed(out, rec
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a notebook goes on
 
 
+def test_an_interrupt_in_the_last_iteration_leaves_a_finished_run(out, recipe, after_sending):
+    after_sending(lambda: interrupt(1), at=80)
+    assert recipe("ilvf_p", *TINY, f"out={out}") == 130
+    assert only_mlflow_run(out).info.status == "FINISHED"
+
+
 def test_an_interrupt_while_files_are_stored_does_not_leave_the_run_open(out, recipe, monkeypatch):
     log_artifact = MlflowClient.log_artifact
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from helpers import TINY
 from ilvf.checkpoints.files import read_checkpoint
 from ilvf.experiment.history import read_runs
 from ilvf.experiment.metrics_file import METRICS, append_row, read_rows
-from ilvf.experiment.resumed import Resumed
+from ilvf.experiment.resumed import Resumed, repeats_iteration
 from run_helpers import last_checkpoint, metric_history, mlflow_client, mlflow_runs, only_run
 from tracking_helpers import row, row_frames, started_tracker
 
@@ -68,6 +69,20 @@ def test_records_after_the_checkpoint_are_replaced_unless_they_would_be_the_same
     later, changes, replaces, tmp_path
 ):
     assert resumed(tmp_path, changes).replaces([40, 80, 120, *later]) is replaces
+
+
+@pytest.mark.parametrize(
+    ("last", "lr_end", "repeats"),
+    [(9, 0.0, True), (12, None, True), (12, 0.0, False), (4, None, False)],
+)
+def test_an_iteration_depends_on_the_number_of_iterations(last, lr_end, repeats, tmp_path):
+    """The fourth iteration of nine, if the run is resumed with another number."""
+    old = {"trainer.max_epochs": 9, "algorithm.lr_end": lr_end}
+    new = old | {"trainer.max_epochs": last}
+    assert repeats_iteration(4, old, new) is repeats
+    assert repeats_iteration(4, new, old) is repeats
+    checkpoint = replace(resumed(tmp_path, LONGER), repeats=repeats)
+    assert checkpoint.replaces([40, 80, 120, 160]) is not repeats
 
 
 def test_an_older_checkpoint_replaces_later_rows_and_keeps_the_old_files(out, recorded, capsys):

@@ -4,12 +4,16 @@ import contextlib
 import sqlite3
 
 import pytest
+from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
 
 from ilvf.errors import UsageError
 from ilvf.experiment.config import resolve
+from ilvf.experiment.membership import PARENT
 from ilvf.experiment.options import training_schema
+from ilvf.experiment.seed_summary import NUMBER_OF_SEEDS, summarise_parent
 from ilvf.experiment.store import open_store, tracking_uri
+from run_helpers import folder_with_store
 
 
 def folder(path):
@@ -29,6 +33,39 @@ def test_a_place_that_cannot_hold_a_store_is_refused(make, words, tmp_path, monk
     make(tmp_path / "mlflow.db")
     with pytest.raises(UsageError, match=words):
         open_store(tracking_uri(tmp_path), tmp_path, "encircle")
+
+
+@pytest.mark.parametrize(("name", "found"), [("a?b", "?"), ("a%41b", "%41")])
+def test_a_folder_that_no_address_can_name_is_refused(name, found, tmp_path, recipe, capsys):
+    """Before anything is written, there or beside it."""
+    for more in ((), ("seeds=0-1",)):
+        assert recipe("ilvf_p", f"out={tmp_path / name}", *more) == 2
+        assert f"cannot have {found} in its path" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["file:{}/x", "sqlite:///{}/damaged.db"])
+def test_a_store_that_cannot_be_compared_is_one_sentence(
+    address, tmp_path, recipe, capsys, monkeypatch
+):
+    (tmp_path / "damaged.db").write_text("hello, this is no database" * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(tmp_path))
+    assert recipe("compare", f"out={tmp_path}") == 2
+    assert capsys.readouterr().err.startswith("error: the MLflow store ")
+
+
+def test_a_parent_whose_seeds_have_all_finished_has_finished(tmp_path, store):
+    """Also if it was interrupted while the last of them ended."""
+    client = MlflowClient(tracking_uri(folder_with_store(tmp_path / "runs", store)))
+    parent = client.create_run("0", tags={NUMBER_OF_SEEDS: "1"}).info.run_id
+    child = client.create_run("0", tags={PARENT: parent, "seed": "0"}).info.run_id
+    client.log_metric(child, "frames", 80.0)
+    client.set_terminated(child)
+    for _ in range(2):
+        client.set_terminated(parent, "KILLED")
+        summarise_parent(client, child)
+        assert client.get_run(parent).info.status == "FINISHED"
+    assert len(client.get_metric_history(parent, "frames")) == 1
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "3", "word"])

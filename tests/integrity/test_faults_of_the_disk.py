@@ -230,19 +230,37 @@ def test_a_run_that_was_moved_knows_its_best_checkpoint(tmp_path):
     assert copied.best_model_score is None
 
 
+def files_below(folder):
+    """path → time of its last change."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
 def test_runs_that_were_copied_are_not_mixed_up(tmp_path, out, recipe, capsys):
+    """Nothing is written into the original, whose files a copied store names."""
     first = tmp_path / "m1"
     first.mkdir()
     shutil.move(out / "mlflow.db", first / "mlflow.db")
     assert recipe("ilvf_p", *ON_POLICY, f"out={first}") == 0
     second = tmp_path / "m2"
     shutil.copytree(first, second)
+    before = files_below(first)
+    capsys.readouterr()
+    evaluate = ("checkpoint=last", f"out={second}", "animation=false")
+    assert recipe("evaluate", *evaluate) == 0
+    assert f"is a copy of that in {first}" in capsys.readouterr().out
+    assert recipe("ilvf_p", "resume=last", f"out={second}", "trainer.max_epochs=5") == 0
+    assert files_below(first) == before
+    assert frames_of(only_run(second) / "checkpoints" / "last.ckpt") == 5 * 40
+
+
+def test_a_store_that_was_copied_without_its_files_is_not_continued(tmp_path, out, recipe, capsys):
+    assert recipe("ilvf_p", *ON_POLICY, f"out={out}") == 0
+    second = tmp_path / "m2"
+    shutil.copytree(out, second, ignore=shutil.ignore_patterns("artifacts", "m2"))
     capsys.readouterr()
     assert recipe("ilvf_p", "resume=last", f"out={second}", "trainer.max_epochs=5") == 2
     error = capsys.readouterr().err
-    assert str(first) in error
-    assert str(second) in error
-    assert "still exists" in error
+    assert f"keeps this run's files in {out}, which still exists" in error
 
 
 def test_a_lock_that_another_process_holds_is_announced(tmp_path, capsys, monkeypatch):
@@ -259,6 +277,21 @@ def test_a_store_that_is_no_database_is_one_sentence(tmp_path, refused):
     (tmp_path / "mlflow.db").write_text("hello, this is no database" * 100)
     with refused("mlflow.db", "cannot be used"):
         open_store(tracking_uri(tmp_path), tmp_path, "encircle")
+
+
+def test_a_run_that_was_killed_after_its_last_iteration_is_closed(out, recipe, capsys):
+    """Its folder is complete, and MLflow lacks its end."""
+    assert recipe("ilvf_p", *ON_POLICY, f"out={out}") == 0
+    client = MlflowClient(tracking_uri(out))
+    (run,) = client.search_runs([client.get_experiment_by_name("encircle").experiment_id])
+    client.update_run(run.info.run_id, status="RUNNING")
+    shutil.rmtree(out / "artifacts")
+    capsys.readouterr()
+    assert recipe("ilvf_p", "resume=last", f"out={out}") == 0
+    assert "has done its 4 iterations; its records are completed" in capsys.readouterr().out
+    assert status(out) == "FINISHED"
+    assert list(out.glob("artifacts/*/artifacts/checkpoints/last.ckpt"))
+    assert len(read_rows(only_run(out) / METRICS)) == 4
 
 
 def test_a_resumed_run_needs_more_iterations(out, recipe, capsys):

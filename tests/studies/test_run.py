@@ -13,14 +13,16 @@ from mlflow.tracking import MlflowClient
 from ilvf.commands.train import train_algorithm
 from ilvf.experiment.lock import RunLock
 from ilvf.experiment.metrics_file import METRICS, append_row
+from ilvf.experiment.store import tracking_uri
 from ilvf.studies.csv_tables import write_table
 from ilvf.studies.description import read_study
 from ilvf.studies.parent import ParentRun
 from ilvf.studies.plan import planned_runs
-from ilvf.studies.processes import job_of
+from ilvf.studies.processes import experiment_of, job_of
 from ilvf.studies.raw_table import read_raw, with_run
 from ilvf.studies.records import read_records
 from ilvf.studies.runner import LOCK, Runner
+from ilvf.studies.store import has_finished
 from study_helpers import yaml_of
 
 MAPPO_CURVE = pd.Series({40: -3.0, 80: -2.0})
@@ -212,15 +214,49 @@ def test_leftovers_of_a_run_without_a_checkpoint_are_deleted(study, folder):
     assert not begun.exists()
 
 
-def test_a_run_that_ended_without_its_study_is_collected(study, folder):
-    run = planned_runs(study)[0]
-    (folder / run.folder).mkdir()
-    rows = [{"frames": 40, run.metric: -3.0}, {"frames": 80, run.metric: -2.0}]
-    for row in rows:
-        append_row(folder / run.folder / METRICS, row["frames"], row)
+@pytest.fixture
+def recorded(study, folder):
+    """recorded(status): the first run of the study has all rows, and this status in MLflow."""
+
+    def record(status):
+        run = planned_runs(study)[0]
+        for frames, value in MAPPO_CURVE.items():
+            append_row(folder / run.folder / METRICS, frames, {run.metric: value})
+        client = MlflowClient(tracking_uri(folder))
+        place = client.create_experiment(experiment_of(study))
+        tags = {"task": run.task, "algorithm": run.algorithm, "seed": str(run.seed)}
+        client.set_terminated(client.create_run(place, tags=tags).info.run_id, status)
+
+    return record
+
+
+def test_a_run_that_ended_without_its_study_is_collected(study, folder, recorded):
+    recorded("FINISHED")
     runner = Runner(study, folder)
     assert [left.key for left in runner.missing()] == [planned_runs(study)[1].key]
     assert runner.table["value"].tolist() == MAPPO_CURVE.tolist()
+
+
+def test_a_run_that_was_killed_before_its_end_is_not_collected(study, folder, recorded):
+    """It has its last row, but perhaps no last checkpoint."""
+    recorded("KILLED")
+    assert Runner(study, folder).missing() == planned_runs(study)
+
+
+@pytest.mark.parametrize("last", [40, 80])
+def test_a_run_that_is_not_in_mlflow_has_finished_with_its_last_checkpoint(
+    last, study, folder, monkeypatch
+):
+    run = planned_runs(study)[0]
+    content = {"ilvf": {"state": {"frames": last}}}
+    monkeypatch.setattr("ilvf.studies.store.read_checkpoint", lambda path: content)
+    assert has_finished(folder / "last.ckpt", run, {}) is (last == run.frames)
+
+
+def test_the_report_of_a_trusted_study_says_how_to_repeat_it(study, folder, out, recipe):
+    write_finished(study, folder, MAPPO_CURVE, MAPPO_CURVE)
+    assert recipe("study", *arguments(out, "trust=true", "report=true")) == 0
+    assert "scale=tiny trust=true`" in (folder / "report.md").read_text()
 
 
 def test_a_study_without_a_name_lists_the_studies(recipe, capsys):

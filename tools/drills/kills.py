@@ -86,9 +86,10 @@ def next_program(kind: Kind, runs: Runs, record: Record, out: Path) -> Program |
         set_aside(out)
         return kind.start(runs.setting, out)
     if checkpoint(run)["ilvf"]["state"]["frames"] == kind.iterations * FRAMES:
-        refused = kind.resume(out, "refused")
-        record.require(refused.wait() == 2, f"{refused.command} ended with {refused.code}")
-        require_sentence(record, refused.output, "has done")
+        ended = kind.resume(out, "ended")
+        code = ended.wait()  # 0: killed before its end was recorded, which is done now
+        record.require(code in (0, 2), f"{ended.command} ended with {code}")
+        require_sentence(record, ended.output, "has done")
         return None
     return kind.resume(out)
 

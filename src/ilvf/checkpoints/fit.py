@@ -170,6 +170,13 @@ def require_same_workers(saved: Mapping[str, Any], workers: int) -> None:
     )
 
 
+def is_complete(path: Path, content: Mapping[str, Any], max_epochs: int) -> bool:
+    """Is this the `last.ckpt` of a run that has done all iterations of its config?"""
+    is_last = path.name == "last.ckpt" and path.parent.name == "checkpoints"
+    planned = content["ilvf"]["config"].get("trainer", {}).get("max_epochs")
+    return is_last and content["epoch"] + 1 == planned == max_epochs
+
+
 def require_more_iterations(content: Mapping[str, Any], max_epochs: int) -> None:
     """Raise unless a run goes on for more iterations than its checkpoint has."""
     done = content["epoch"] + 1

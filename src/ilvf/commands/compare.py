@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ilvf.commands.picture import require_picture, writing
-from ilvf.errors import UsageError, require
+from ilvf.errors import require
 from ilvf.experiment.command_line import command_line
 from ilvf.experiment.config import Config
 from ilvf.experiment.schema import Schema
@@ -67,7 +67,7 @@ SCHEMA = Schema("compare", __doc__, StoreOptions, {"compare": CompareOptions})
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare as the arguments say."""
     config = command_line(SCHEMA, arguments)
-    from ilvf.experiment.store import SQLITE, open_store, tracking_uri
+    from ilvf.experiment.store import SQLITE, open_store, store_errors, tracking_uri
 
     options = config.compare
     out = Path(config.out)
@@ -85,13 +85,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ilvf.reports.comparison import comparison
 
     open_store(uri, out)
-    experiment = options.experiment or newest_experiment(uri, out)
-    runs = read_runs(uri, experiment, options.metric, options.where)
-    if not runs:
+    with store_errors(uri):
+        experiment = options.experiment or newest_experiment(uri, out)
+        runs = read_runs(uri, experiment, options.metric, options.where)
         where = f" and {options.where}" if options.where else ""
-        raise UsageError(
+        require(
+            bool(runs),
             f"no finished run with {options.metric}{where} in the experiment {experiment} of "
-            f"{out}; {known_experiments(uri)}"
+            f"{out}; {known_experiments(uri)}",
         )
     picture = picture or out / f"compare-{experiment.replace('/', '-')}.png"
     panels = group_runs(runs, [key.strip() for key in (options.by or "").split(",") if key.strip()])

@@ -12,7 +12,7 @@ ilvf study fig3 engine=submitit engine.partition=NAME    on a SLURM cluster
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from ilvf.studies.part import part_of
 
     study = read_study(config.study, config.scale)
-    if not config.trust:
+    if config.trust:
+        study = replace(study, command=f"{study.command} trust=true")
+    else:
         require_trusted(study)
     if config.net_file is not None:
         study = with_network(study, config.net_file)

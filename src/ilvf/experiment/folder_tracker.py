@@ -125,6 +125,10 @@ class FolderTracker(Logger):
             for row in rows:
                 self._send(row, int(row["frames"]))
 
+    def is_open(self) -> bool:
+        """No: the folder does not say whether the run was closed."""
+        return False
+
     def artifact(self, path: Path, folder: str = "") -> None:
         """Nothing: the file is in the run's folder."""
 

@@ -108,6 +108,8 @@ def finished_runs(
             order_by=["attributes.start_time DESC"],
         )
     except MlflowException as error:
+        if not where:
+            raise
         reason = first_line(error)
         raise UsageError(f"compare.where={where!r} is no MLflow filter: {reason}") from error
     return [run for run in reversed(runs) if "seed" in run.data.params]

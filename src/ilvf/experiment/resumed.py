@@ -48,12 +48,14 @@ class Resumed:
         frames: of the run when it was saved.
         next_frames: of the run after one more iteration.
         changes: config key → value, of the keys that the run changes.
+        repeats: with another number of iterations, the next one is the same all the same.
     """
 
     checkpoint: Path
     frames: int
     next_frames: int
     changes: Mapping[str, Any]
+    repeats: bool = True
 
     def replaces(self, recorded: Iterable[float]) -> bool:
         """Does the run have records after the checkpoint, which it must replace?
@@ -66,7 +68,21 @@ class Resumed:
         """
         later = {frames for frames in recorded if frames > self.frames}
         changed = set(self.changes) - set(HARMLESS)
-        return bool(later) and (later != {self.next_frames} or bool(changed))
+        differs = bool(changed) or not self.repeats
+        return bool(later) and (later != {self.next_frames} or differs)
+
+
+def repeats_iteration(number: int, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Do two configs give the same iteration, as far as their numbers of iterations matter?
+
+    The last iteration is evaluated, and `algorithm.lr_end` is reached there.
+
+    Args:
+        number: of the iteration, from 1.
+        old, new: config key → value.
+    """
+    ends = (old.get("trainer.max_epochs"), new.get("trainer.max_epochs"))
+    return ends[0] == ends[1] or (new.get("algorithm.lr_end") is None and number not in ends)
 
 
 def changes_in(tags: Mapping[str, str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from ilvf.algorithms.base import Training
 from ilvf.checkpoints.files import RESUMED, AtomicCheckpoints, read_checkpoint
 from ilvf.checkpoints.fit import (
+    is_complete,
     require_fit,
     require_more_iterations,
     require_replay_files,
@@ -43,10 +44,10 @@ from ilvf.experiment.monitors import (
 )
 from ilvf.experiment.presentation import mlflow_name, tags_of
 from ilvf.experiment.processes import cluster_environment, number_of_processes
-from ilvf.experiment.resumed import Resumed
+from ilvf.experiment.resumed import Resumed, repeats_iteration
 from ilvf.experiment.schema import flatten
 from ilvf.experiment.seed_runs import run_seeds
-from ilvf.experiment.store import open_store, tracking_uri
+from ilvf.experiment.store import open_store, require_address, tracking_uri
 from ilvf.experiment.system_metrics import system_metrics
 from ilvf.experiment.tracking import MLflowTracker
 from ilvf.starting import starting
@@ -81,6 +82,8 @@ def train(
         the trained module, or None if several seeds were run.
     """
     command = command or words_of_process()
+    if config.trainer.logger == "mlflow":
+        require_address(tracking_uri(Path(config.out)))
     if config.seeds is not None:
         run_seeds(config, command)
         return None
@@ -106,7 +109,7 @@ def train(
             workers = 0 if elsewhere is None else elsewhere.workers
             require_same_size(content, trainer.world_size, module.options.num_envs, workers)
             require_replay_files(checkpoint, content)
-            require_more_iterations(content, config.trainer.max_epochs)
+            _require_work(checkpoint, content, trainer, tracker)
     lock = RunLock(folder) if trainer.is_global_zero else None
     try:
         resumed = _resumed(checkpoint, content, module, trainer)
@@ -136,6 +139,20 @@ def _read(checkpoint: Path | None, module: Training) -> dict[str, Any] | None:
     content = read_checkpoint(checkpoint)
     require_fit(checkpoint, content, module)
     return content
+
+
+def _require_work(
+    checkpoint: Path, content: Mapping[str, Any], trainer: L.Trainer, tracker: Tracker
+) -> None:
+    """Raise unless the run has iterations to do, or has done all and was killed before its end.
+
+    Lightning then trains nothing, and the run is recorded and closed as at any other end.
+    """
+    iterations = trainer.max_epochs or 0
+    if not is_complete(checkpoint, content, iterations) or not tracker.is_open():
+        require_more_iterations(content, iterations)
+    elif trainer.is_global_zero:
+        print(f"note: the run has done its {iterations} iterations; its records are completed")
 
 
 def _fit(
@@ -169,7 +186,16 @@ def _fit(
         with signals_held():
             if tracker.started:
                 _store_files(tracker)
-                tracker.close("KILLED" if stop.signal else status)
+                stopped = stop.signal is not None or status == "KILLED"
+                tracker.close(_status_of_stopped(trainer, tracker) if stopped else status)
+
+
+def _status_of_stopped(trainer: L.Trainer, tracker: Tracker) -> str:
+    """FINISHED if all iterations were done and saved before the signal stopped the run."""
+    files: Any = trainer.strategy.checkpoint_io
+    is_saved = tracker.run_dir / "checkpoints" / "last.ckpt" not in files.failed
+    is_done = trainer.current_epoch >= (trainer.max_epochs or 0)
+    return "FINISHED" if is_done and is_saved else "KILLED"
 
 
 # ---------------------------------------------------------------------- parts
@@ -277,7 +303,8 @@ def _resumed(
     changes = {key: value for key, value in new.items() if old.get(key) != value}
     frames = content["ilvf"]["state"]["frames"]
     following = frames + _frames_of_an_iteration(module, trainer)
-    return Resumed(checkpoint, frames, following, changes)
+    repeats = repeats_iteration(content["epoch"] + 2, old, new)
+    return Resumed(checkpoint, frames, following, changes, repeats)
 
 
 def _frames_of_an_iteration(module: Training, trainer: L.Trainer) -> int:

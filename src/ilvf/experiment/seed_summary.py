@@ -27,8 +27,8 @@ def summarise_parent(client: MlflowClient, run_id: str) -> None:
 def summarise(client: MlflowClient, parent_id: str) -> None:
     """Record means and standard deviations with the parent of a set of seeds, and finish it.
 
-    Nothing happens unless all seeds have finished with the same number of frames, or if that has
-    been recorded. `eval/METRIC` is the mean over seeds, `eval_sd/METRIC` the standard deviation.
+    Nothing happens unless all seeds have finished with the same number of frames. `eval/METRIC` is
+    the mean over seeds, `eval_sd/METRIC` the standard deviation; they are recorded once.
 
     Args:
         parent_id: a run; if it is no parent of seeds, nothing happens.
@@ -42,12 +42,13 @@ def summarise(client: MlflowClient, parent_id: str) -> None:
     if len(runs) < int(number) or len(frames) != 1:
         return
     (last,) = frames
-    if last is None or parent.data.metrics.get("frames") == last:
+    if last is None:
         return
-    end = max(run.info.end_time for run in runs)
-    values = {"frames": last, "seeds/finished": float(len(runs)), **summary(runs)}
-    metrics = [Metric(key, value, end, int(last)) for key, value in values.items()]
-    client.log_batch(parent_id, metrics=metrics)
+    if parent.data.metrics.get("frames") != last:
+        end = max(run.info.end_time for run in runs)
+        values = {"frames": last, "seeds/finished": float(len(runs)), **summary(runs)}
+        metrics = [Metric(key, value, end, int(last)) for key, value in values.items()]
+        client.log_batch(parent_id, metrics=metrics)
     client.set_terminated(parent_id, "FINISHED")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import sqlite3
 import sys
 import urllib.error
@@ -34,6 +35,20 @@ def tracking_uri(out: Path) -> str:
     return os.environ.get(URI_VARIABLE) or f"{SQLITE}{out.resolve() / 'mlflow.db'}"
 
 
+def require_address(uri: str) -> None:
+    """Raise if the path of a database has characters that mean something else in an address.
+
+    Raises:
+        UsageError: names them.
+    """
+    found = re.findall(r"\?|%[0-9a-fA-F]{2}", uri) if uri.startswith(SQLITE) else []
+    require(
+        not found,
+        f"the database {uri.removeprefix(SQLITE)} cannot have {''.join(found[:1])} in its path; "
+        "take another folder (out=)",
+    )
+
+
 def open_store(uri: str, out: Path, experiment: str | None = None) -> None:
     """Create the store, and the experiment if one is given, one process at a time.
 
@@ -45,27 +60,36 @@ def open_store(uri: str, out: Path, experiment: str | None = None) -> None:
     for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they log tracebacks
     limit_waiting()
+    forget_places()
     if uri.startswith("http"):
         _probe(uri)
+    require_address(uri)
     if uri.startswith(SQLITE):
         _require_file(Path(uri.removeprefix(SQLITE)))
     from mlflow.tracking import MlflowClient
 
     lock = out / "mlflow.lock"
     try:
-        with patient_lock(lock):
+        with store_errors(uri), patient_lock(lock):
             if uri.startswith(SQLITE):
                 _create_file(Path(uri.removeprefix(SQLITE)))
                 follow_move(uri, out)
             if experiment is not None:
                 _create_experiment(MlflowClient(uri), uri, out, experiment)
-    except UsageError:
-        raise
     except Timeout:
         raise UsageError(
             f"another process has held {lock} for {PATIENCE:.0f} s, to create or migrate the "
             "store; wait for it, or delete the file if no process runs"
         ) from None
+
+
+@contextlib.contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Turn the errors of a store inside the block into a UsageError, but no Timeout of a lock."""
+    try:
+        yield
+    except (UsageError, Timeout):
+        raise
     except Exception as error:  # a store can raise anything; its first line says what
         reason = first_line(error)
         raise UsageError(f"the MLflow store {uri} cannot be used: {reason}") from error
@@ -210,6 +234,7 @@ def ended_run(uri: str, run_id: str | None, place: Path) -> Iterator[Any]:
     from sqlalchemy.exc import SQLAlchemyError
 
     limit_waiting()
+    forget_places()
     here = not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).is_file()
     try:
         if here and uri.startswith(SQLITE):
@@ -228,11 +253,21 @@ def limit_waiting() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
 
 
-def follow_move(uri: str, out: Path) -> None:
-    """Correct the paths in the store of `out` if that folder was moved.
+def forget_places() -> None:
+    """Let MLflow ask the store where a run's files are.
 
-    A store keeps absolute paths of its files. A store that was copied is left as it is, and so is
-    one that belongs to several folders.
+    A process keeps the answer by the run's id, which a copy of the store has too.
+    """
+    from mlflow.tracking._tracking_service import utils
+
+    getattr(utils, "_artifact_repos_cache", {}).clear()
+
+
+def follow_move(uri: str, out: Path) -> None:
+    """Correct the paths in the store of `out` if that folder was moved, or is a copy.
+
+    A store keeps absolute paths of its files. A store that belongs to several folders is left as it
+    is, and so is one that was copied without the files of its runs.
     """
     here = out.resolve()
     if uri != f"{SQLITE}{here / 'mlflow.db'}":
@@ -241,27 +276,34 @@ def follow_move(uri: str, out: Path) -> None:
         found = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
         homes = [home_of(str(place)) for (place,) in found]
         for old in [home for home in homes if home not in (None, here)]:
-            if not was_moved(database, old, here):
+            if not belongs_here(database, old, here):
                 continue
             for table, column in PATHS:
                 database.execute(
                     f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
                     (f"{old.as_uri()}/", f"{here.as_uri()}/"),
                 )
-            left = old / "artifacts"
-            more = f"; files that are still in {left} belong here" if left.exists() else ""
-            print(f"the store was moved from {old} to {here}; its paths are corrected{more}")
+            print(f"{history_of(old, here)}; its paths are corrected")
 
 
-def was_moved(database: sqlite3.Connection, old: Path, here: Path) -> bool:
+def belongs_here(database: sqlite3.Connection, old: Path, here: Path) -> bool:
     """Are the files of runs here that a store expects in the folder `old`?"""
-    if (old / "mlflow.db").exists():  # a copy
-        return False
-    if not (old / "artifacts").exists():
+    is_copy = (old / "mlflow.db").exists()
+    if not is_copy and not (old / "artifacts").exists():
         return True
     inside = (f"{old.as_uri()}/%",)
-    runs = database.execute("SELECT run_uuid FROM runs WHERE artifact_uri LIKE ?", inside)
-    return any((here / "artifacts" / str(run)).exists() for (run,) in runs)
+    found = database.execute("SELECT run_uuid FROM runs WHERE artifact_uri LIKE ?", inside)
+    runs = [str(run) for (run,) in found]
+    return any((here / "artifacts" / run).exists() for run in runs) or (is_copy and not runs)
+
+
+def history_of(old: Path, here: Path) -> str:
+    """How the store of a folder came there, and what is left."""
+    if (old / "mlflow.db").exists():
+        return f"the store in {here} is a copy of that in {old}, which stays as it is"
+    left = old / "artifacts"
+    more = f" (files that are still in {left} belong here)" if left.exists() else ""
+    return f"the store was moved from {old} to {here}{more}"
 
 
 def home_of(place: str) -> Path | None:

@@ -34,6 +34,7 @@ from ilvf.experiment.store import (
     has_run,
     latest_frames,
     require_own_store,
+    store_errors,
 )
 
 
@@ -188,6 +189,13 @@ class MLflowTracker(MLFlowLogger):
             if frames > self._sent_until:
                 self._sent_until = frames
                 self._send_metrics(row, frames)
+
+    def is_open(self) -> bool:
+        """Does the store have this run, and not as FINISHED?"""
+        client = self._mlflow_client
+        with store_errors(self.uri):
+            found = self._run_id is not None and has_run(client, self._run_id)
+            return found and client.get_run(self._run_id).info.status != "FINISHED"
 
     @rank_zero_only
     def artifact(self, path: Path, folder: str = "") -> None:

@@ -12,6 +12,7 @@ from ilvf.errors import require
 from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Engine, Job, LocalEngine, require_all_succeeded
 from ilvf.experiment.lock import RunLock, alone
+from ilvf.experiment.store import require_address, tracking_uri
 from ilvf.studies.absent import absent_tasks, absent_text
 from ilvf.studies.analyses import OverEpisode
 from ilvf.studies.csv_tables import write_table
@@ -40,7 +41,7 @@ from ilvf.studies.records import (
 from ilvf.studies.report import write_report
 from ilvf.studies.reuse import found_in, read_other
 from ilvf.studies.settings import require_recorded_settings, require_settings_of_folder
-from ilvf.studies.store import tags_in_store
+from ilvf.studies.store import has_finished, tags_in_store
 
 LOCK = "study.lock"  # in the study's folder: one process runs the study at a time
 
@@ -150,6 +151,7 @@ class Runner:
             UsageError: another process runs the study; or runs have failed, after all others have
                 finished; names their logs.
         """
+        require_address(tracking_uri(self.folder))
         self._make_folder()
         with alone(self.folder / LOCK, "the study"):
             self._read()  # a job of a cluster or another process may have ended since
@@ -176,7 +178,7 @@ class Runner:
 
         def ended(job: Job, code: int) -> None:
             if code == 0:
-                self._collect([jobs[job]])
+                self._collect([jobs[job]], ended=True)
                 self._save()
 
         status = "KILLED"
@@ -195,8 +197,11 @@ class Runner:
     def _make_folder(self) -> None:
         make_folder(self.folder / "logs", f"out={self.folder}")
 
-    def _collect(self, runs: Sequence[PlannedRun]) -> None:
-        """Add those of the runs to the tables in memory that have reached their last frame.
+    def _collect(self, runs: Sequence[PlannedRun], ended: bool = False) -> None:
+        """Add those of the runs to the tables in memory that have finished.
+
+        Args:
+            ended: their processes have ended well, so that they have finished at their last frame.
 
         Raises:
             UsageError: one was trained with other settings than the study has now.
@@ -209,11 +214,14 @@ class Runner:
             curve = curve_of(folder, run)
             if curve is None:
                 continue
+            tags = tags_in_store(self.study, self.folder, run)
+            last = folder / "checkpoints" / "last.ckpt"
+            if not (ended or run.key in done or has_finished(last, run, tags)):
+                continue
             require_settings_of_folder(folder, run)
             if run.key not in done:
                 require_metric(folder, run, table)
                 table = with_run(table, run, curve)
-            tags = tags_in_store(self.study, self.folder, run)
             records = with_record(records, record_of(run, folder, tags))
         self.table = table
         self.records = records

@@ -16,7 +16,7 @@ from ilvf.experiment.folder import make_folder
 from ilvf.experiment.jobs import Engine, RunsFailed
 from ilvf.experiment.lock import alone
 from ilvf.experiment.seeds import parse_seeds
-from ilvf.experiment.store import first_line
+from ilvf.experiment.store import SQLITE, first_line, require_address
 from ilvf.studies.plan import planned_runs
 from ilvf.studies.space import Axis, Values
 from ilvf.studies.sweep import Combination, Sweep, require_axes
@@ -35,7 +35,8 @@ class SampledSweep:
         folder: of the sweep; the trials make it.
 
     Raises:
-        UsageError: Optuna is missing, or there is nothing to vary.
+        UsageError: Optuna is missing, there is nothing to vary, or the folder's path cannot be in
+            the address of a database.
     """
 
     def __init__(self, sweep: Sweep, folder: Path):
@@ -46,6 +47,7 @@ class SampledSweep:
         require_axes(sweep.axes)
         self.sweep = sweep
         self.folder = folder.resolve()
+        require_address(f"{SQLITE}{self.folder / STORAGE}")
         self._axes = {axis.key: axis for axis in sweep.axes}
 
     @functools.cached_property
@@ -200,7 +202,7 @@ def opened(path: Path, sweep: Sweep) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(
-            storage=f"sqlite:///{path}",
+            storage=f"{SQLITE}{path}",
             study_name=sweep.name,
             direction="maximize" if sweep.task.better == "higher" else "minimize",
             load_if_exists=True,
