@@ -152,7 +152,7 @@ def test_simulator_that_cannot_start(road_env):
     env.simulation.start()
     env.begin_reset(seed=5)
     env.simulation.setup = setup
-    cause = "exit code 1: .*missing 4 required.* when the episode with seed 5 began"
+    cause = "exit code 1: .*missing 5 required.* when the episode with seed 5 began"
     with pytest.warns(UserWarning, match=cause):
         env.reset()
 
