@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tensordict import TensorDict
 from torch.nn import functional as F
 
 from ilvf.modules import (
@@ -162,3 +163,11 @@ def test_a_state_dict_has_the_names_that_checkpoints_have():
         "action_value.head.weight",
         "action_value.head.bias",
     ]
+
+
+def test_relevance_reads_actions_of_any_name():
+    critic = RelevanceCritic(N, D, A, hidden=H)
+    agents = {"state": torch.randn(B, N, D), "act": torch.randint(A, (B, N))}
+    td = critic.relevance_module(action_key="act")(TensorDict({"agents": agents}, [B]))
+    expected = critic.relevance(agents["state"], agents["act"])
+    assert torch.equal(td["agents", "influence_weight"], expected)

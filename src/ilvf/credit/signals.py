@@ -219,7 +219,7 @@ def require_written(tensordict: TensorDictBase) -> None:
         return
     require(
         bool(need(tensordict, ("next", HIDDEN)).any()),
-        f"the hidden states {HIDDEN} are 0 after every step, nothing has written them; collect with "
+        f"the hidden states {HIDDEN} are 0 after every step, as nothing writes them; collect with "
         "TensorDictSequential(actor, critic.memory_module())",
     )
 

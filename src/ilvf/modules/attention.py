@@ -119,8 +119,9 @@ def of_living(pairs: Tensor, living: Tensor | None) -> Tensor:
 
 def mean_of_others(pairs: Tensor) -> Tensor:
     """Mean of each row of `[*B, N, N]` without the diagonal; 0 for a single agent."""
-    off_diagonal = pairs - torch.diag_embed(pairs.diagonal(dim1=-2, dim2=-1))
-    return off_diagonal.sum(-1) / max(pairs.shape[-1] - 1, 1)
+    n_agents = pairs.shape[-1]
+    own = torch.eye(n_agents, dtype=torch.bool, device=pairs.device)
+    return pairs.masked_fill(own, 0).sum(-1) / max(n_agents - 1, 1)
 
 
 def gumbel_sigmoid(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:

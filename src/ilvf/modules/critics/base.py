@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ilvf.errors import require
 from ilvf.modules.agent_nets import AgentMLP
+from ilvf.modules.attention import GumbelAttention
 from ilvf.modules.groups import OfGroups, group_names
 from ilvf.modules.value_norm import ValueNorm, denormalised
 from ilvf.options.arguments import require_names, require_sizes
@@ -94,11 +95,11 @@ class AttentionCritic(Critic):
     """Base of the critics with V, Q and a Gumbel attention, whose Q reads noisy weights.
 
     Attributes:
-        attention: the `GumbelAttention`.
+        attention: whose weights V and the metrics read, and whose noisy weights Q reads.
     """
 
     attention_keys = ("influence_weight", "attention_logits")
-    attention: nn.Module
+    attention: GumbelAttention
 
     def predict(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """V(s) and Q(s, a), `[*B, N, 1]` each, with fresh noise in Q at each call.
