@@ -24,7 +24,7 @@ from credit_helpers import (
 )
 from ilvf.credit import ILVFAdvantage
 from ilvf.losses import ActionValueLoss
-from ilvf.modules import InfluenceCritic
+from ilvf.modules import InfluenceCritic, StateCritic
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +133,18 @@ def test_a_recurrent_critic_works_inside_the_inner_estimator(recurrent_critic):
     assert out["agents", "advantage"].shape == (B, T, N, 1)
     assert torch.isfinite(out["agents", "advantage"]).all()
     assert out["agents", "state_value"].std() > 0
+
+
+# ---------------------------------------------------------------------- recurrent critics of ours
+def test_a_memory_that_nothing_writes_is_one_sentence(refused):
+    critic = StateCritic(N, D, hidden=8, recurrent="gru")
+    advantage = ILVFAdvantage(gae(), critic.value_module(state_key="observation"), torch.eye(N))
+    td = acted_rollout()
+    with refused("critic_hidden is needed", "critic.memory_module()", "with_memory"):
+        advantage(td)
+    td["critic_hidden"] = critic.memory.start(*td.shape)
+    td["next", "critic_hidden"] = td["critic_hidden"].clone()
+    with refused("critic_hidden are 0 after every step", "critic.memory_module()"):
+        advantage(td)
+    critic.memory_module(state_key="observation")(td)
+    assert advantage(td)["agents", "advantage"].isfinite().all()

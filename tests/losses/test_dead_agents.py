@@ -1,12 +1,21 @@
 """Losses and normalization with dead agents: `("agents", "mask")` is True for living agents."""
 
+import copy
+
 import pytest
 import torch
 from tensordict import TensorDict
 
 from helpers import random_transitions
-from ilvf.losses import ILVFLoss, MADDPGLoss
-from ilvf.modules import CategoricalActor, InfluenceCritic, JointCritic, ValueNorm
+from ilvf.losses import ILVFLoss, MADDPGLoss, QMIXLoss
+from ilvf.modules import (
+    CategoricalActor,
+    GreedyActor,
+    InfluenceCritic,
+    JointCritic,
+    Mixer,
+    ValueNorm,
+)
 
 N = 3  # agents
 D = 4  # numbers of a state
@@ -144,6 +153,20 @@ class TestMADDPGLoss:
         entropy = -(log_probs.exp() * log_probs).sum(-1)
         expected = entropy[batch["agents", "mask"]].mean()
         assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_qmix_is_not_paid_for_dead_agents():
+    """Their reward counts neither in the target nor in the normalization."""
+    td = random_transitions(6, N, D, D, A)
+    td["agents", "mask"] = torch.tensor([True, True, False]).expand(6, N)
+    loss = QMIXLoss(GreedyActor(N, D, A, hidden=8), Mixer("vdn", N, D))
+    assert ("agents", "mask") in loss.optional_keys
+    terms = []
+    for reward in (0.0, 1e6):
+        td["next", "agents", "reward"][:, 2] = reward
+        terms.append(copy.deepcopy(loss)(td))
+    for name, value in terms[0].items():
+        assert torch.equal(value, terms[1][name]), name
 
 
 # ---------------------------------------------------------------------- normalization

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tensordict.nn import TensorDictSequential
 
 from losses.off_policy_parts import N, maddpg_loss, qmix_loss, transitions
 
@@ -90,3 +91,19 @@ def test_every_option_changes_the_loss(make, term, option):
 def test_a_bad_option_is_one_sentence(make, option, words, refused):
     with refused(*words):
         make(**option)
+
+
+@pytest.mark.parametrize("make", [qmix_loss, maddpg_loss])
+def test_a_loss_is_a_part_of_a_sequence(make):
+    td = TensorDictSequential(make())(transitions())
+    assert {"target", "error"} <= set(td.keys())
+
+
+@pytest.mark.parametrize("make", [qmix_loss, maddpg_loss])
+def test_a_key_of_an_unknown_name_is_one_sentence(make, refused):
+    loss = make()
+    with refused("has no key rewards", "state, reward, terminated"):
+        loss.set_keys(rewards=("agents", "reward"))
+    loss.set_keys(reward="team")
+    loss.set_keys(reward=None)  # the default, as TorchRL has it
+    assert loss.tensor_keys.reward == ("agents", "reward")

@@ -87,8 +87,10 @@ def next_program(kind: Kind, runs: Runs, record: Record, out: Path) -> Program |
         return kind.start(runs.setting, out)
     if checkpoint(run)["ilvf"]["state"]["frames"] == kind.iterations * FRAMES:
         ended = kind.resume(out, "ended")
-        code = ended.wait()  # 0: killed before its end was recorded, which is done now
-        record.require(code in (0, 2), f"{ended.command} ended with {code}")
+        if ended.wait() == 0:  # it was killed before its end was recorded, which is done now
+            record.require("has done" in ended.output, f"no note of {ended.command}")
+            return None
+        record.require(ended.code == 2, f"{ended.command} ended with {ended.code}")
         require_sentence(record, ended.output, "has done")
         return None
     return kind.resume(out)
