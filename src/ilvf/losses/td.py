@@ -12,7 +12,7 @@ from ilvf.losses.base import Loss
 from ilvf.losses.options import TDOptions
 from ilvf.losses.ppo import huber, living_mean
 from ilvf.modules.actors.network import input_keys
-from ilvf.modules.checks import need
+from ilvf.modules.checks import need, require_tensordict
 from ilvf.modules.memory import ENDED, states_along
 from ilvf.modules.targets import follow
 from ilvf.modules.value_norm import ReturnNorm
@@ -105,6 +105,7 @@ class TDLoss(Loss):
         Those of sequences have hidden states that follow from the present parameters: those of the
         actor before and after the step, and of the target actor after it.
         """
+        require_tensordict(tensordict)
         memory = self.actor.memory
         if memory is None:
             return tensordict if tensordict.ndim == 1 else tensordict.reshape(-1)

@@ -107,12 +107,8 @@ class SumoTrafficEnv(ParallelEnv):
                 words,
                 lane_noise=settings.lane_noise,
             ),
-            interval=settings.control_interval,
-            yellow=settings.yellow,
-            priority_waits=settings.priority_waits,
-            simulator=settings.simulator,
-            timeout=settings.timeout,
-            tripinfo=existing_folder("tripinfo", settings.tripinfo),
+            settings,
+            existing_folder("tripinfo", settings.tripinfo),
         )
         self.episodes = Episodes(self.simulation, settings.attempts, self.network.net_file)
         self.track = Track(self.episodes, self.senses)

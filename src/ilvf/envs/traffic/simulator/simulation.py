@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ilvf.envs.options import SignalOptions
 from ilvf.envs.traffic.simulator.child import Child, Forker, Frozen, get_ready
 from ilvf.envs.traffic.simulator.sumo_process import START_LIMIT, TOTALS, Move, Query
 from ilvf.envs.traffic.simulator.sumo_tools import INSTALL
@@ -63,12 +64,9 @@ class Simulation:
         signals: id → the phases that actions choose from.
         queries: what to read for the answer to a control step.
         arguments: SUMO's command line without the seed.
-        interval: length of a control step [s].
-        yellow: length of the transition at its beginning [s].
-        priority_waits: see `transition`.
-        simulator: `libsumo`, `traci` or `gui`.
-        timeout: time for one answer [s]. The first answer of a child has at least `START_LIMIT`,
-            because it includes the start of SUMO. `gui` has no limit: its window can be paused.
+        settings: the times of a step, the simulator, and `timeout` for one answer [s]. The first
+            answer of a child has at least `START_LIMIT`, because it includes the start of SUMO.
+            `gui` has no limit: its window can be paused.
         tripinfo: folder for SUMO's records of finished trips, one file per episode; None for none.
     """
 
@@ -77,27 +75,22 @@ class Simulation:
         signals: Mapping[str, Sequence[str]],
         queries: Sequence[Query],
         arguments: Sequence[str],
-        *,
-        interval: float,
-        yellow: float,
-        priority_waits: bool,
-        simulator: str,
-        timeout: float,
+        settings: SignalOptions,
         tripinfo: Path | None,
     ):
         require_sumo("a traffic simulation")
         self.setup = {
-            "simulator": simulator,
+            "simulator": settings.simulator,
             "signals": dict(signals),
             "queries": list(queries),
-            "interval": interval,
-            "yellow": yellow,
-            "priority_waits": priority_waits,
+            "interval": settings.control_interval,
+            "yellow": settings.yellow,
+            "priority_waits": settings.priority_waits,
         }
         self.arguments = list(arguments)
-        self.timeout = None if simulator == "gui" else timeout
+        self.timeout = None if settings.simulator == "gui" else settings.timeout
         self.tripinfo = tripinfo
-        self._module = "libsumo" if simulator == "libsumo" else "traci"
+        self._module = "libsumo" if settings.simulator == "libsumo" else "traci"
         self._ends = np.cumsum([len(ids) for _, _, ids, _ in queries])
         self._trips: Path | None = None  # file of trips of this episode
         self._last_trips: Path | None = None  # of the last episode, until it has been checked
