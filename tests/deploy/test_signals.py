@@ -175,6 +175,23 @@ def test_it_takes_over_from_what_the_lights_show(trained, simulation, pause):
 
 
 @pytest.mark.slow
+def test_a_yellow_of_others_is_not_cut_short(trained, simulation):
+    controller = SignalController.load(trained[1])
+    connection = simulation()
+    for signal in controller.network.signals:
+        state = "y" * len(signal.phases[0])
+        connection.trafficlight.setRedYellowGreenState(signal.id, state)
+    connection.simulationStep()
+    for second in range(3):
+        controller.step(connection)
+        for name, wanted in controller._wanted.items():
+            state = connection.trafficlight.getRedYellowGreenState(name)
+            stopped = {a for a, b in zip(state, wanted, strict=True) if b == "r"}
+            assert stopped == {"y" if second < 2 else "r"}
+        connection.simulationStep()
+
+
+@pytest.mark.slow
 def test_calls_that_come_late_are_warned_of_once(trained, simulation):
     controller = SignalController.load(trained[1])
     connection = simulation()

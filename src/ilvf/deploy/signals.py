@@ -173,12 +173,15 @@ class SignalController:
 
     def _take_over(self, connection: Any, now: float) -> None:
         """Begin with what the lights show; at the start of a simulation with the first phases."""
+        ours = self.shown
         self.restart()
         self._require_fit(connection)
         self._next_decision = now
         if now > float(connection.simulation.getOption("begin")):
-            read = connection.trafficlight.getRedYellowGreenState
-            self._wanted = {name: read(name) for name in self._wanted}
+            for name in self._wanted:
+                state = connection.trafficlight.getRedYellowGreenState(name)
+                # A yellow of others may have just begun; ours has lasted since the last decision.
+                self._wanted[name] = state if state == ours.get(name) else still_green(state)
 
     def _warn_late(self, now: float) -> None:
         """Warn once if a time is after the end of a transition, or after a decision was due."""
@@ -247,3 +250,8 @@ class SignalController:
                 f"signal {signal.id} has {found} links in the simulation, and "
                 f"{len(signal.phases[0])} in training; it was trained on another network",
             )
+
+
+def still_green(state: str) -> str:
+    """A state with its yellow links green, so that a transition from it keeps them yellow."""
+    return state.replace("y", "g").replace("Y", "g")

@@ -202,6 +202,15 @@ def test_a_simulation_without_lanes_is_refused(town_env, refused):
         town_env(options=["--mesosim"]).reset(seed=0)
 
 
+def test_a_configuration_without_lanes_is_refused(town_env, tmp_path, refused):
+    file = tmp_path / "c.sumocfg"
+    file.write_text(
+        '<configuration><mesoscopic><mesosim value="true"/></mesoscopic></configuration>'
+    )
+    with refused("--mesosim simulates no lanes"):
+        town_env(options=["-c", str(file)]).reset(seed=0)
+
+
 # ---------------------------------------------------------------------- actions
 def test_wrong_actions(town_env, refused):
     env = town_env()

@@ -78,7 +78,7 @@ def test_recorded_table(recording, network):
 @pytest.mark.slow
 def test_recorded_episode(recording, network, scenario):
     """Every observation, reward and count of an episode."""
-    env = SumoTrafficEnv(network, scenario.route_files, reward_cap=10)
+    env = SumoTrafficEnv(network, scenario.route_files, reward_cap=10, priority_waits=False)
     readings = []
     read = env.simulation.read
     env.simulation.read = lambda: readings.append(read()) or readings[-1]

@@ -9,7 +9,7 @@ import pytest
 
 import traffic_nets
 from ilvf.envs.traffic import read_network
-from ilvf.envs.traffic.network.lights import by_name
+from ilvf.envs.traffic.network.lights import PAUSES, SHORT_LANES, by_name
 
 
 # ---------------------------------------------------------------------- phases and links
@@ -94,7 +94,24 @@ def test_notes(tiny):
         "J3, J4: no neighbours",
         "J4: phase GGGG is G for links that cross: 1 and 2",
         "J4: phase GGGG is G for links that merge: 0 and 2, 1 and 3",
+        f"J2, J4: {PAUSES}",  # rr and rrrr
     }
+
+
+def test_note_on_crossings_that_clear(tmp_path):
+    """Programs of netgenerate stop pedestrians before vehicles."""
+    options = ("-j", "traffic_light", "--sidewalks.guess", "--crossings.guess")
+    notes = read_network(traffic_nets.grid(tmp_path, *options)).notes
+    assert any(note.endswith(PAUSES) for note in notes)
+
+
+def test_note_on_short_approach_lanes(tmp_path):
+    for length, noted in (("10", True), ("60", False)):
+        options = ("-j", "traffic_light", "--turn-lanes", "1", "--turn-lanes.length", length)
+        folder = tmp_path / length
+        folder.mkdir()
+        notes = read_network(traffic_nets.grid(folder, *options)).notes
+        assert any(note.endswith(SHORT_LANES) for note in notes) == noted
 
 
 def test_note_on_links_that_never_open(tiny_net):

@@ -129,6 +129,37 @@ def test_files_in_sumos_own_options(kind, road, tmp_path, make_road):
     env.reset(seed=0)
 
 
+def test_files_of_a_configuration_are_loaded_with_others(road, tmp_path, make_road):
+    """The configuration's come first; its program of J1 is replaced, that of J5 is not."""
+    first = program(A) + program(OTHER, signal="J5")
+    _, file = write(tmp_path, [first, program(B, "b")])
+    configuration = tmp_path / "c.sumocfg"
+    configuration.write_text(
+        '<configuration><input><additional-files value="0.add.xml"/></input></configuration>'
+    )
+    net = str(road[0].net_file)
+    env = make_road(net, road[1], additional=file, options=["-c", str(configuration)])
+    assert env.network.programs == {"J1": B, "J5": OTHER}
+    shown = shown_by_sumo(net, *env.simulation.arguments[4:6], "-c", str(configuration))
+    assert (tuple(shown["J1"]), tuple(shown["J5"])) == (B, OTHER)
+    env.reset(seed=0)
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [("20", 1), ("600", 0)])
+def test_a_configurations_time_to_teleport_is_warned_of(
+    seconds, warned, road, tmp_path, make_road, recwarn
+):
+    configuration = tmp_path / "c.sumocfg"
+    configuration.write_text(
+        f'<configuration><processing><time-to-teleport value="{seconds}"/></processing>'
+        "</configuration>"
+    )
+    make_road(*road, options=["-c", str(configuration)])
+    found = [str(w.message) for w in recwarn if "time-to-teleport=20" in str(w.message)]
+    assert len(found) == warned
+    assert all("teleport=600" in text and str(configuration) in text for text in found)
+
+
 def test_command_reads_additional_files(tiny_net, tmp_path, capsys):
     files = write(tmp_path, [program(B), program(OTHER, signal="J5")])
     picture = tmp_path / "map.png"

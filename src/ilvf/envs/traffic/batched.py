@@ -281,7 +281,7 @@ def signals_of(
     words = []
     for line in as_list("options", settings.options):
         words += split_words(str(line))
-    additional: list[str | Path] = [*scenario.additional_files, *additional_in(words)]
+    additional: list[str | Path] = [*additional_in(words), *scenario.additional_files]
     reading = {**select(settings, ReadingOptions), "table": scenario.table}
     return Traffic(
         read_network(scenario.net_file, additional=additional, **reading),

@@ -24,7 +24,12 @@ from ilvf.envs.traffic.network.network import Network
 from ilvf.envs.traffic.network.programs import require_same_programs
 from ilvf.envs.traffic.network.read import Files, read_network
 from ilvf.envs.traffic.senses import Senses
-from ilvf.envs.traffic.simulator.arguments import additional_in, command_line, words_of
+from ilvf.envs.traffic.simulator.arguments import (
+    additional_in,
+    command_line,
+    warn_of_teleport,
+    words_of,
+)
 from ilvf.envs.traffic.simulator.episodes import Episodes
 from ilvf.envs.traffic.simulator.paths import (
     absolute,
@@ -85,7 +90,9 @@ class SumoTrafficEnv(ParallelEnv):
         require(bool(traffic_files), "routes is empty; name a file of vehicles, flows or trips")
         require_numbers([*traffic_files, *more])
         self._traffic_files = [*traffic_files, *more]
-        self.network = network_with_programs(network, [*more, *additional_in(words)])
+        loaded = existing_files("additional", [*additional_in(words), *more])
+        self.network = network_with_programs(network, loaded)
+        warn_of_teleport(words, settings.teleport)
         self.senses = Senses(self.network, settings, detectors=detectors)
         self.horizon = settings.episode_steps
         self.possible_agents = [signal.id for signal in self.network.signals]
@@ -102,7 +109,7 @@ class SumoTrafficEnv(ParallelEnv):
             command_line(
                 net_file_for_sumo(self.network),
                 traffic_files,
-                more,
+                loaded if more else [],  # -a would replace the configuration's files
                 settings.teleport,
                 words,
                 lane_noise=settings.lane_noise,

@@ -17,6 +17,12 @@ LETTERS = "GgyYrRusoO"
 GREEN = "Gg"
 CHANGING = "yYu"  # a state with one of these is a transition to the next phase
 OPEN = "GgsoO"  # vehicles may pass, some of them only after a stop
+SHORT = 15.0  # [m] an approach lane with room for two vehicles
+SHORT_LANES = (
+    f"approach lanes shorter than {SHORT:g} m: the reward queue does not see what waits before "
+    "them, link_queue does"
+)
+PAUSES = "stages of its program that are all red, or clear crossings, are not kept"
 
 Notes = list[tuple[str, str]]  # (signal, what looks odd about it)
 
@@ -199,7 +205,10 @@ def protected(state: str) -> str:
 
 
 def complaints(light: Light, phases: tuple[str, ...]) -> list[str]:
-    """What looks odd about phases: two `G` links that exclude each other, links that never open."""
+    """What looks odd about a light with these phases.
+
+    `G` links that exclude each other, links that never open, lost pauses, short approach lanes.
+    """
     found = []
     for phase in phases:
         for kind in ("cross", "merge"):
@@ -210,7 +219,26 @@ def complaints(light: Light, phases: tuple[str, ...]) -> list[str]:
     never = [k for k in light.indices if not any(phase[k] in OPEN for phase in phases)]
     if never:
         found.append(f"links that no phase opens: {', '.join(map(str, never))}")
+    if has_pauses(light):
+        found.append(PAUSES)
+    if any(connection.getFromLane().getLength() < SHORT for connection in light.connections):
+        found.append(SHORT_LANES)
     return found
+
+
+def has_pauses(light: Light) -> bool:
+    """Whether its program has stages that are all red, or in which only crossings lose green."""
+    first: dict[str, str] = {}  # letters of the links → the first stage that shows them
+    for state in light.states:
+        letters = set(state)
+        if letters & set(CHANGING):
+            continue
+        if not letters & set(OPEN):
+            return True
+        shown = first.setdefault("".join(state[k] for k in light.indices), state)
+        if any(a in GREEN and b not in GREEN for a, b in zip(shown, state, strict=True)):
+            return True
+    return False
 
 
 def conflicts(light: Light, phase: str, kind: str) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ilvf.errors import UsageError
 ADDITIONAL = ("-a", "--additional", "--additional-files")
 ADDITIONAL_ELEMENTS = ("additional-files", "additional", "a")
 CONFIGURATION = ("-c", "--configuration", "--configuration-file")
+TELEPORT = ("time-to-teleport",)
 
 
 def command_line(
@@ -88,16 +90,38 @@ def value_of(names: Sequence[str], words: Sequence[str]) -> str | None:
 
 
 def additional_of(configuration: Path) -> list[str]:
-    """The additional files that a configuration of SUMO names, relative to its folder.
+    """The additional files that a configuration of SUMO names, relative to its folder."""
+    given = setting_in(configuration, ADDITIONAL_ELEMENTS)
+    if given is None:
+        return []
+    return [str(configuration.parent / file.strip()) for file in given.split(",")]
+
+
+def setting_in(configuration: Path, names: Sequence[str]) -> str | None:
+    """The value of an option in a configuration of SUMO; None without it.
 
     SUMO itself reports a configuration that cannot be read.
     """
     try:
         root = ElementTree.parse(configuration)
     except (OSError, ElementTree.ParseError):
-        return []
-    for name in ADDITIONAL_ELEMENTS:
+        return None
+    for name in names:
         for element in root.iter(name):
-            given = element.get("value") or element.get("v") or ""
-            return [str(configuration.parent / file.strip()) for file in given.split(",")]
-    return []
+            return element.get("value") or element.get("v") or ""
+    return None
+
+
+def warn_of_teleport(words: Sequence[str], teleport: float) -> None:
+    """Warn if the configuration in words has another time to teleport [s] than the one that counts.
+
+    SUMO's command line, which has `teleport`, goes before its configuration.
+    """
+    configuration = value_of(CONFIGURATION, words)
+    given = setting_in(Path(configuration), TELEPORT) if configuration else None
+    if given is not None and given.strip() != f"{teleport:g}":
+        warnings.warn(
+            f"{configuration} sets time-to-teleport={given}, and teleport={teleport:g} of the "
+            "environment counts instead; env.teleport=SECONDS changes it",
+            stacklevel=4,
+        )
