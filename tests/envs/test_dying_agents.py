@@ -84,7 +84,8 @@ def test_what_the_team_is_paid_after_a_death_is_not_the_dead_agents_return(payme
 def coma_rollout(next_mask, next_bootstrap=None, lmbda=0.0, gamma=0.5):
     """A rollout `[1, 2]` with COMA's targets; agent 1 is dead in its second step.
 
-    The team's reward is 3 and γ = 0.5. Q̄ of agent 1 is 1000, of the others 10.
+    The team's reward is 3, without what agent 1 is paid after its death, and γ = 0.5. Q̄ of agent 1
+    is 1000, of the others 10.
 
     Args:
         next_mask, next_bootstrap: of the next states, `[2, N]` nested lists.
@@ -99,7 +100,8 @@ def coma_rollout(next_mask, next_bootstrap=None, lmbda=0.0, gamma=0.5):
     state = torch.randn(1, 2, N, D)
     mask = torch.tensor([[[True, True, True], [True, False, True]]])
     agents = {"observation": state, "state": state, "mask": mask}
-    next_agents = {"observation": state, "state": state, "reward": torch.ones(1, 2, N, 1)}
+    reward = torch.tensor([[1.0, 1.0, 1.0], [1.5, 99.0, 1.5]]).view(1, 2, N, 1)
+    next_agents = {"observation": state, "state": state, "reward": reward}
     next_agents["mask"] = torch.tensor([next_mask])
     if next_bootstrap is not None:
         next_agents["bootstrap"] = torch.tensor([next_bootstrap])
