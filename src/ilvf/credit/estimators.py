@@ -86,7 +86,7 @@ def local_estimator(
 class TeamAdvantage:
     """One advantage for all agents, of the summed reward: the classical MAPPO (Yu et al., 2022).
 
-        R = Σ_i r_i,   A = GAE(R, V),   Â_i = A
+        R = Σ_i r_i,   A = GAE(R, V),   Â_i = A              the sum is over the living
 
     Values and targets `[*B, T, 1, 1]` belong to the team and are at the root.
     """
@@ -128,7 +128,7 @@ class CounterfactualAdvantage:
 
         Â_i = Q_i(s, a) − Σ_b π_i(b | o_i) Q_i(s, b, a_−i)
 
-    Q_i regresses the λ-return of the team's reward, with the values Q_i(s', a'), a' ~ π(· | o').
+    Q_i regresses the λ-return of the reward of those who live, with Q_i(s', a'), a' ~ π(· | o').
     That return continues when agent i has died (`("agents", "mask")`), but Q_i is no longer
     trained: the mean value of the living agents replaces it. An agent whose own clock ends before
     the others' (`("agents", "bootstrap")` without `mask`) is bootstrapped with its own Q_i: its
