@@ -17,22 +17,23 @@ from urllib.request import url2pathname
 from filelock import FileLock, Timeout
 
 from ilvf.errors import UsageError, require
+from ilvf.experiment.moved_store import follow_move, forget_places
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"  # before the path of a local store
 PROBE = 10.0  # [s] to reach a server before the run starts
 SILENCE = 5.0  # [s] to wait for another process without a word
-PATHS = (  # tables and columns of a local store that hold absolute paths
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-)
 PATIENCE = 90.0  # [s] to wait while another process creates the store
 
 
 def tracking_uri(out: Path) -> str:
     """`MLFLOW_TRACKING_URI`, or a sqlite file in the folder of runs."""
     return os.environ.get(URI_VARIABLE) or f"{SQLITE}{out.resolve() / 'mlflow.db'}"
+
+
+def is_of_folder(uri: str, out: Path) -> bool:
+    """Is the store the sqlite file in a folder of runs?"""
+    return uri == f"{SQLITE}{out.resolve() / 'mlflow.db'}"
 
 
 def require_address(uri: str) -> None:
@@ -73,7 +74,8 @@ def open_store(uri: str, out: Path, experiment: str | None = None) -> None:
         with store_errors(uri), patient_lock(lock):
             if uri.startswith(SQLITE):
                 _create_file(Path(uri.removeprefix(SQLITE)))
-                follow_move(uri, out)
+            if is_of_folder(uri, out):
+                follow_move(out.resolve())
             if experiment is not None:
                 _create_experiment(MlflowClient(uri), uri, out, experiment)
     except Timeout:
@@ -236,9 +238,10 @@ def ended_run(uri: str, run_id: str | None, place: Path) -> Iterator[Any]:
     limit_waiting()
     forget_places()
     here = not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).is_file()
+    folder = Path(uri.removeprefix(SQLITE)).parent
     try:
-        if here and uri.startswith(SQLITE):
-            follow_move(uri, Path(uri.removeprefix(SQLITE)).parent)
+        if here and is_of_folder(uri, folder):
+            follow_move(folder.resolve())
         client = MlflowClient(uri) if run_id is not None and here else None
         yield client if client is not None and has_run(client, str(run_id)) else None
     except (MlflowException, OSError, SQLAlchemyError, sqlite3.Error) as error:
@@ -253,70 +256,11 @@ def limit_waiting() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(int(PROBE)))
 
 
-def forget_places() -> None:
-    """Let MLflow ask the store where a run's files are.
-
-    A process keeps the answer by the run's id, which a copy of the store has too.
-    """
-    from mlflow.tracking._tracking_service import utils
-
-    getattr(utils, "_artifact_repos_cache", {}).clear()
-
-
-def follow_move(uri: str, out: Path) -> None:
-    """Correct the paths in the store of `out` if that folder was moved, or is a copy.
-
-    A store keeps absolute paths of its files. A store that belongs to several folders is left as it
-    is, and so is one that was copied without the files of its runs.
-    """
-    here = out.resolve()
-    if uri != f"{SQLITE}{here / 'mlflow.db'}":
-        return
-    with contextlib.closing(sqlite3.connect(here / "mlflow.db")) as database, database:
-        found = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
-        homes = [home_of(str(place)) for (place,) in found]
-        for old in [home for home in homes if home not in (None, here)]:
-            if not belongs_here(database, old, here):
-                continue
-            for table, column in PATHS:
-                database.execute(
-                    f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                    (f"{old.as_uri()}/", f"{here.as_uri()}/"),
-                )
-            print(f"{history_of(old, here)}; its paths are corrected")
-
-
-def belongs_here(database: sqlite3.Connection, old: Path, here: Path) -> bool:
-    """Are the files of runs here that a store expects in the folder `old`?"""
-    is_copy = (old / "mlflow.db").exists()
-    if not is_copy and not (old / "artifacts").exists():
-        return True
-    inside = (f"{old.as_uri()}/%",)
-    found = database.execute("SELECT run_uuid FROM runs WHERE artifact_uri LIKE ?", inside)
-    runs = [str(run) for (run,) in found]
-    return any((here / "artifacts" / run).exists() for run in runs) or (is_copy and not runs)
-
-
-def history_of(old: Path, here: Path) -> str:
-    """How the store of a folder came there, and what is left."""
-    if (old / "mlflow.db").exists():
-        return f"the store in {here} is a copy of that in {old}, which stays as it is"
-    left = old / "artifacts"
-    more = f" (files that are still in {left} belong here)" if left.exists() else ""
-    return f"the store was moved from {old} to {here}{more}"
-
-
-def home_of(place: str) -> Path | None:
-    """The folder OUT of a place OUT/artifacts that this library has given an experiment."""
-    path = Path(url2pathname(urlparse(place).path))
-    return path.parent if place.startswith("file:") and path.name == "artifacts" else None
-
-
 def require_own_store(client: Any, uri: str, run_id: str, out: Path) -> None:
     """Raise if the store of `out` is a copy of the one that has this run's files."""
     artifacts = client.get_run(run_id).info.artifact_uri
     here = out.resolve()
-    if uri != f"{SQLITE}{here / 'mlflow.db'}" or not artifacts.startswith("file:"):
+    if not is_of_folder(uri, out) or not artifacts.startswith("file:"):
         return
     old = Path(url2pathname(urlparse(artifacts).path)).parents[2]  # OUT/artifacts/RUN/artifacts
     require(
