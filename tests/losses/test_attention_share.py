@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from ilvf.experiment.build import build, saved_form
+from ilvf.experiment.config import resolve, saved_values
+from ilvf.experiment.options import training_schema
 from ilvf.losses import PPOLoss
 from ilvf.modules import (
     ActionInfluenceCritic,
@@ -20,6 +23,19 @@ CRITICS = {
     "actions": lambda: ActionInfluenceCritic(N, D, A, hidden=8),
 }
 NEIGHBOURS = torch.tensor([[0, 1], [1, 2], [2, 0]])
+SMALL = ("env.n_agents=4", "env.horizon=10", "algorithm.hidden=8")
+DEFAULTS = {  # arguments → share of the recipe
+    "ilvf_p": 0.25,
+    "ilvf_p algorithm.supervision=0.1": 0.25,
+    "ilvf_p algorithm.attention_share=0.5": 0.5,
+    "ilvf_p algorithm.supervision=0": 1,
+    "ilvf_p algorithm.supervision=0 algorithm.attention_share=0.25": 0.25,
+    "ilvf_p algorithm.neighbours=2": 1,
+    "ilvf_p algorithm.influence=ones": 1,
+    "ilvf_p preset=paper": 1,
+    "no_inferring": 1,
+    "ilvf_s algorithm.critic=influence": 1,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +134,19 @@ def test_it_is_refused_in_words(refused):
     for share in (0.0, 1.5, float("nan")):
         with refused("attention_share"):
             losses(CRITICS["own layers"](), share)
+
+
+@pytest.mark.parametrize("words", DEFAULTS)
+def test_a_quarter_teaches_a_supervised_attention_and_all_frames_one_as_in_the_paper(words):
+    recipe, *arguments = words.split()
+    module = build(resolve(training_schema(recipe), [*SMALL, *arguments]))
+    assert module.loss.attention_share == DEFAULTS[words]
+
+
+def test_an_older_checkpoint_goes_on_with_all_frames():
+    """Its config has no such key."""
+    schema = training_schema("ilvf_p")
+    saved = saved_form(resolve(schema, SMALL))
+    del saved["algorithm"]["attention_share"]
+    _, values = saved_values(schema, saved, "older.ckpt")
+    assert values["algorithm.attention_share"] == 1

@@ -35,7 +35,7 @@ from ilvf.credit.estimators import GAEWithReturns, gae, local_estimator
 from ilvf.credit.sparse import SparseInfluence
 from ilvf.distributed import mean_over_ranks
 from ilvf.errors import UsageError, require
-from ilvf.losses.options import SUPERVISION
+from ilvf.losses.options import SUPERVISED_SHARE, SUPERVISION
 from ilvf.modules import (
     ActionInfluenceCritic,
     InfluenceCritic,
@@ -193,16 +193,22 @@ def build(config: ILVFPConfig, make_env: EnvFactory, env: EnvBase, seed: int) ->
         influence=influence,
         discretise=discretisation(config),
         seed=seed,
-        **{**select(config, ILVFPOptions), "supervision": supervision_of(config)},
+        **{**select(config, ILVFPOptions), **teaching(config)},
     )
 
 
-def supervision_of(config: ILVFPConfig) -> float:
-    """k of the supervision: as given, or `SUPERVISION` where Ŵ is attention to all agents."""
-    if config.supervision is not None:
-        return config.supervision
-    attends_to_all = config.influence == "learned" and config.neighbours is None
-    return SUPERVISION if attends_to_all else 0.0
+def teaching(config: ILVFPConfig) -> dict[str, float]:
+    """k of the supervision, and the share of the frames that teach the attention.
+
+    As given, or `SUPERVISION` where Ŵ is attention to all agents, and `SUPERVISED_SHARE` with it.
+    """
+    supervision, share = config.supervision, config.attention_share
+    if supervision is None:
+        attends_to_all = config.influence == "learned" and config.neighbours is None
+        supervision = SUPERVISION if attends_to_all else 0.0
+    if share is None:
+        share = SUPERVISED_SHARE if supervision else 1.0
+    return {"supervision": supervision, "attention_share": share}
 
 
 def influence_of(

@@ -10,6 +10,7 @@ VALUES = {  # key → old value → new value
     "algorithm.noise": {"auto": None, "true": True, "false": False},
 }
 ADDED = {  # values where an older checkpoint has no such key
+    "algorithm.attention_share": 1.0,
     "algorithm.supervision": 0.0,
     "env.priority_waits": False,
 }

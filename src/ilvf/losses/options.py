@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ilvf.options import Options, option
 
 SUPERVISION = 0.3  # of ILVF-P by default; chosen on seeds 0-4 of Encircle with 10 agents
+SUPERVISED_SHARE = 0.25  # teaches a supervised attention; chosen on Encircle, 20 agents, seeds 0-2
 EVIDENCE_HINT = "ILVFAdvantage writes it if its influence is a SupervisedInfluence"
 WEIGHT_HINT = "ILVFAdvantage with the critic's value_module() writes it; or give attention_share=1"
 
@@ -40,10 +41,11 @@ class AttentionPPOOptions(PPOOptions):
         f"{SUPERVISION} where ilvf_p learns attention to all agents, else 0; the paper: 0",
         least=0,
     )
-    attention_share: float = option(
-        1.0,
+    attention_share: float | None = option(
+        None,
         "share of the frames of a minibatch that teach the attention and Q; V learns from all, "
-        "with the weights of their collection in the others; the paper: 1",
+        "with the weights of their collection in the others; null: "
+        f"{SUPERVISED_SHARE} where ilvf_p supervises its attention, else 1; the paper: 1",
         above=0,
         most=1,
     )

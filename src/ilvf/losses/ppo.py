@@ -46,7 +46,7 @@ class PPOLoss(Loss):
     With `attention_share` < 1 the attention and Q learn from that share of the rows, drawn anew in
     each call: ℓ(Q_i, G_i), w̄_i and H_i are means over it. V_i learns from all rows. In the others
     it reads the w of their collection, at `influence_weight`. This is cheaper, as the attention is
-    half of a step and more. It is not in the paper (share 1).
+    half of a step and more. It is not in the paper (share 1, the default of this class).
 
     With a `reward_model` the loss has its mean squared error too, in units of the team reward's
     standard deviation.
@@ -150,7 +150,7 @@ class PPOLoss(Loss):
         self.huber_delta = settings.huber_delta
         self.sparsity = settings.sparsity
         self.supervision = settings.supervision or 0.0
-        self.attention_share = settings.attention_share
+        self.attention_share = settings.attention_share or 1.0
         self.set_keys(**keys_of_group(self.default_keys(), actor.group))
 
     @property
