@@ -83,7 +83,7 @@ def concatenated(state, weight):
 @pytest.mark.parametrize("weights", [torch.rand(B, N, N), torch.ones(B, N, N)], ids=["any", "ones"])
 def test_the_norm_of_weighted_states_is_exact_for_any_mean(mean, weights):
     state = mean + torch.randn(B, N, D)
-    found = normalized_concat(state, weights)
+    found = normalized_concat(state, weights).permute(2, 0, 1)
     expected = F.layer_norm(concatenated(state, weights), (N * D,))
     error = (found.double() - expected).abs().max()
     assert (

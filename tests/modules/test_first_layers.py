@@ -29,7 +29,7 @@ def test_normalized_concat_is_layer_norm_of_the_weighted_states():
     for i in range(N):
         weighted = weight[:, i, :, None] * state  # w_ij s_j
         by_feature = weighted.transpose(1, 2).flatten(1)
-        assert torch.allclose(found[:, i], F.layer_norm(by_feature, (N * D,)), atol=1e-5)
+        assert torch.allclose(found[i].T, F.layer_norm(by_feature, (N * D,)), atol=1e-5)
 
 
 def test_normalized_concat_of_zeros_has_finite_gradients():

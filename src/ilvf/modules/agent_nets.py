@@ -24,6 +24,7 @@ ACTIVATIONS = {"relu": torch.relu_, "tanh": torch.tanh_, "elu": F.elu_}
 HIDDEN_GAIN = math.sqrt(2)
 EPS = 1e-5  # added to the variance in every LayerNorm
 LEAST_NORMALIZED = 3  # features that LayerNorm needs
+NARROW = 16  # outputs from which on the usual products are fast
 
 
 def orthogonal(weight: Tensor, gain: float) -> Tensor:
@@ -84,10 +85,18 @@ class AgentLinear(nn.Module):
         require_dtype(x, weight)
         if x.ndim == 2:
             x = x.expand(self.n_agents, *x.shape)  # the same rows for every agent, not copied
+        if self.bias is not None and is_narrow(x, weight):
+            return narrow_product(x, weight.expand(self.n_agents, -1, -1), self.bias)
         if len(weight) == 1:
             y = x @ weight[0]
             return y if self.bias is None else y + self.bias
         return torch.bmm(x, weight) if self.bias is None else torch.baddbmm(self.bias, x, weight)
+
+    def of_columns(self, x: Tensor) -> Tensor:
+        """y_i = x_iᵀ W_i + b_i of x `[N, F, B]`, `[N, B, H]`."""
+        if self.bias is None or torch.is_autocast_enabled(x.device.type):
+            return self(x.mT)
+        return ColumnProduct.apply(x, self.weight.expand(self.n_agents, -1, -1), self.bias)
 
     def total(self, x: Tensor) -> Tensor:
         """Σ_i (x_i W_i + b_i) as one product: x `[B, N·F]` → `[B, H]`."""
@@ -190,6 +199,69 @@ class AgentMLP(nn.Module):
     def _activation(self, y: Tensor) -> Tensor:
         y = self.activate(y)
         return layer_norm(y) if self.hidden_norm else y
+
+
+class ColumnProduct(torch.autograd.Function):
+    """x_iᵀ W_i + b_i: x `[N, F, B]`, W `[N, F, H]`, b `[N, 1, H]` → `[N, B, H]`.
+
+    The gradient of x has the layout of x, so that what made x is differentiated without copies.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return torch.baddbmm(bias, x.mT, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        (of_y,) = gradients
+        of_x = torch.bmm(weight, of_y.mT) if ctx.needs_input_grad[0] else None
+        return of_x, torch.bmm(x, of_y), of_y.sum(1, keepdim=True)
+
+
+class NarrowProduct(torch.autograd.Function):
+    """(x_i W_i + b_i)ᵀ with few outputs: x `[N, B, F]`, W `[N, F, H]`, b `[N, 1, H]` → `[N, H, B]`.
+
+    The products of a CPU are fast if their last axis is long. So it is B forwards, and F in the
+    gradient of W, instead of H: with H = 5 they take 0.2 to 0.4 times as long.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return torch.baddbmm(bias.mT, weight.mT, x.mT)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        (of_y,) = gradients
+        outer = torch.mul if weight.shape[-1] == 1 else torch.bmm
+        of_x = outer(of_y.mT, weight.mT)
+        return of_x, torch.bmm(of_y, x).mT, of_y.sum(-1, keepdim=True).mT
+
+
+def is_narrow(x: Tensor, weight: Tensor) -> bool:
+    """Is a `NarrowProduct` faster? One output of a shared W is fast as it is."""
+    outputs = weight.shape[-1]
+    wide = outputs >= NARROW or outputs == len(weight) == 1
+    return x.is_cpu and not wide and not torch.is_autocast_enabled("cpu")
+
+
+def narrow_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x_i W_i + b_i by a `NarrowProduct`, `[N, B, H]`."""
+    product = NarrowProduct.apply if torch.is_grad_enabled() else NarrowProduct.forward
+    return product(x, weight, bias).mT
 
 
 def layer_norm(x: Tensor) -> Tensor:

@@ -131,6 +131,7 @@ class InfluenceCritic(AttentionCritic):
         pairs = (*state.shape[:-1], h.shape[-1])
         if self.neighbours is None:
             w = w.transpose(-1, -2)
+        w = w.contiguous()  # minibatches are drawn from it
         return agents_last(value, state), w.reshape(pairs), h.reshape(pairs)
 
     def value_given(self, state: Tensor, weight: Tensor) -> Tensor:
@@ -223,7 +224,7 @@ class OwnFirst(nn.Module):
         enough = state.shape[-2] * state.shape[-1] >= LEAST_NORMALIZED
         normalized = self.input_norm == "layer" and enough
         concat = normalized_concat if normalized else weighted_concat
-        return self.of_value(concat(state, weight).to(state.dtype).transpose(0, 1))
+        return self.of_value.of_columns(concat(state, weight).to(state.dtype))
 
     def action_value(self, state: Tensor, weight: Tensor, action: Tensor) -> Tensor:
         mixed = self.normalize(weight @ state).transpose(0, 1)
@@ -291,26 +292,31 @@ def normalized_concat(state: Tensor, weight: Tensor) -> Tensor:
         weight: `[B, N, N]`, row = critic.
 
     Returns:
-        `[B, N, D·N]`, feature by feature: consecutive numbers over j are faster to compute.
+        `[N, D·N, B]`: critic, feature by feature. Rows come last, as long axes are fast.
     """
     dtype = torch.promote_types(state.dtype, torch.float32)
-    by_feature = state.to(dtype).transpose(-1, -2)  # [B, D, N]
-    weight = weight.to(dtype)
-    mean = by_feature.mean(-2, keepdim=True)  # μ_j [B, 1, N]
-    by_feature = (by_feature - mean).contiguous()
-    variance = by_feature.square().mean(-2, keepdim=True)  # v_j [B, 1, N]
+    state, weight = rows_last(state.to(dtype), weight.to(dtype))
+    mean = state.mean(0)  # μ_j [N, B]
+    state = state - mean
+    variance = state.square().mean(0)  # v_j [N, B]
     part = weight * mean
-    offset = part - part.mean(-1, keepdim=True)  # δ_ij [B, N, N]
-    total = (weight.square() * variance + offset.square()).mean(-1, keepdim=True)
+    offset = part - part.mean(1, keepdim=True)  # δ_ij [N, N, B]
+    total = (weight.square() * variance + offset.square()).mean(1, keepdim=True)
     scale = total.add(EPS).rsqrt()
-    offset = (offset * scale).unsqueeze(-2)
-    weight = (weight * scale).unsqueeze(-2)
-    return torch.addcmul(offset, weight, by_feature.unsqueeze(-3)).flatten(-2)
+    offset = (offset * scale).unsqueeze(1)
+    weight = (weight * scale).unsqueeze(1)
+    return torch.addcmul(offset, weight, state).flatten(1, 2)
 
 
 def weighted_concat(state: Tensor, weight: Tensor) -> Tensor:
-    """x_i = concat_j w_ij s_j, in the order of `normalized_concat`: `[B, N, D·N]`."""
-    return (weight.unsqueeze(-2) * state.transpose(-1, -2).unsqueeze(-3)).flatten(-2)
+    """x_i = concat_j w_ij s_j, in the order of `normalized_concat`: `[N, D·N, B]`."""
+    state, weight = rows_last(state, weight)
+    return (weight.unsqueeze(1) * state).flatten(1, 2)
+
+
+def rows_last(state: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """State `[B, N, D]` → `[D, N, B]` and weight `[B, N, N]` → `[N, N, B]`, row = critic."""
+    return state.permute(2, 1, 0).contiguous(), weight.permute(1, 2, 0).contiguous()
 
 
 def swap_first_axes(x: Tensor) -> Tensor:
