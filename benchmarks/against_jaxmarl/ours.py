@@ -24,7 +24,7 @@ from training import quiet_trainer, without_evaluation
 
 ENVS = 32
 STEPS = 50
-SETTINGS = (  # those of `theirs.CONFIG`; the rest are defaults
+SETTINGS = (  # sizes are those of `theirs.CONFIG`; the rest are defaults
     f"algorithm.num_envs={ENVS}",
     f"algorithm.rollout_steps={STEPS}",
     "algorithm.epochs=15",

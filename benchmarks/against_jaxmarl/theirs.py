@@ -18,7 +18,7 @@ os.environ["XLA_FLAGS"] = (
     "--xla_cpu_multi_thread_eigen=false --xla_force_host_platform_device_count=1"
 )
 
-CONFIG = {  # those of `compare.OURS`
+CONFIG = {  # sizes are those of `ours.SETTINGS`
     "LR": 5e-4,
     "NUM_ENVS": 32,
     "NUM_STEPS": 50,
