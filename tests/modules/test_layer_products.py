@@ -95,3 +95,8 @@ def test_under_autocast_products_are_in_16_bits(columns):
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert linear.weight.grad.dtype == torch.float32
+
+
+def test_columns_of_another_precision_are_refused_in_words(refused):
+    with refused("float64", "float32"):
+        AgentLinear(N, F, 2).of_columns(torch.randn(N, F, B, dtype=F64))

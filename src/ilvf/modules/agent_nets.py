@@ -94,6 +94,7 @@ class AgentLinear(nn.Module):
 
     def of_columns(self, x: Tensor) -> Tensor:
         """y_i = x_iᵀ W_i + b_i of x `[N, F, B]`, `[N, B, H]`."""
+        require_dtype(x, self.weight)
         if self.bias is None or torch.is_autocast_enabled(x.device.type):
             return self(x.mT)
         return ColumnProduct.apply(x, self.weight.expand(self.n_agents, -1, -1), self.bias)
