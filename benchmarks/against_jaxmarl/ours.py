@@ -1,4 +1,4 @@
-"""MAPPO of this library: frames per second of the processor. Called by `compare.py`:
+"""MAPPO of this library: frames per second of the processor. Called by `frames_per_s.py`:
 
 python benchmarks/against_jaxmarl/ours.py AGENTS ITERATIONS [KEY=VALUE ...]
 

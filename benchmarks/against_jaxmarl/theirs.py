@@ -1,6 +1,6 @@
 """IPPO of JaxMARL: frames per second of the processor, in an environment of its own.
 
-Called by `compare.py`, which says how to make the environment:
+Called by `frames_per_s.py`, which says how to make the environment:
 
     PYTHON theirs.py CHECKOUT AGENTS ITERATIONS
 

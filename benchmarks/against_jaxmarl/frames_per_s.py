@@ -3,7 +3,7 @@
     python -m venv JAX
     JAX/bin/pip install jaxmarl distrax hydra-core omegaconf wandb matplotlib
     git clone https://github.com/FLAIROx/JaxMARL
-    python benchmarks/against_jaxmarl/compare.py --python JAX/bin/python --checkout JaxMARL
+    python benchmarks/against_jaxmarl/frames_per_s.py --python JAX/bin/python --checkout JaxMARL
 
 Both train 32 environments of MPE for 50 steps an iteration, 15 epochs of one minibatch, with two
 hidden layers of 64 units. JaxMARL plays `simple_spread`, with one network for all agents, whose
