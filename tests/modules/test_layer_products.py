@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ilvf.modules import AgentLinear
+from ilvf.modules.agent_nets import ColumnProduct, NarrowProduct
 
 N = 3  # agents
 B = 4  # rows
@@ -66,6 +67,32 @@ def test_gradients_of_gradients(columns, outputs):
         return linear.of_columns(x).tanh() if columns else linear(x.mT).tanh()
 
     assert torch.autograd.gradgradcheck(product, x)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("columns", [False, True])
+def test_derivatives_forwards(columns, outputs):
+    """Of x alone, and of x, W and b together."""
+    linear = layer(outputs)
+    product = ColumnProduct.apply if columns else NarrowProduct.apply
+    x = torch.randn(N, *((F, B) if columns else (B, F)), dtype=F64)
+    inputs = (x, linear.weight.detach(), linear.bias.detach())
+
+    def written(x, weight, bias):
+        return x.mT @ weight + bias if columns else (x @ weight + bias).mT
+
+    for jacobian in (torch.func.jacfwd, torch.func.jacrev):
+        for arguments in (0, (0, 1, 2)):
+            found = jacobian(product, arguments)(*inputs)
+            torch.testing.assert_close(found, torch.func.jacrev(written, arguments)(*inputs))
+
+
+def test_no_rows():
+    linear = layer(2)
+    x = torch.randn(N, 0, F, dtype=F64, requires_grad=True)
+    (linear(x).sum() + linear.of_columns(x.mT).sum()).backward()
+    assert x.grad.shape == x.shape
+    assert linear.weight.grad.abs().max() == 0
 
 
 @pytest.mark.parametrize("columns", [False, True])
