@@ -43,7 +43,8 @@ class AttentionPPOOptions(PPOOptions):
     )
     attention_share: float | None = option(
         None,
-        "share of the frames of a minibatch that teach the attention and Q; V learns from all, "
+        "share of a minibatch (frames, or sequences of a recurrent actor; one at least) that "
+        "teaches the attention and Q; V learns from all, "
         "with the weights of their collection in the others; null: "
         f"{SUPERVISED_SHARE} where ilvf_p supervises its attention, else 1; the paper: 1",
         above=0,
