@@ -18,6 +18,7 @@ Keys of env.* are those of the run that made the checkpoint.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,31 +108,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gamma = trained.gamma if options.gamma is None else options.gamma
     actor = trained.module.loss.actor
     make_env = environment_factory(config, seed=config.seed)
-    source = make_env(num_envs=sizes["states"])
-    visited = visited_states(source, actor, seed=config.seed)
-    weight, influence = learned_influence(trained.module, source, visited)
-    started = time.perf_counter()
-    found = audit(
-        make_env(num_envs=min(sizes["batch"], rows)),
-        actor,
-        visited,
-        actions=sizes["actions"],
-        repeats=sizes["repeats"],
-        steps=sizes["steps"],
-        gamma=gamma,
-        alternatives=options.alternatives,
-        choices=options.choices,
-        level=options.level,
-        seed=config.seed,
-    )
-    setting = {
-        "checkpoint": trained.path.name,
-        "env": dict(config.env),
-        "title": run_title(trained.module.config, config.env),
-        "audit": {**options, **sizes, "gamma": gamma},
-        "seconds": time.perf_counter() - started,
-    }
-    publish(trained, folder, write_report(folder, found, weight, influence, source, setting))
+    with (
+        closing(make_env(num_envs=sizes["states"])) as source,
+        closing(make_env(num_envs=min(sizes["batch"], rows))) as env,
+    ):
+        visited = visited_states(source, actor, seed=config.seed)
+        weight, influence = learned_influence(trained.module, source, visited)
+        started = time.perf_counter()
+        found = audit(
+            env,
+            actor,
+            visited,
+            actions=sizes["actions"],
+            repeats=sizes["repeats"],
+            steps=sizes["steps"],
+            gamma=gamma,
+            alternatives=options.alternatives,
+            choices=options.choices,
+            level=options.level,
+            seed=config.seed,
+        )
+        setting = {
+            "checkpoint": trained.path.name,
+            "env": dict(config.env),
+            "title": run_title(trained.module.config, config.env),
+            "audit": {**options, **sizes, "gamma": gamma},
+            "seconds": time.perf_counter() - started,
+        }
+        publish(trained, folder, write_report(folder, found, weight, influence, source, setting))
 
 
 def learned_influence(module: Any, env: Any, states: Mapping[str, Any]) -> tuple[Any, Any]:
